@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from icl.components import check_choice, check_flag, check_number
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import positions_by_label, take_turns
+from icl.selectors.balance import check_balance, positions_by_label, take_turns
 from icl.selectors.exclusion import Candidates
 from icl.selectors.scoring import MEASURES, Measure, Scorer, Trial, carve, hand_out, measured_by, success
 from icl.types import Demonstration, Example, Query
@@ -38,7 +38,8 @@ class BestOfN:
     pay for (requests / validation) instead of `n`: the fair opponent of a method that searches.
     `measure`: "accuracy", "logprob" (mean log-probability of the right answer), or "auto":
     accuracy where the task has labels. Ties go to the higher log-probability, then to the set
-    drawn first. `label_balanced`: sets take turns among the labels.
+    drawn first. `label_balanced`: sets take turns among the labels; one with fewer examples than its
+    share of k is an error.
 
     The set stands in the order in which it was tried. A query that is in it, or near one of it,
     gets the next of the same draw instead. Cost: n * validation score requests for each k.
@@ -79,8 +80,13 @@ class BestOfN:
         return self
 
     def select(self, queries: Sequence[Query], k: int) -> list[tuple[Demonstration, ...]]:
-        """The best set of k; the first call for a k asks the model. ConfigError for k above the pool."""
+        """The best set of k; the first call for a k asks the model. ConfigError for k above the pool,
+        or for a label with too few examples to balance."""
         self._candidates.check(k)
+        pool = self._candidates.pool
+        if self.label_balanced:
+            shown = [pool[at] for at in self._carved.shown]
+            check_balance("best_of_n", shown, self._resources.task.labels, k)
         if not queries or k == 0:
             return [() for _ in queries]
         if k not in self._best:
@@ -92,7 +98,6 @@ class BestOfN:
             "mean_over_sets": best.mean,
             "set": float(best.number),
         }
-        pool = self._candidates.pool
         return hand_out(
             self._candidates, best.ranking, queries, k, lambda at: Demonstration(pool[at], None, why)
         )

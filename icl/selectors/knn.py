@@ -14,7 +14,7 @@ from icl.components import check_choice, check_flag, check_number
 from icl.encoders.neighbours import INDEX_KINDS, IndexKind, NeighbourIndex
 from icl.errors import ConfigError, DataError
 from icl.protocols import Encoder, Resources, selectors
-from icl.selectors.balance import positions_by_label, take_turns
+from icl.selectors.balance import check_balance, positions_by_label, take_turns
 from icl.selectors.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
@@ -26,7 +26,8 @@ class KNN:
     `index`: "flat" searches exactly; "hnsw" and "ivf" approximately, for pools of 10^5 and more
     (`probes`: clusters searched by "ivf").
     `label_balanced`: takes turns among the labels, each time the nearest not yet taken of every
-    label, labels with a nearer example first.
+    label, labels with a nearer example first; a label with fewer examples than its share of k is
+    an error.
     Most similar first; which end of the prompt that is, is the orderer's to say. Ties go by pool
     order. The paper embeds with RoBERTa-large fine-tuned on NLI and STS-B; here the experiment's
     encoder does.
@@ -50,8 +51,11 @@ class KNN:
         return self
 
     def select(self, queries: Sequence[Query], k: int) -> list[tuple[Demonstration, ...]]:
-        """The k nearest a query, nearest first. ConfigError when the pool is too small."""
+        """The k nearest a query, nearest first. ConfigError when the pool is too small, or a
+        label's part of it to balance."""
         self._candidates.check(k)
+        if self.label_balanced:
+            check_balance("knn", self._candidates.pool, self._labels, k)
         if not queries or k == 0:
             return [() for _ in queries]
         forbidden = [self._candidates.forbidden(query) for query in queries]
@@ -111,6 +115,7 @@ class KNN:
             raise ConfigError("selector 'knn' needs an encoder")
         self._encoder: Encoder = resources.encoder
         self._candidates = Candidates(pool, resources.duplicate_threshold)
+        self._labels = resources.task.labels
         everything = [list(range(len(pool)))]
         self._groups = positions_by_label(pool, resources.task.labels) if self.label_balanced else everything
 

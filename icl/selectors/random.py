@@ -9,7 +9,7 @@ import numpy as np
 
 from icl.components import check_flag
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import positions_by_label, take_turns
+from icl.selectors.balance import check_balance, positions_by_label, take_turns
 from icl.selectors.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
@@ -18,11 +18,13 @@ from icl.types import Demonstration, Example, Query
 class Random:
     """Demonstrations drawn uniformly without replacement, for each query or once for all.
 
-    `per_query`: a draw of its own for every query (from the experiment seed and the query's id);
-    False: the same demonstrations for every query, as in Brown et al. 2020. A query that is
-    among them, or near one of them, gets the next of the draw instead.
+    `per_query`: a draw of its own for every query (from the experiment seed and the query's id), as
+    in Brown et al. 2020; False: the same demonstrations for every query, as in studies of order and
+    calibration (Lu et al. 2022, Zhao et al. 2021). A query that is among them, or near one of them,
+    gets the next of the draw instead.
     `label_balanced`: the draw takes turns among the labels (in a random order of labels), so that
-    with k a multiple of their number every label stands equally often.
+    with k a multiple of their number every label stands equally often. A label with fewer examples
+    than that is an error.
 
     Draws are nested: the demonstrations at k = 4 are the first four of those at k = 8.
     """
@@ -44,8 +46,11 @@ class Random:
         return self
 
     def select(self, queries: Sequence[Query], k: int) -> list[tuple[Demonstration, ...]]:
-        """k demonstrations a query, in the order drawn. ConfigError when the pool is too small."""
+        """k demonstrations a query, in the order drawn. ConfigError when the pool is too small, or
+        a label's part of it to balance."""
         self._candidates.check(k)
+        if self.label_balanced:
+            check_balance("random", self._candidates.pool, self._resources.task.labels, k)
         shared = None if self.per_query else self._draw("")
         selected = []
         for query in queries:

@@ -10,6 +10,7 @@ import pytest
 from icl.errors import ConfigError
 from icl.protocols import Resources
 from icl.selectors.fixed import Fixed
+from icl.selectors.knn import KNN
 from icl.selectors.random import Random
 from icl.selectors.zero_shot import ZeroShot
 from icl.types import Demonstration, Example, Query
@@ -59,11 +60,21 @@ def test_random_label_balanced(pool: list[Example], resources: Resources) -> Non
     assert min(first.values()) > 70, "each label should come first about as often"
 
 
-def test_random_label_balanced_goes_on_when_a_label_runs_out(
-    pool: list[Example], resources: Resources
-) -> None:
-    (row,) = Random(label_balanced=True).fit(pool, resources).select(QUERIES[:1], 8)
-    assert sorted(ids(row)) == [f"p{at}" for at in range(8)]
+def test_a_label_without_its_share_is_refused(pool: list[Example], resources: Resources) -> None:
+    """Three of the eight are negative: seven shots are three of each and one more, eight are four of each."""
+    for selector in (Random(label_balanced=True), KNN(label_balanced=True)):
+        fitted = selector.fit(pool, resources)
+        (row,) = fitted.select(QUERIES[:1], 7)
+        assert Counter(d.example.target for d in row) == {"positive": 4, "negative": 3}
+        message = (
+            r"8 demonstrations of 2 labels are 4 each or more, but label 'negative' has 3 .* 7 shots or fewer"
+        )
+        with pytest.raises(ConfigError, match=message) as caught:
+            fitted.select(QUERIES[:1], 8)
+        assert "\n" not in str(caught.value)
+    missing = [example for example in pool if example.target == "positive"]
+    with pytest.raises(ConfigError, match=r"label 'negative' has 0 .* 1 shots or fewer"):
+        Random(label_balanced=True).fit(missing, resources).select(QUERIES[:1], 2)
 
 
 def test_fixed_takes_ids_in_their_order(pool: list[Example], resources: Resources) -> None:
