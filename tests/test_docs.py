@@ -1,19 +1,25 @@
-"""The guide names every key there is, the architecture its layers and files, the citation its version."""
+"""The guide names every key there is, the architecture its layers and files, the citation its version;
+every component has a card, and a card says what its component takes."""
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
+from collections import Counter
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
 from pydantic import BaseModel
 
 import icl
+from icl.cot.self_training import training_rows
 from icl.experiments.check import check
 from icl.experiments.config import Experiment, Grid, LeaderboardSettings, PromptSettings, read_experiment
+from icl.protocols import methods, orderers, selectors
+from icl.registry import Entry
 from icl.tasks import read_task_file
 from icl.tasks.schema import SOURCES, TaskFile, TemplateFile
 from icl.tasks.transforms import TRANSFORMS
@@ -110,3 +116,69 @@ def test_citation_and_changelog_have_the_version() -> None:
     assert citation["version"] == icl.__version__
     assert citation["license"] == "Apache-2.0"
     assert icl.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+CARDS = ROOT / "docs" / "methods"
+REGISTRIES = {"selector": selectors, "orderer": orderers, "method": methods}
+COMPONENTS = [(kind, registry.entry(name)) for kind, registry in REGISTRIES.items() for name in registry]
+NO_COMPONENT = {"cot_self_training": training_rows}
+"""Cards of functions: what they describe is called from Python and stands in no grid."""
+INDEX = "README"
+LAST = "What our run shows."
+
+
+def card_of(kind: str, entry: Entry[Any]) -> str:
+    """The name; in front of it `cot_` for chain of thought, the kind where another kind has the name too."""
+    if entry.factory.__module__.startswith("icl.cot."):
+        return f"cot_{entry.name}"
+    shared = Counter(entry.name for _, entry in COMPONENTS)
+    return f"{kind}_{entry.name}" if shared[entry.name] > 1 else entry.name
+
+
+EXPECTED = {card_of(kind, entry): entry for kind, entry in COMPONENTS}
+
+
+def tabled(card: str) -> list[str]:
+    """The names in code quotes in the first column of a card's table of parameters, less its heading."""
+    rows = re.findall(r"^\|([^|]+)\|", card, flags=re.MULTILINE)
+    assert rows[0].strip() == "parameter"
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+
+
+def test_every_component_has_a_card_and_every_card_a_component() -> None:
+    assert len(EXPECTED) == len(COMPONENTS), "two components share a card"
+    written = {path.stem for path in CARDS.glob("*.md")} - {INDEX}
+    assert sorted(set(EXPECTED) - written) == [], "components without a card"
+    assert sorted(written - set(EXPECTED) - set(NO_COMPONENT)) == [], "cards without a component"
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_card_lists_the_parameters_of_its_component(name: str) -> None:
+    told = tabled((CARDS / f"{name}.md").read_text(encoding="utf-8"))
+    assert sorted(told) == sorted(p.name.rstrip("_") for p in EXPECTED[name].parameters)
+
+
+@pytest.mark.parametrize(("name", "function"), NO_COMPONENT.items())
+def test_a_card_of_a_function_lists_some_of_its_parameters(name: str, function: Any) -> None:
+    told = tabled((CARDS / f"{name}.md").read_text(encoding="utf-8"))
+    assert set(told) <= set(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("path", sorted(CARDS.glob("[!R]*.md")), ids=lambda path: path.stem)
+def test_the_form_of_a_card(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if path.stem in EXPECTED:
+        assert re.match(rf"# {EXPECTED[path.stem].name}: \S.*[^.]\n", text), "`# name: what it does`"
+    sections = re.findall(r"^\*\*(.+?)\*\*", text, flags=re.MULTILINE)
+    if sections[-1] == LAST:
+        sections.pop()
+    assert LAST not in sections, "our own figures stand at the end"
+    assert (sections[:2], sections[-1]) == (["Idea.", "Definition."], "Cost.")
+    assert text.count("\n|---|") == 1
+
+
+def test_the_index_has_a_line_for_every_card() -> None:
+    index = (CARDS / f"{INDEX}.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^\| \[`(\w+)`\]\((\w+)\.md\) \|", index, flags=re.MULTILINE)
+    expected = [(entry.name, card) for card, entry in EXPECTED.items()]
+    assert sorted(linked) == sorted([*expected, ("training_rows", "cot_self_training")])
