@@ -111,6 +111,18 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """What an encoder may offer besides: a vector for each token, compared by BERTScore."""
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """For each text [tokens, d] float32 rows of unit length, in order; at least one row.
+
+        ConfigError where an encoder behind this one has none.
+        """
+        ...
+
+
 class Renderer(Protocol):
     """Writes prompts for one task and one model, and fits them into the context window."""
 

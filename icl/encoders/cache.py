@@ -11,7 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.protocols import Encoder
+from icl.encoders.bertscore import no_tokens
+from icl.errors import ConfigError
+from icl.protocols import Encoder, TokenEncoder
 
 
 class FingerprintedEncoder(Encoder, Protocol):
@@ -61,6 +63,12 @@ class CachedEncoder:
             self._rows.update(zip(unknown, rows, strict=True))
             self._write(unknown, rows)
         return np.stack([self._rows[text] for text in texts])
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """As the encoder does; not kept. ConfigError where it has no vectors of tokens."""
+        if not isinstance(self.encoder, TokenEncoder):
+            raise ConfigError(no_tokens(self.name))
+        return self.encoder.encode_tokens(texts)
 
     def _connect(self) -> sqlite3.Connection:
         assert self.folder is not None

@@ -42,3 +42,10 @@ class HashEncoder:
         rows = cast("NDArray[np.float32]", vectorizer.transform(list(texts)).toarray())
         rows[~rows.any(axis=1), 0] = 1.0
         return rows
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """For each text [words, dimension]: the vector of each word alone."""
+        listed = [words(text) or [""] for text in texts]
+        vocabulary = list(dict.fromkeys(word for found in listed for word in found))
+        vectors = dict(zip(vocabulary, self.encode(vocabulary), strict=True))
+        return [np.stack([vectors[word] for word in found]) for found in listed]

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.errors import ModelError
+from icl.encoders.bertscore import no_tokens
+from icl.errors import ConfigError, ModelError
 
 
 class SentenceEncoder:
@@ -45,6 +46,39 @@ class SentenceEncoder:
             show_progress_bar=False,
         )
         return np.ascontiguousarray(rows, dtype=np.float32)
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """For each text [tokens, d] unit rows of the last layer, without special tokens where there are
+        others; cut where `encode` cuts. ConfigError for a model without vectors of tokens."""
+        from transformers import PreTrainedTokenizerBase
+
+        if not texts:
+            return []
+        tokenizer = self._model.tokenizer
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            raise ConfigError(no_tokens(self.name))
+        found = self._model.encode(
+            list(texts), batch_size=self.batch_size, output_value="token_embeddings", show_progress_bar=False
+        )
+        masks = tokenizer(
+            [text.strip() for text in texts],
+            truncation=True,
+            max_length=self._model.max_seq_length,
+            return_special_tokens_mask=True,
+        )["special_tokens_mask"]
+        return [
+            _own_tokens(rows.float().cpu().numpy(), mask) for rows, mask in zip(found, masks, strict=True)
+        ]
+
+
+def _own_tokens(rows: NDArray[np.float32], special: Sequence[int]) -> NDArray[np.float32]:
+    """[n, d] unit rows of the text's own tokens; of all where it has none of its own."""
+    own = np.asarray(special, dtype=bool)
+    if len(own) != len(rows):
+        raise ModelError(f"the encoder gave {len(rows)} vectors for {len(own)} tokens: no BERTScore with it")
+    kept = rows if own.all() else rows[~own]
+    norms = np.linalg.norm(kept, axis=1, keepdims=True)
+    return np.ascontiguousarray(kept / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 def _load(location: str, local: bool) -> Any:

@@ -28,7 +28,7 @@ conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("selector", "fixed"): [{}, {"ids": [f"p{at}" for at in range(23, -1, -1)]}],
     ("selector", "bm25"): [{}, {"over": "targets"}],
     ("selector", "knn"): [{}, {"index": "hnsw"}, {"index": "ivf"}, {"label_balanced": True}],
-    ("selector", "mmr"): [{}, {"lambda": 0.0, "prefetch": 23}, {"index": "ivf"}],
+    ("selector", "mmr"): [{}, {"lambda": 0.0, "prefetch": 23}, {"index": "ivf"}, {"similarity": "bertscore"}],
     ("selector", "dpp"): [{}, {"inference": "sample"}, {"lambda": 0.5, "prefetch": 23, "index": "hnsw"}],
     ("selector", "vote_k"): [{}, {"variant": "full", "initial": 4, "neighbours": 5}],
     ("method", "knn_majority"): [{}, {"weights": "score"}],

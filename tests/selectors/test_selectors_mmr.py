@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from icl.encoders import load_encoder
+from icl.encoders.bertscore import naive_f1
 from icl.encoders.hashed import HashEncoder
 from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
 from icl.seeding import generator
 from icl.selectors.knn import KNN
 from icl.selectors.mmr import MMR
-from icl.types import Demonstration, Example, Query
+from icl.types import Demonstration, Example, Query, Task, Template
 
 from .vectors import Table, plane
 
@@ -92,7 +94,9 @@ def test_duplicates_of_the_query_take_no_place_in_the_prefetch(
         MMR().fit(pool, resources).select([pool[0].query], 7)
 
 
-@pytest.mark.parametrize("given", [{"lambda": 1.5}, {"prefetch": 0}, {"index": "tree"}, {"lambda": "half"}])
+@pytest.mark.parametrize(
+    "given", [{"lambda": 1.5}, {"prefetch": 0}, {"index": "tree"}, {"similarity": "dot"}]
+)
 def test_wrong_parameters_are_refused(given: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=f"selector 'mmr': {next(iter(given))} is .*allowed"):
         selectors.create("mmr", given)
@@ -102,3 +106,49 @@ def test_no_encoder_is_a_clear_error(pool: list[Example], resources: Resources) 
     assert isinstance(resources.encoder, HashEncoder)
     with pytest.raises(ConfigError, match="'mmr' needs an encoder"):
         MMR().fit(pool, replace(resources, encoder=None))
+
+
+def test_bertscore_with_the_definition(pool: list[Example], resources: Resources) -> None:
+    """All pairs one by one, over the words of the hashed encoder."""
+    encoder = HashEncoder()
+    selector = MMR(similarity="bertscore").fit(pool, resources)
+    query = Query("q", {"text": "superb acting in a funny film"})
+    (row,) = selector.select([query], 5)
+    tokens = {example.id: encoder.encode_tokens([example.text])[0] for example in pool}
+    asked = encoder.encode_tokens([query.text])[0]
+    chosen: list[str] = []
+    for demonstration in row:
+        values = {
+            name: 0.5 * naive_f1(asked, own)
+            - 0.5 * max((naive_f1(tokens[other], own) for other in chosen), default=0.0)
+            for name, own in tokens.items()
+            if name not in chosen
+        }
+        assert values[demonstration.example.id] == pytest.approx(max(values.values()), abs=2e-6)
+        assert demonstration.score == pytest.approx(max(values.values()), abs=2e-6)
+        assert demonstration.why["similarity"] == pytest.approx(
+            naive_f1(asked, tokens[demonstration.example.id]), abs=2e-6
+        )
+        chosen.append(demonstration.example.id)
+
+
+def test_bertscore_on_the_real_encoder(pool: list[Example], resources: Resources) -> None:
+    encoder = load_encoder("minilm")
+    if not encoder.source.startswith("package"):
+        pytest.skip("the packaged MiniLM is not installed")
+    queries = [Query("q", {"text": "what a warm, funny film"}), pool[0].query]
+    selector = MMR(similarity="bertscore", prefetch=6).fit(pool, replace(resources, encoder=encoder))
+    whole = selector.select(queries, 4)
+    assert ids(whole[0])[0] == "p0"
+    assert "p7" not in ids(whole[0])[:2], "what differs by case and a mark alone is redundant"
+    assert not {"p0", "p7"} & set(ids(whole[1]))
+    assert all(0 < d.why["similarity"] <= 1 for row in whole for d in row)  # type: ignore[operator]
+    by_cosine = MMR(prefetch=6).fit(pool, replace(resources, encoder=encoder)).select(queries, 4)
+    assert by_cosine[0][0].score != whole[0][0].score
+
+
+def test_bertscore_without_token_vectors_is_a_clear_error() -> None:
+    pool, encoder = plane({"a": 10, "b": 15})
+    resources = Resources(Task("t", "string", Template("{{ text }}"), ("text",)), encoder=encoder)
+    with pytest.raises(ConfigError, match="'mmr' with similarity: bertscore: encoder 'plane' has no vectors"):
+        MMR(similarity="bertscore").fit(pool, resources)
