@@ -18,6 +18,7 @@ from torch import Tensor
 
 from icl.engine import packed
 from icl.engine.attention import DenseChunkAttention, LayerCall, PathStack
+from icl.engine.flex_attention import FlexChunkAttention
 from icl.engine.plan import Chunk
 from icl.engine.trunk import Attend
 
@@ -71,6 +72,8 @@ def chunk_attention(chunk: Chunk, stack: PathStack, device: torch.device) -> Att
     """The fastest exact attention over a chunk on this device."""
     if device.type == "cpu" and packed.available(torch.float32):
         return BlockChunkAttention(chunk, stack)
+    if device.type == "cuda":
+        return FlexChunkAttention(chunk, stack, device)
     return DenseChunkAttention(chunk, stack, device)
 
 
