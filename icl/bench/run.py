@@ -21,7 +21,7 @@ from icl.bench.workloads import Workload, strided
 from icl.engine.chunks import ChunkRunner
 from icl.engine.encoding import encode_scores, encode_texts
 from icl.engine.ladder import choose_engine
-from icl.engine.model import CHUNK_ROWS, MAX_SLOTS, TrieModel
+from icl.engine.model import TrieModel, default_sizes
 from icl.engine.naive import NaiveModel
 from icl.engine.plan import Layout
 from icl.engine.radix import radix_nodes
@@ -110,7 +110,8 @@ class Bench:
         self.plain: NaiveModel | None = plain
         self.device = torch.device(plain.model.device)
         self.shape: Shape = shape_of(plain.model)
-        self.rates: Rates = measure_rates(self.shape, plain.model.dtype, self.device, CHUNK_ROWS)
+        self.chunk_rows, self.slots = default_sizes(self.device)
+        self.rates: Rates = measure_rates(self.shape, plain.model.dtype, self.device, self.chunk_rows)
         self.rows: list[Row] = []
         self._claims: list[Claim] = []
 
@@ -204,11 +205,13 @@ class Bench:
         gemms = (self.rates.gemm, self.rates.best_gemm)
         if workload.kind == "score":
             plan = plan_scores(encode_scores(_no_tokenizer(self.plain), workload.scores))
-            work = score_work(plan, self.shape, CHUNK_ROWS)
+            work = score_work(plan, self.shape, self.chunk_rows)
             both = [score_bound(self.shape, work, g, self.rates.bandwidth) for g in gemms]
             return (both[0], both[1]), work.unique
         found = [
-            generate_bound(self.shape, workload.generations, MAX_SLOTS, CHUNK_ROWS, (g, self.rates.bandwidth))
+            generate_bound(
+                self.shape, workload.generations, self.slots, self.chunk_rows, (g, self.rates.bandwidth)
+            )
             for g in gemms
         ]
         return (found[0][0], found[1][0]), found[0][1]

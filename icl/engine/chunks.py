@@ -99,27 +99,36 @@ def bytes_per_token(config: Any, dtype: torch.dtype) -> int:
     return int(2 * config.num_hidden_layers * heads * size * dtype.itemsize)
 
 
-def rows_for_memory(config: Any, dtype: torch.dtype, rows: int, limit: int | None) -> int:
-    """Rows of a chunk, at most `rows`, whose activations take a quarter of the memory there is.
+def free_memory(device: torch.device) -> int:
+    """Bytes that the device of the weights has free now; on a GPU with those that torch holds unused."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
-    limit: bytes that the engine may use beside the weights; default: half of what is free.
+
+def engine_memory(limit: int | None, device: torch.device) -> int:
+    """Bytes that the engine may use beside the weights: `limit`, or half of what is free."""
+    return limit if limit is not None else int(free_memory(device) * FREE_SHARE)
+
+
+def rows_for_memory(config: Any, dtype: torch.dtype, rows: int, memory: int) -> int:
+    """Rows of a chunk, at most `rows`, whose activations take a quarter of `memory` bytes.
+
     A row holds about six hidden and four MLP vectors, its part of the logits and of the masks.
     """
-    free = limit if limit is not None else int(psutil.virtual_memory().available * FREE_SHARE)
     hidden = int(config.hidden_size)
     middle = int(getattr(config, "intermediate_size", None) or 4 * hidden)
     row = dtype.itemsize * (6 * hidden + 4 * middle) + 4 * 4096 * 4
-    return max(min(rows, free // 4 // row), LEAST_ROWS)
+    return max(min(rows, memory // 4 // row), LEAST_ROWS)
 
 
-def slots_for_memory(config: Any, dtype: torch.dtype, slots: int, tokens: int, limit: int | None) -> int:
-    """Samples decoded side by side, at most `slots`, whose tails of `tokens` take a half of the memory."""
-    free = limit if limit is not None else int(psutil.virtual_memory().available * FREE_SHARE)
+def slots_for_memory(config: Any, dtype: torch.dtype, slots: int, tokens: int, memory: int) -> int:
+    """Samples decoded side by side, at most `slots`, whose tails of `tokens` take half of `memory` bytes."""
     # twice: a tail is copied when it grows or moves
-    return max(min(slots, free // 2 // max(2 * tokens * bytes_per_token(config, dtype), 1)), 1)
+    return max(min(slots, memory // 2 // max(2 * tokens * bytes_per_token(config, dtype), 1)), 1)
 
 
-def resident_bytes(limit: int | None) -> int:
-    """Memory for texts that a later call goes on from: an eighth of what the engine may use."""
-    free = limit if limit is not None else int(psutil.virtual_memory().available * FREE_SHARE)
-    return free // 8
+def resident_bytes(memory: int) -> int:
+    """Of the `memory` that the engine may use, an eighth is for texts that a later call goes on from."""
+    return memory // 8

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from icl.engine.attention import PathStack
-from icl.engine.chunks import ChunkRunner, resident_bytes, rows_for_memory, slots_for_memory
+from icl.engine.chunks import ChunkRunner, engine_memory, resident_bytes, rows_for_memory, slots_for_memory
 from icl.engine.decoding import DecodeLoop
 from icl.engine.encoding import check_length, encode_scores, encode_texts
 from icl.engine.finite import NotFinite, blame
@@ -25,14 +25,22 @@ from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores,
 
 CHUNK_ROWS = 1024
 MAX_SLOTS = 64
+GPU_CHUNK_ROWS = 8192
+GPU_MAX_SLOTS = 256
+"""A GPU reads its weights once a chunk and once a step: more rows hide that, and kernels want many."""
+
+
+def default_sizes(device: torch.device) -> tuple[int, int]:
+    """(rows of a chunk, slots) on this device, where there is memory for them."""
+    return (GPU_CHUNK_ROWS, GPU_MAX_SLOTS) if device.type == "cuda" else (CHUNK_ROWS, MAX_SLOTS)
 
 
 class TrieModel:
     """LanguageModel over a transformers causal LM.
 
     chunk_rows: rows forwarded at once; max_slots: samples decoded side by side. Neither changes a
-    result, both change memory and speed. trunk: how rows are forwarded; default: by transformers'
-    own modules (HookedTrunk).
+    result, both change memory and speed; by default they suit the device. trunk: how rows are forwarded;
+    default: by transformers' own modules (HookedTrunk).
     """
 
     def __init__(
@@ -43,8 +51,8 @@ class TrieModel:
         name: str,
         context_length: int,
         fingerprint: str,
-        chunk_rows: int = CHUNK_ROWS,
-        max_slots: int = MAX_SLOTS,
+        chunk_rows: int | None = None,
+        max_slots: int | None = None,
         max_memory: int | None = None,
         trunk: Trunk | None = None,
     ) -> None:
@@ -53,13 +61,16 @@ class TrieModel:
         self.context_length = context_length
         self.fingerprint = fingerprint
         self.trunk: Trunk = trunk or HookedTrunk(model.eval())
-        self.max_slots = max_slots
+        rows, slots = default_sizes(self.trunk.device)
+        self.max_slots = slots if max_slots is None else max_slots
         self.max_memory = max_memory
-        self.resident = Resident(resident_bytes(max_memory))
+        memory = engine_memory(max_memory, self.trunk.device)
+        self.resident = Resident(resident_bytes(memory))
         self._config = model.config.get_text_config()
         self._dtype: torch.dtype = model.dtype
         self.runner = ChunkRunner(
-            self.trunk, rows_for_memory(self._config, self._dtype, chunk_rows, max_memory)
+            self.trunk,
+            rows_for_memory(self._config, self._dtype, rows if chunk_rows is None else chunk_rows, memory),
         )
 
     @property
@@ -131,7 +142,8 @@ class TrieModel:
                 raise ModelError(f"generate request {index} has an empty prompt")
             check_length(index, len(prompt) + request.max_tokens, self.context_length, self.name)
         longest = max(len(p) + r.max_tokens for p, r in zip(prompts, requests, strict=True))
-        slots = slots_for_memory(self._config, self._dtype, self.max_slots, longest, self.max_memory)
+        memory = engine_memory(self.max_memory, self.trunk.device)
+        slots = slots_for_memory(self._config, self._dtype, self.max_slots, longest, memory)
         loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, slots, self.resident)
         results: list[Generation | None] = [None] * len(requests)
         done: list[dict[int, StopWatcher]] = [{} for _ in requests]
