@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from icl.leaderboard.rows import Row
 
 NOT_YET = "–"
+LONGEST_HEADER = 24
+"""Characters of a baseline's name over a column of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,16 @@ def _size(row: Row) -> str:
 
 
 def _selection(row: Row) -> str:
-    return short_count(row.selection.tokens_flat)
+    flat, unique = row.selection.tokens_flat, row.selection.tokens_unique
+    return f"{short_count(flat)}→{short_count(unique)}" if row.selection.requests else NOT_YET
+
+
+def _selection_requests(row: Row) -> str:
+    return short_count(row.selection.requests) if row.selection.requests else NOT_YET
+
+
+def _selection_seconds(row: Row) -> str:
+    return short_seconds(row.selection_seconds)
 
 
 def _per_query(row: Row) -> str:
@@ -152,6 +163,11 @@ def _setting(key: str) -> Callable[[Row], str]:
     return lambda row: str(getattr(row, key))
 
 
+def _versus(baseline: str) -> str:
+    """The footer says it in full."""
+    return f"vs {baseline}" if len(baseline) <= LONGEST_HEADER else "vs baseline"
+
+
 def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> list[Column]:
     """Results and costs; a count that is zero in every row has no column."""
     columns = [
@@ -160,7 +176,7 @@ def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> 
     ]
     if baseline is not None:
         columns += [
-            Column("difference", f"vs {baseline}", _difference),
+            Column("difference", _versus(baseline), _difference),
             Column("difference_interval", "95 % CI ", _difference_interval, rank=3),
             Column("p", "p (Holm)", _p),
         ]
@@ -170,8 +186,10 @@ def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> 
         columns.append(Column("tokens", "tokens", _tokens, rank=4))
         columns.append(Column("sharing", "shared", _sharing, rank=6))
         columns.append(Column("tokens_per_query", "tok/query", _per_query, rank=6))
-    if any(row.selection.tokens_flat for row in rows):
+    if any(row.selection.requests for row in rows):
+        columns.append(Column("selection_requests", "sel. req", _selection_requests, rank=7))
         columns.append(Column("selection", "sel. tok", _selection, rank=2))
+        columns.append(Column("selection_seconds", "sel. s", _selection_seconds, rank=7))
     if any(row.seconds for row in rows):
         columns.append(Column("seconds", "s", lambda r: short_seconds(r.seconds), rank=2))
     for name in dict.fromkeys(name for row in rows for name in sorted(row.flags)):

@@ -102,8 +102,9 @@ def _pairing(rows: Sequence[Row]) -> list[str]:
             )
     across: dict[str, list[str]] = {}
     for row in rows:
-        if row.comparison and row.shots == 0 and row.comparison.baseline != row.setting:
-            across.setdefault(row.comparison.baseline, []).append(row.selector)
+        if row.comparison and row.comparison.nearest:
+            name = row.selector if row.is_reference else row.setting
+            across.setdefault(row.comparison.baseline, []).append(name)
     for baseline, names in across.items():
         lines.append(f"{', '.join(dict.fromkeys(names))} compared with: {baseline}.")
     return lines
@@ -242,7 +243,9 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
     "tokens_generated": lambda r: r.usage.tokens_generated,
     "sharing": lambda r: r.sharing if r.sharing is not None else "",
     "tokens_per_query": lambda r: r.tokens_per_query if r.tokens_per_query is not None else "",
+    "selection_requests": lambda r: r.selection.requests,
     "selection_tokens": lambda r: r.selection.tokens_flat,
+    "selection_tokens_unique": lambda r: r.selection.tokens_unique,
     "selection_seconds": lambda r: r.selection_seconds,
     "seconds": lambda r: r.seconds,
     "dropped": lambda r: r.dropped,

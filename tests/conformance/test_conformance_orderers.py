@@ -65,3 +65,13 @@ def test_needs_say_all_it_uses(orderer_case: Any, world: Any) -> None:
 
 def test_nothing_to_order(orderer_case: Any, world: Any) -> None:
     assert order(orderer_case, world, [], []) == []
+
+
+def test_the_model_is_asked_about_the_pool_alone(orderer_case: Any, world: Any) -> None:
+    """But for mdl, whose criterion is the query's own label entropy, none asks about a test item."""
+    resources = world.resources()
+    orderer_case.build().order(chosen(world), world.queries, resources)
+    asked = "\n".join(map(str, resources.model.requests)).replace("\\n", "\n")
+    told = [q.id for q in world.queries if q.text not in {e.text for e in world.pool} and q.text in asked]
+    assert bool(told) == (orderer_case.name == "mdl")
+    assert bool(asked) == ("model" in orderer_case.build().needs)

@@ -22,6 +22,8 @@ OWN_EXAMPLES = {"generated", "pvi"}
 """Selectors that show examples which the pool does not hold."""
 ANY_K = {"generated"}
 """Selectors that need no pool, so that no k is beyond it."""
+SHOWS_QUERIES = {"generated"}
+"""Selectors that ask the model about the query itself (its inputs: a query has no gold)."""
 
 Selected = list[tuple[Demonstration, ...]]
 
@@ -117,3 +119,13 @@ def test_more_than_the_pool_holds_is_refused(selector_case: Any, world: Any) -> 
 
 def test_no_queries(selector_case: Any, world: Any) -> None:
     assert select(selector_case, world, [], 4) == []
+
+
+def test_the_model_is_asked_about_the_pool_alone(selector_case: Any, world: Any) -> None:
+    """Fitting and choosing ask about no test item: what validates does so on a part of the pool."""
+    resources = world.resources()
+    selector_case.build().fit(world.pool, resources).select(world.queries, 4)
+    asked = "\n".join(map(str, resources.model.requests)).replace("\\n", "\n")
+    told = [q.id for q in world.queries if q.text not in {e.text for e in world.pool} and q.text in asked]
+    assert bool(told) == (selector_case.name in SHOWS_QUERIES)
+    assert bool(asked) <= ("model" in selector_case.build().needs)
