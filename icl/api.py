@@ -47,8 +47,13 @@ class Run:
         reports = self.folder.manifest()["overlap"]
         return [f"{name}: {report['summary']}" for name, report in reports.items() if report["dropped"]]
 
-    def leaderboard(self, metric: str | None = None, compare_to: str | None = None) -> Leaderboard:
-        """Means with intervals and paired tests; by default as the experiment says."""
+    def leaderboard(
+        self, metric: str | None = None, compare_to: str | Mapping[str, str | int] | None = None
+    ) -> Leaderboard:
+        """Means with intervals and paired tests; by default as the experiment says.
+
+        compare_to: a selector, or values of components, {"orderer": "as_selected"}.
+        """
         return compare_runs([self], metric=metric, compare_to=compare_to)
 
     def show(self, query: str, cell: str | None = None) -> Audit:
@@ -104,7 +109,10 @@ def run(
 
 
 def compare_runs(
-    runs: Sequence[Run], *, metric: str | None = None, compare_to: str | None = None
+    runs: Sequence[Run],
+    *,
+    metric: str | None = None,
+    compare_to: str | Mapping[str, str | int] | None = None,
 ) -> Leaderboard:
     """One table over several runs; metric and baseline are those of the first if not given."""
     from icl.leaderboard import leaderboard
@@ -125,7 +133,7 @@ def compare_runs(
     return leaderboard(
         results,
         metric=metric,
-        compare_to=compare_to or settings.compare_to,
+        compare_to=compare_to or (settings.compare_to.named if settings.compare_to else None),
         tasks=tasks,
         precision=precision,
     )

@@ -35,14 +35,22 @@ def leaderboard(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
     notation: Annotated[Format, typer.Option("--format", "-f", help="Notation.")] = Format.TERMINAL,
     metric: Annotated[str | None, typer.Option(help="A registered metric; see icl list metrics.")] = None,
-    compare_to: Annotated[str | None, typer.Option(help="The selector that is the baseline.")] = None,
+    compare_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BASELINE",
+            help="A selector, or COMPONENT=VALUE (orderer=as_selected); again, or with commas, for several.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Print the leaderboard of one run or of several together."""
     from rich.console import Console
 
     from icl import api
 
-    board = api.compare_runs([api.Run(path) for path in runs], metric=metric, compare_to=compare_to)
+    baseline = ",".join(compare_to) if compare_to else None
+    board = api.compare_runs([api.Run(path) for path in runs], metric=metric, compare_to=baseline)
     if notation is Format.TERMINAL:
         console = Console()
         console.print(board.to_rich(console.width))

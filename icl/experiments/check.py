@@ -14,9 +14,10 @@ from typing import Any
 
 from icl.encoders import encoder_source
 from icl.engine.fake import FakeModel
-from icl.errors import ConfigError, IclError, unknown_name
+from icl.errors import ConfigError, IclError
+from icl.experiments.baseline import BaselineError, resolve_baseline
 from icl.experiments.config import Component, Experiment, Source
-from icl.experiments.grid import MAJORITY, ZERO_SHOT, PlannedCell, plan_cells
+from icl.experiments.grid import PlannedCell, majority_cell, plan_cells
 from icl.experiments.models import check_model
 from icl.prompts import PromptRenderer
 from icl.protocols import ALL_KINDS, Method, Resources, methods, metrics, orderers, selectors
@@ -121,18 +122,16 @@ def _check_metric(name: str | None, path: tuple[str | int, ...], source: Source)
 
 
 def _check_baseline(experiment: Experiment, source: Source) -> None:
-    """`compare_to` names a selector of the grid by its label or, if only one has it, its name."""
+    """Refuses a baseline that no row of the grid has, or that could mean several."""
     wanted = experiment.leaderboard.compare_to
     if wanted is None:
         return
-    path = ("leaderboard", "compare_to")
-    labels = list(dict.fromkeys([ZERO_SHOT.label, MAJORITY, *(s.label for s in experiment.grid.selector)]))
-    of_name = [s.label for s in experiment.grid.selector if s.name == wanted]
-    if wanted in labels or len(of_name) == 1:
-        return
-    if len(of_name) > 1:
-        raise source.error(path, f"{wanted!r} stands for several rows; name one of: {', '.join(of_name)}")
-    raise source.error(path, unknown_name("row", wanted, labels))
+    rows = [majority_cell(experiment, "", 0), *(c.cell for c in plan_cells(experiment, [""]))]
+    try:
+        resolve_baseline(wanted.named, rows)
+    except BaselineError as error:
+        path = ("leaderboard", "compare_to", *([error.axis] if error.axis else []))
+        raise source.error(path, str(error)) from error
 
 
 def _check_shots(experiment: Experiment, source: Source, built: Iterable[Any]) -> None:

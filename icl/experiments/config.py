@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from icl.errors import ConfigError
+from icl.experiments.baseline import BaselineError, parse_baseline
 from icl.tasks.strict_yaml import KeyPath, Lines, line_of, read_yaml, validate
 
 
@@ -107,11 +108,53 @@ class PromptSettings(_Section):
     overflow: Literal["drop", "fail"] = "drop"
 
 
+def _label(value: Any) -> Any:
+    """A component as the grid has it, or as the leaderboard has it."""
+    return value if isinstance(value, str) and value else Component.model_validate(value).label
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+
+
+class CompareTo(_Section):
+    """The baseline: a selector by name, or a value for each of one or more components."""
+
+    selector: Label | None = None
+    shots: Shots | None = None
+    orderer: Label | None = None
+    method: Label | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        if isinstance(value, str) and value:
+            try:
+                named: dict[str, Any] = dict(parse_baseline(value))
+            except BaselineError as error:
+                raise ValueError(str(error)) from error
+            if named.get("shots", "").isdigit():
+                named["shots"] = int(named["shots"])
+            return named
+        if isinstance(value, Mapping) and value:
+            return value
+        raise ValueError(f"must be a selector or {{component: value}}, not {value!r}")
+
+    @property
+    def named(self) -> dict[str, str | int]:
+        """What is named: component -> label or name."""
+        return {axis: value for axis, value in self.model_dump().items() if value is not None}
+
+    @property
+    def plain(self) -> Any:
+        """What stands in the resolved file."""
+        return self.selector if set(self.named) == {"selector"} else self.named
+
+
 class LeaderboardSettings(_Section):
     """How rows are judged; `metric` is each task's own when it is not given."""
 
     metric: str | None = None
-    compare_to: str | None = None
+    compare_to: CompareTo | None = None
 
 
 class Experiment(_Section):
@@ -166,6 +209,8 @@ class Experiment(_Section):
             plain["grid"][axis] = [item.plain for item in getattr(self.grid, axis)]
         for size in ("pool", "test"):
             plain[size] = "all" if plain[size] is None else plain[size]
+        if self.leaderboard.compare_to is not None:
+            plain["leaderboard"]["compare_to"] = self.leaderboard.compare_to.plain
         return plain
 
 

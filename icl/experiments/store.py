@@ -67,7 +67,8 @@ class RunFolder:
         """Takes the lock and creates the folder, or goes on with it if it holds the same.
 
         `experiment`: the resolved file; `data`: task -> fingerprint. Raises ConfigError if another
-        process writes here, or if the folder holds another experiment.
+        process writes here, or if the folder holds another experiment. Another `leaderboard` section
+        is no other experiment: no result depends on it, and the new one is kept.
         """
         self._refuse_strange()
         self._take_lock()
@@ -76,13 +77,17 @@ class RunFolder:
             self._take_lock()
         if (self.path / MANIFEST).exists():
             self._check_same(experiment, data)
+            self._write_experiment(experiment)  # how rows are judged may have changed
             self.update_manifest(cells=[asdict(c) for c in cells])
             return
         (self.path / CELLS).mkdir(exist_ok=True)
-        text = yaml.safe_dump(dict(experiment), sort_keys=False, allow_unicode=True)
-        write_whole(self.path / EXPERIMENT, text)
+        self._write_experiment(experiment)
         # The manifest comes last: a folder that has one is whole.
         self._write_manifest({**manifest, "data": dict(data), "cells": [asdict(c) for c in cells]})
+
+    def _write_experiment(self, experiment: Mapping[str, Any]) -> None:
+        text = yaml.safe_dump(dict(experiment), sort_keys=False, allow_unicode=True)
+        write_whole(self.path / EXPERIMENT, text)
 
     def _refuse_strange(self) -> None:
         """A folder of something else is left alone; one whose start was killed is not strange."""
@@ -134,7 +139,7 @@ class RunFolder:
         shutil.move(self.path, aside)
 
     def _check_same(self, experiment: Mapping[str, Any], data: Mapping[str, str]) -> None:
-        changes = _differences(self.experiment(), experiment)
+        changes = _differences(_what_is_run(self.experiment()), _what_is_run(experiment))
         held = self.manifest().get("data", {})
         for task in data:
             if not changes and held.get(task) != data[task]:
@@ -219,6 +224,11 @@ class RunFolder:
     def results(self) -> list[CellResult]:
         """All cells in the order of the grid, those that are not complete too."""
         return [self.result(cell) for cell in self.cells()]
+
+
+def _what_is_run(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what only decides how results are shown."""
+    return {key: value for key, value in experiment.items() if key != "leaderboard"}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

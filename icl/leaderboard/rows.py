@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from icl.errors import ConfigError, DataError, unknown_name
+from icl.errors import DataError
+from icl.experiments.baseline import Baseline
 from icl.experiments.records import Cell, CellResult
 from icl.leaderboard.layout import Layout, layout, match
 from icl.leaderboard.measures import Measure
@@ -30,6 +31,8 @@ class Comparison:
     matched: int
     unmatched: int
     p_holm: float = 1.0
+    nearest: bool = False
+    """The baseline is not of the row's own setting, but the nearest that there is."""
 
     @property
     def mark(self) -> str:
@@ -174,18 +177,21 @@ def majority_cells(results: Sequence[CellResult]) -> list[CellResult]:
 
 
 def build_rows(
-    groups: Sequence[Group], measure: Measure, resampler: Resampler, compare_to: str | None
+    groups: Sequence[Group], measure: Measure, resampler: Resampler, baseline: Baseline | None
 ) -> list[Row]:
     """Rows with intervals, comparisons and Holm's correction over all of them."""
-    names = baseline_labels(groups, compare_to) if compare_to is not None else frozenset()
+    bases = [g for g in groups if baseline is not None and baseline.is_row(g.cell)]
     rows = []
     for group in groups:
         row = _row(group, measure, resampler)
-        row = replace(row, is_baseline=group.cell.selector in names)
-        if names and not row.is_baseline and row.value is not None:
-            baseline = find_baseline(group, [g for g in groups if g.cell.selector in names])
-            if baseline is not None:
-                row = replace(row, comparison=compare(group, baseline, measure, resampler))
+        row = replace(row, is_baseline=group in bases)
+        if baseline is not None and not row.is_baseline and row.value is not None:
+            base = find_baseline(group, bases, baseline)
+            if base is not None:
+                comparison = compare(group, base, measure, resampler)
+                if comparison is not None:
+                    comparison = replace(comparison, nearest=not baseline.pairs(group.cell, base.cell))
+                row = replace(row, comparison=comparison)
         rows.append(row)
     tested = [i for i, row in enumerate(rows) if row.comparison is not None]
     corrected = holm([c.p for i in tested if (c := rows[i].comparison) is not None])
@@ -223,41 +229,19 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
     )
 
 
-def baseline_labels(groups: Sequence[Group], compare_to: str) -> frozenset[str]:
-    """Selectors that `compare_to` names: the label itself, else the one label of that component.
+def find_baseline(group: Group, baselines: Sequence[Group], baseline: Baseline) -> Group | None:
+    """The baseline row that equals this one in everything that the baseline does not name.
 
-    Raises ConfigError where it names none (with the nearest) or several.
-    """
-    labels = list(dict.fromkeys(g.cell.selector for g in groups))
-    if compare_to in labels:
-        return frozenset({compare_to})
-    of_kind = [label for label in labels if base_name(label) == compare_to]
-    if len(of_kind) > 1:
-        raise ConfigError(
-            f"compare_to: {compare_to!r} stands for several rows; name one of: {', '.join(of_kind)}"
-        )
-    if not of_kind:
-        raise ConfigError("compare_to: " + unknown_name("selector", compare_to, labels))
-    return frozenset(of_kind)
-
-
-def find_baseline(group: Group, baselines: Sequence[Group]) -> Group | None:
-    """The baseline of the same model, task, shots, orderer and method.
-
-    A row without shots of its own to share (zero-shot, majority class), or any row when the
-    baseline is such a reference, takes the nearest one of the same model and task: same method
+    Rows without a setting of their own to share (zero-shot, majority class), or any row when the
+    baseline is such a reference, take the nearest one of the same model and task: same method
     first, then fewest shots, then same orderer, then the label. Other rows have none.
     """
     cell = group.cell
     near = [g for g in baselines if (g.cell.model, g.cell.task) == (cell.model, cell.task) and g.complete]
-
-    def setting(c: Cell) -> tuple[int, str, str]:
-        return (c.shots, c.orderer, c.method)
-
     for candidate in near:
-        if setting(candidate.cell) == setting(cell):
+        if baseline.pairs(cell, candidate.cell):
             return candidate
-    near = [g for g in near if cell.shots == 0 or g.cell.shots == 0]
+    near = [g for g in near if baseline.may_be_near(cell, g.cell)]
     distance: Callable[[Group], Any] = lambda g: (  # noqa: E731
         g.cell.method != cell.method,
         g.cell.shots,

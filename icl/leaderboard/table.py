@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from icl.errors import DataError
+from icl.experiments.baseline import BaselineError, resolve_baseline
 from icl.experiments.records import CellResult
 from icl.leaderboard import formats
 from icl.leaderboard.columns import Column, constant_size, measured_columns, setting_columns
@@ -25,6 +26,7 @@ class Leaderboard:
     rows: tuple[Row, ...]
     metric: str
     compare_to: str | None
+    """The baseline in words."""
     resamples: int
     precision: str = ""
     notes: tuple[str, ...] = ()
@@ -77,7 +79,7 @@ def leaderboard(
     results: Sequence[CellResult],
     *,
     metric: str | Metric | None = "accuracy",
-    compare_to: str | None = None,
+    compare_to: str | Mapping[str, str | int] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
     tasks: Mapping[str, Task] | None = None,
@@ -89,9 +91,11 @@ def leaderboard(
     metric: a registered metric's name, a Metric, or None for each task's own. `tasks` (by name)
     tell metrics kinds and labels; without them accuracy is the share of predictions marked
     correct, and other metrics see the labels met in the predictions. compare_to: a selector's
-    label or name. A row is compared with the baseline of the same model, task, shots, orderer and
-    method; zero-shot and majority rows with the nearest one (same method first, then fewest
-    shots). p-values are Holm-corrected over all rows compared.
+    label or name, or values of other components: {"orderer": "as_selected"}, also as text
+    ("orderer=as_selected,method=direct"). A row is compared with the one that has these values and
+    equals it in everything else (model, task, selector, shots, orderer, method); zero-shot and
+    majority rows with the nearest one (same method first, then fewest shots). p-values are
+    Holm-corrected over all rows compared.
     majority: adds a majority-class row for labelled tasks that have none. `precision` is said in
     the footer. Only complete cells count; the others are listed.
 
@@ -105,13 +109,18 @@ def leaderboard(
     cells += made
     groups = group_cells(cells)
     judge = measure(metric, tasks or {}, cells)
-    rows = build_rows(groups, judge, Resampler(resamples, seed), compare_to)
+    try:
+        baseline = None if compare_to is None else resolve_baseline(compare_to, [g.cell for g in groups])
+    except BaselineError as error:
+        raise BaselineError(f"compare_to: {error}", error.axis) from error
+    rows = build_rows(groups, judge, Resampler(resamples, seed), baseline)
     places = {name: i for i, name in enumerate(dict.fromkeys((r.model, r.task) for r in rows))}
     rows.sort(key=lambda r: (places[r.model, r.task], r.value is None, -(r.value.value if r.value else 0.0)))
     notes = [f"Majority class: the most frequent label of the test set ({name})." for name in tasks_of(made)]
     if judge.name == "score":
         notes.append("score: " + ", ".join(f"{name} {j.name}" for name, j in judge.judged.items()) + ".")
-    return Leaderboard(tuple(rows), judge.name, compare_to, resamples, precision, tuple(notes))
+    named = baseline.text if baseline is not None else None
+    return Leaderboard(tuple(rows), judge.name, named, resamples, precision, tuple(notes))
 
 
 def tasks_of(cells: Sequence[CellResult]) -> list[str]:

@@ -36,6 +36,17 @@ def test_leaderboard_with_another_metric_and_baseline(icl, run):
     assert (said.code, "Did you mean 'random'?" in said.err) == (2, True)
 
 
+def test_leaderboard_with_a_baseline_of_two_components(icl, run):
+    pairs = ["--compare-to", "knn", "--compare-to", "orderer=as_selected"]
+    said = [
+        icl("leaderboard", run, *pairs),
+        icl("leaderboard", run, "--compare-to", "knn,orderer=as_selected"),
+    ]
+    assert said[0].out == said[1].out
+    assert "vs knn, orderer as_selected" in said[0].out
+    assert "Did you mean 'orderer'?" in icl("leaderboard", run, "--compare-to", "ordrer=as_selected").err
+
+
 def test_leaderboard_of_nothing(icl, folder):
     said = icl("leaderboard", "runs/none")
     assert (said.code, said.err) == (2, "icl: error: runs/none: no such run folder\n")

@@ -33,8 +33,40 @@ def refused(path) -> str:
         ({"grid": {"shots": [30]}}, "grid.shots.0: 30 demonstrations cannot come from a pool of 20"),
         (
             {"leaderboard": {"compare_to": "rnd"}},
-            "leaderboard.compare_to: unknown row 'rnd'. Did you mean 'random'?",
+            "leaderboard.compare_to.selector: unknown selector 'rnd'. Did you mean 'random'?",
         ),
+        (
+            {"leaderboard": {"compare_to": {"orderer": "as_selekted"}}},
+            "leaderboard.compare_to.orderer: unknown orderer 'as_selekted'. Did you mean 'as_selected'?",
+        ),
+        (
+            {"leaderboard": {"compare_to": {"ordrer": "as_selected"}}},
+            "unknown key 'leaderboard.compare_to.ordrer'. Did you mean 'orderer'? Allowed: selector, shots",
+        ),
+        (
+            {"leaderboard": {"compare_to": "direct"}},
+            "'direct' is a value of method: {method: direct}",
+        ),
+        (
+            {"leaderboard": {"compare_to": "metod=direct"}},
+            "leaderboard.compare_to: unknown component 'metod'. Did you mean 'method'?",
+        ),
+        (
+            {"leaderboard": {"compare_to": {"shots": 3}}},
+            "leaderboard.compare_to.shots: unknown shots '3'. Allowed: 0, 2",
+        ),
+        (
+            {"leaderboard": {"compare_to": {"selector": "zero_shot", "shots": 2}}},
+            "leaderboard.compare_to: no row has selector zero_shot, shots 2",
+        ),
+        (
+            {
+                "grid": {"method": [{"pmi": {"null_text": "a"}}, {"pmi": {"null_text": "b"}}]},
+                "leaderboard": {"compare_to": {"method": "pmi"}},
+            },
+            "'pmi' stands for several methods; name one of: pmi(null_text=a), pmi(null_text=b)",
+        ),
+        ({"leaderboard": {"compare_to": 3}}, "compare_to: must be a selector or {component: value}, not 3"),
         ({"leaderboard": {"metric": "acuracy"}}, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
         ({"model": "fakee"}, "model: unknown model 'fakee'. Did you mean 'fake'?"),
         ({"model": "./nowhere"}, "no such file or folder"),

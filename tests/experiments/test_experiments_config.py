@@ -46,6 +46,30 @@ def test_the_resolved_form_reads_back_to_the_same(tmp_path):
     assert read_experiment(experiment.resolved)[0] == experiment
 
 
+@pytest.mark.parametrize(
+    ("written", "named", "plain"),
+    [
+        ("random", {"selector": "random"}, "random"),
+        ("{orderer: as_selected}", {"orderer": "as_selected"}, {"orderer": "as_selected"}),
+        ("'orderer=mdl,shots=4'", {"orderer": "mdl", "shots": 4}, {"orderer": "mdl", "shots": 4}),
+        (
+            "{selector: {mmr: {lambda: 0.5, beam: 2}}, method: few_shot(show=answer)}",
+            {"selector": "mmr(beam=2, lambda=0.5)", "method": "few_shot(show=answer)"},
+            {"selector": "mmr(beam=2, lambda=0.5)", "method": "few_shot(show=answer)"},
+        ),
+    ],
+)
+def test_baselines_of_any_component(tmp_path, written, named, plain):
+    experiment = read(tmp_path, TEXT + f"leaderboard: {{compare_to: {written}}}\n")
+    settings = experiment.leaderboard.compare_to
+    assert settings is not None
+    if isinstance(plain, dict):
+        plain = {axis: plain[axis] for axis in ("selector", "shots", "orderer", "method") if axis in plain}
+    assert settings.named == named
+    assert experiment.resolved["leaderboard"]["compare_to"] == plain
+    assert read_experiment(experiment.resolved)[0] == experiment
+
+
 def test_order_of_parameters_makes_no_other_experiment(tmp_path):
     swapped = TEXT.replace("lambda: 0.5, beam: 2", "beam: 2, lambda: 0.5")
     assert read(tmp_path, TEXT).resolved == read(tmp_path, swapped).resolved

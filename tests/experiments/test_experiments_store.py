@@ -173,3 +173,12 @@ def test_what_is_no_run_folder_says_so(tmp_path):
         RunFolder.open(tmp_path / "b")
     with pytest.raises(DataError, match="not a run folder"):
         RunFolder.open(tmp_path)
+
+
+def test_another_leaderboard_section_is_no_other_experiment(tmp_path):
+    begun(tmp_path / "a", {**EXPERIMENT, "leaderboard": {"compare_to": "random"}}).close()
+    other = {**EXPERIMENT, "leaderboard": {"compare_to": {"orderer": "as_selected"}}}
+    begun(tmp_path / "a", other).close()
+    assert RunFolder.open(tmp_path / "a").experiment() == other
+    with pytest.raises(ConfigError, match="changed: pool: 3 -> 4"):
+        begun(tmp_path / "a", {**other, "pool": 4})

@@ -130,11 +130,77 @@ def test_compare_to_takes_a_label_or_the_only_label_of_a_component():
     assert [r.selector for r in board.rows if r.is_baseline] == ["random(fixed=true)"]
     two = [*one, cell("random(fixed=false)")]
     with pytest.raises(
-        ConfigError, match=r"several rows; name one of: random\(fixed=true\), random\(fixed=f"
+        ConfigError, match=r"several selectors; name one of: random\(fixed=true\), random\(fixed=f"
     ):
         leaderboard(two, compare_to="random")
     with pytest.raises(ConfigError, match=r"unknown selector 'randm'. Did you mean 'random'\?"):
         leaderboard([cell("random"), cell("knn")], compare_to="randm")
+
+
+def baselines(board) -> dict[str, str]:
+    """Row -> baseline of those that are compared."""
+    return {row.setting: row.comparison.baseline for row in board.rows if row.comparison}
+
+
+def test_an_orderer_as_the_baseline_is_paired_within_selector_shots_and_method():
+    orders = ("as_selected", "mdl")
+    results = [cell(s, n, orderer=o) for s in ("knn", "bm25") for n in (4, 8) for o in orders]
+    results.append(cell("zero_shot", 0))
+    board = leaderboard(results, compare_to={"orderer": "as_selected"}, resamples=100)
+    assert baselines(board) == {
+        **{
+            f"{s} {n}-shot mdl direct": f"{s} {n}-shot as_selected direct"
+            for s in ("knn", "bm25")
+            for n in (4, 8)
+        },
+        "zero_shot 0-shot as_selected direct": "knn 4-shot as_selected direct",
+        "majority_class 0-shot - -": "knn 4-shot as_selected direct",
+    }
+    assert sum(row.is_baseline for row in board.rows) == 4
+    assert "vs orderer as_selected" in board.to_markdown().replace("\\", "")
+    (said,) = [line for line in board.footer if " compared with: " in line]
+    assert said.endswith("compared with: knn 4-shot as_selected direct.")
+    assert {name.strip() for name in said.split(" compared")[0].split(",")} == {"zero_shot", "majority_class"}
+    assert board == leaderboard(results, compare_to="orderer=as_selected", resamples=100)
+
+
+def test_a_method_as_the_baseline_serves_zero_shot_rows_too():
+    results = [
+        cell(s, n, method=m) for s, n in (("zero_shot", 0), ("knn", 4)) for m in ("direct", "contextual")
+    ]
+    board = leaderboard(results, compare_to={"method": "direct"}, resamples=100)
+    assert baselines(board) == {
+        "zero_shot 0-shot as_selected contextual": "zero_shot 0-shot as_selected direct",
+        "knn 4-shot as_selected contextual": "knn 4-shot as_selected direct",
+        "majority_class 0-shot - -": "zero_shot 0-shot as_selected direct",
+    }
+    gone = [
+        r if r.cell.shots == 0 or r.cell.method != "direct" else replace(r, complete=False) for r in results
+    ]
+    left = leaderboard(gone, compare_to={"method": "direct"}, resamples=100)
+    assert "knn 4-shot as_selected contextual" not in baselines(left)  # zero-shot is no stand-in for it
+
+
+def test_a_method_as_the_baseline_where_all_rows_are_zero_shot():
+    names = ("few_shot(max_tokens=32, show=answer)", "few_shot(max_tokens=128)", "zero_shot")
+    results = [cell("zero_shot", 0, method=m) for m in names]
+    board = leaderboard(
+        results, compare_to={"method": "few_shot(show=answer)"}, resamples=100, majority=False
+    )
+    assert set(baselines(board).values()) == {f"zero_shot 0-shot as_selected {names[0]}"}
+    assert len(baselines(board)) == 2
+    assert "compared with" not in " ".join(board.footer)
+    assert "vs baseline" in board.to_markdown()
+    with pytest.raises(ConfigError) as error:
+        leaderboard(results, compare_to={"method": "few_shot"})
+    assert str(error.value) == (
+        f"compare_to: 'few_shot' stands for several methods; name one of: {names[0]}, {names[1]}"
+    )
+
+
+def test_shots_as_the_baseline():
+    board = leaderboard(board_cells(), compare_to={"shots": 4}, resamples=100, majority=False)
+    assert baselines(board)["knn 8-shot as_selected direct"] == "knn 4-shot as_selected direct"
 
 
 def test_unequal_query_sets_are_matched_and_the_rest_is_reported():
