@@ -15,11 +15,12 @@ from torch import Tensor
 
 from icl.engine.attention import PathStack
 from icl.engine.chunks import ChunkRunner
-from icl.engine.decode_memory import Capture, SharedNode, StepAttention, Tails, copy_from_stack
+from icl.engine.decode_memory import Capture, SharedNode, Tails, copy_from_stack
 from icl.engine.plan import Chunk, Layout
 from icl.engine.radix import Node, radix_nodes
 from icl.engine.resident import Kept, Loan, Resident
 from icl.engine.sampling import UniformStream, draw_batch
+from icl.engine.steps import step_runner
 from icl.engine.stopping import StopWatcher
 from icl.engine.trie import as_arrays, build_trie
 from icl.engine.trunk import Attend
@@ -86,6 +87,7 @@ class DecodeLoop:
         self.loans = self._loans()
         self.stack = PathStack(self.trie.depth + 1)
         self.tails = Tails(self.trunk.device)
+        self.stepper = step_runner(self.trunk)
         self.shared: dict[int, SharedNode] = {}
         self.slots: list[Slot] = []
         self.first_logits: dict[int, Tensor] = {}
@@ -271,17 +273,14 @@ class DecodeLoop:
 
     def _step(self, newest: Sequence[int]) -> Tensor:
         """Forwards the newest token of every slot; logits [B, V]."""
-        device = self.trunk.device
-        tokens = torch.tensor(newest, device=device)
-        positions = torch.tensor([s.position for s in self.slots], device=device)
-        self.tails.reserve(max(self.tails.lengths) + 1)
-        hidden = self.trunk.forward(tokens, positions, StepAttention(self.tails, self._spans(), positions))
+        positions = [s.position for s in self.slots]
+        logits = self.stepper.step(newest, positions, self.tails, self._spans())
         for b, slot in enumerate(self.slots):
             self.tails.lengths[b] += 1
             slot.position += 1
         self.counters.decoded += len(self.slots)
         self.counters.steps += 1
-        return self.trunk.logits(hidden)
+        return logits
 
     def run(self) -> Iterator[tuple[int, int, StopWatcher]]:
         """Yields (request, sample index, what was written) as samples end."""
