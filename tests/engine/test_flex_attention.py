@@ -94,10 +94,11 @@ def outputs(
 ) -> list[torch.Tensor]:
     """The attention of every chunk and call, the stack moving along."""
     q, k, v = tensors
+    device = q.device
     stack = PathStack(layout.trie.depth + 1)
     found = []
     for chunk in layout.chunks(budget):
-        attend = kind(chunk, stack, CPU, **options)
+        attend = kind(chunk, stack, device, **options)
         part = slice(chunk.first, chunk.first + chunk.rows)
         found += [attend(q[:, part], k[:, part], v[:, part], call) for call in calls]
         stack.commit()
@@ -195,3 +196,18 @@ def test_a_gpu_gets_it_and_a_cpu_does_not(monkeypatch: pytest.MonkeyPatch) -> No
     [chunk] = Layout(build_trie(as_arrays([(1, 2)]))).chunks(9)
     assert block_attention.chunk_attention(chunk, PathStack(3), torch.device("cuda")) == "cuda"
     assert block_attention.chunk_attention(chunk, PathStack(3), CPU) != "cuda"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("window", "softcap"), [(None, None), (20, None), (None, 2.0)])
+@pytest.mark.parametrize("sinks", [False, True])
+def test_compiled_on_a_gpu(window: int | None, softcap: float | None, sinks: bool) -> None:
+    layout = Layout(build_trie(as_arrays(ragged(3, count=40, length=120))))
+    draw = torch.Generator().manual_seed(3)
+    tensors = [torch.randn(n, layout.trie.rows, 64, generator=draw).cuda() for n in (6, 2, 2)]
+    calls = [LayerCall(0, 0.125, window, softcap, torch.randn(6, generator=draw).cuda() if sinks else None)]
+    expected = outputs(DenseChunkAttention, layout, 500, tensors, calls)
+    found = outputs(FlexChunkAttention, layout, 500, tensors, calls)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+    assert not ours._refused

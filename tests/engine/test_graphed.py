@@ -147,17 +147,17 @@ def test_buckets_of_rows() -> None:
 class Case:
     """Three slots, two of them below a shared node, over a random tiny network."""
 
-    def __init__(self, slots: int = 3) -> None:
-        self.trunk = HookedTrunk(tiny_network("llama"))
+    def __init__(self, slots: int = 3, device: torch.device = CPU) -> None:
+        self.trunk = HookedTrunk(tiny_network("llama").to(device))
         self.slots = slots
         draw = torch.Generator().manual_seed(0)
         self.node = SharedNode(Node(0, 6, 0, 0, 2, True))
-        self.tails = Tails(CPU)
+        self.tails = Tails(device)
         self.tails.add(slots)
         for layer in (0, 1):
-            self.node.put(layer, 0, *torch.randn(2, 2, 6, 8, generator=draw))
-            for buffer in self.tails.layer(layer, torch.empty(2, 1, 8)):
-                buffer[:, :, :3] = torch.randn(slots, 2, 3, 8, generator=draw)
+            self.node.put(layer, 0, *torch.randn(2, 2, 6, 8, generator=draw).to(device))
+            for buffer in self.tails.layer(layer, torch.empty(2, 1, 8, device=device)):
+                buffer[:, :, :3] = torch.randn(slots, 2, 3, 8, generator=draw).to(device)
         self.tails.lengths = [1 + b % 3 for b in range(slots)]
         self.tails.positions[:, :3] = torch.arange(6, 9)
         self.spans = [(self.node, 0, 2)]
@@ -238,3 +238,14 @@ def test_what_cannot_be_recorded_is_said_once(caplog: pytest.LogCaptureFixture) 
         torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
     [record] = caplog.records
     assert "not permitted when stream is capturing)" in record.getMessage()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_graphs_on_a_gpu() -> None:
+    device = torch.device("cuda")
+    expected = Case(device=device).run(EagerStep(Case(device=device).trunk), 12)
+    case = Case(device=device)
+    stepper = GraphedStep(case.trunk, graphed.cuda_capture)
+    for a, b in zip(case.run(stepper, 12), expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+    assert stepper._graphs
