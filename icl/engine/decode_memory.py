@@ -153,18 +153,22 @@ class StepAttention:
     """Attention of one decode step: row b is the newest token of slot b.
 
     `spans`: (shared node, first slot, last slot). Each row sees the shared nodes above it and its
-    own tail, the newest token included; the parts are merged by their log-sum-exp.
+    own tail, the newest token included. Nodes at one level of the trie have disjoint slots, so the
+    parts of a row - its tail, then one a level - lie in one buffer and are merged at once by their
+    log-sum-exp; a level where a row has no node keeps -inf and weighs nothing.
     """
 
     def __init__(self, tails: Tails, spans: Sequence[tuple[SharedNode, int, int]], positions: Tensor) -> None:
         self.tails = tails
         self.spans = spans
+        self.levels = span_levels([(low, high) for _, low, high in spans])
         self.positions = positions
         self.slots = torch.arange(len(tails.lengths), device=tails.device)
         self.ends = torch.tensor(tails.lengths, device=tails.device)
         self.used = max(tails.lengths) + 1
         tails.positions[self.slots, self.ends] = positions
         self._mask: dict[int | None, Tensor] = {}
+        self._parts: tuple[Tensor, Tensor] | None = None
 
     def _seen(self, window: int | None) -> Tensor | None:
         """bool [B, used]: which tail tokens a slot sees; None: all of them."""
@@ -177,20 +181,34 @@ class StepAttention:
             self._mask[window] = seen
         return self._mask[window]
 
+    def _buffers(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """out [1 + levels, H, B, D] and lse [1 + levels, H, B], fp32; made once a step, as every layer
+        fills the same places."""
+        if self._parts is None:
+            heads, rows, size = q.shape
+            count = 1 + max(self.levels, default=0)
+            out = torch.zeros((count, heads, rows, size), device=q.device)
+            self._parts = (out, torch.full((count, heads, rows), -torch.inf, device=q.device))
+        return self._parts
+
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, call: LayerCall) -> Tensor:
         """q [H, B, D], k, v [Hkv, B, D] -> out [H, B, D]."""
         keys, values = self.tails.layer(call.layer, k)
         keys[self.slots, :, self.ends] = k.transpose(0, 1)
         values[self.slots, :, self.ends] = v.transpose(0, 1)
         heads, rows, size = q.shape
-        used_keys, used_values = keys[:, :, : self.used], values[:, :, : self.used]
         per_slot = q.transpose(0, 1)[:, :, None]  # [B, H, 1, D]
-        tail, tail_lse = fast_attention(per_slot, used_keys, used_values, self._seen(call.window), call)
-        out = tail.view(rows, heads, size).transpose(0, 1).contiguous()
-        lse = tail_lse.view(rows, heads).transpose(0, 1).contiguous()
-        for shared, low, high in self.spans:
-            part, part_lse = self._span(q[:, low:high], shared, self.positions[low:high], call)
-            merge_into(out[:, low:high], lse[:, low:high], part, part_lse)
+        tail, tail_lse = fast_attention(
+            per_slot, keys[:, :, : self.used], values[:, :, : self.used], self._seen(call.window), call
+        )
+        out, lse = tail.view(rows, heads, size).transpose(0, 1), tail_lse.view(rows, heads).transpose(0, 1)
+        if self.spans:
+            outs, lses = self._buffers(q)
+            outs[0], lses[0] = out, lse
+            for (shared, low, high), level in zip(self.spans, self.levels, strict=True):
+                part, part_lse = self._span(q[:, low:high], shared, self.positions[low:high], call)
+                outs[level, :, low:high], lses[level, :, low:high] = part, part_lse
+            out, lse = merged(outs, lses)
         if call.sinks is not None:
             out = apply_sinks(out, lse, call.sinks)
         return out.to(q.dtype)
@@ -206,12 +224,27 @@ class StepAttention:
         return plain_attention(q, keys, values, positions[:, None] - depths[None] < call.window, call)
 
 
-def merge_into(out: Tensor, lse: Tensor, part: Tensor, part_lse: Tensor) -> None:
-    """out, lse <- the attention over both sets of keys; all fp32, out [H, n, D], lse [H, n].
+def span_levels(spans: Sequence[tuple[int, int]]) -> list[int]:
+    """For each nested span [low, high) of slots its level: 1 for outermost, 1 more inside another.
 
-    A set without keys has lse -inf and weighs nothing.
+    Equal spans count as one inside the other; spans of one level never overlap.
     """
-    total = torch.logaddexp(lse, part_lse)
-    safe = total.clamp(min=torch.finfo(torch.float32).min)
-    out.mul_(torch.exp(lse - safe)[..., None]).add_(part * torch.exp(part_lse - safe)[..., None])
-    lse.copy_(total)
+    levels = [0] * len(spans)
+    open_until: list[int] = []
+    for at in sorted(range(len(spans)), key=lambda at: (spans[at][0], -spans[at][1], at)):
+        low, high = spans[at]
+        while open_until and open_until[-1] <= low:
+            open_until.pop()
+        open_until.append(high)
+        levels[at] = len(open_until)
+    return levels
+
+
+def merged(outs: Tensor, lses: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention over the union of sets of keys from that over each: outs [n, H, B, D], lses [n, H, B], fp32.
+
+    A set without keys has lse -inf and weighs nothing; where no set has any, the result is 0 and -inf.
+    """
+    lse = torch.logsumexp(lses, dim=0)
+    weights = torch.exp(lses - lse.clamp(min=torch.finfo(torch.float32).min))
+    return (outs * weights[..., None]).sum(dim=0), lse

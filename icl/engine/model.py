@@ -23,7 +23,7 @@ from icl.errors import ModelError
 from icl.protocols import OnGeneration, OnScores, Tokenizer
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Usage
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 2048
 MAX_SLOTS = 64
 GPU_CHUNK_ROWS = 8192
 GPU_MAX_SLOTS = 256

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from icl.engine.trie import Trie
 
-SHARE_TOKENS = 16
-"""A node is worth a rectangle of its own when sharing it saves at least this many stored tokens."""
+SHARE_TOKENS = 256
+"""A node is worth a rectangle of its own when sharing it saves at least this many stored tokens: below
+that, reading them again costs less than another call of the kernel in every layer and step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,13 +98,15 @@ def draw(logits: Tensor, u: Tensor, temperature: float, top_k: int = 0, top_p: f
             weights = torch.where(torch.cumsum(weights, dim=-1) - weights < top_p, weights, 0.0)
         return ids.gather(1, _invert(weights, u)[:, None])[:, 0]
     peak = logits.amax(dim=-1, keepdim=True)
-    weights = torch.exp((logits - peak) / temperature)
-    padded = torch.nn.functional.pad(weights, (0, -weights.shape[-1] % BLOCK)).view(len(weights), -1, BLOCK)
+    weights = torch.sub(logits, peak).div_(temperature).exp_()
+    if missing := -weights.shape[-1] % BLOCK:
+        weights = torch.nn.functional.pad(weights, (0, missing))
+    blocks = weights.view(len(weights), -1, BLOCK)
     # first the block of the vocabulary that u falls into, then the token in it: no long cumulative sum
-    sums = padded.sum(dim=-1, dtype=torch.float64)
+    sums = blocks.sum(dim=-1).double()
     block = _invert(sums, u)
     before = (torch.cumsum(sums, dim=-1) - sums).gather(1, block[:, None])[:, 0]
-    inside = padded[torch.arange(len(padded), device=logits.device), block].double()
+    inside = blocks[torch.arange(len(blocks), device=logits.device), block].double()
     rest = (u * sums.sum(dim=-1) - before) / inside.sum(dim=-1)
     return block * BLOCK + _invert(inside, rest.clamp(0.0, 1.0))
 

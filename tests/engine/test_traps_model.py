@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from icl.engine.attention import apply_sinks
-from icl.engine.decode_memory import merge_into
+from icl.engine.decode_memory import merged
 from icl.engine.ladder import choose_engine
 from icl.engine.model import TrieModel
 from icl.engine.naive import NaiveModel
@@ -183,12 +183,12 @@ def test_trap_09_sinks_after_merging_parts() -> None:
     sinks = torch.randn(heads, generator=draw, dtype=torch.float64) * 3
     column = sinks[:, None, None].expand(heads, rows, 1)
     expected = torch.softmax(torch.cat([scores, column], dim=-1), dim=-1)[..., :10] @ values
-    out, lse = torch.zeros(heads, rows, size), torch.full((heads, rows), -torch.inf)
+    outs, lses = [], []
     for part in (slice(0, 3), slice(3, 4), slice(4, 10)):
         weights = torch.softmax(scores[..., part], dim=-1)
-        merge_into(
-            out, lse, (weights @ values[:, part]).float(), torch.logsumexp(scores[..., part], -1).float()
-        )
+        outs.append((weights @ values[:, part]).float())
+        lses.append(torch.logsumexp(scores[..., part], -1).float())
+    out, lse = merged(torch.stack(outs), torch.stack(lses))
     assert (apply_sinks(out, lse, sinks.float()) - expected).abs().max() < 1e-5
 
 

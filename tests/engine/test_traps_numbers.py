@@ -10,7 +10,7 @@ import torch
 
 from icl.engine.attention import LayerCall, plain_attention
 from icl.engine.cached_dfs import CachedDfsModel
-from icl.engine.decode_memory import merge_into
+from icl.engine.decode_memory import merged
 from icl.engine.model import TrieModel
 from icl.engine.naive import NaiveModel
 from icl.engine.probe import eager
@@ -47,11 +47,8 @@ def test_trap_10_no_keys_weigh_nothing() -> None:
     assert torch.equal(part_lse[:, 1], torch.full((2,), -torch.inf))
     assert torch.allclose(part[:, 2], v[:, 0], atol=1e-6)
 
-    out, lse = torch.zeros(2, 3, 4), torch.full((2, 3), -torch.inf)
-    merge_into(out, lse, part, part_lse)  # nothing so far, and in one row nothing is added
-    assert torch.allclose(out, part)
-    assert torch.equal(lse, part_lse)
-    merge_into(out, lse, torch.zeros(2, 3, 4), torch.full((2, 3), -torch.inf))
+    nothing, never = torch.zeros(2, 3, 4), torch.full((2, 3), -torch.inf)
+    out, lse = merged(torch.stack([nothing, part, nothing]), torch.stack([never, part_lse, never]))
     assert torch.allclose(out, part)
     assert torch.equal(lse, part_lse)
 
@@ -93,12 +90,13 @@ def test_trap_11_parts_are_merged_in_fp32() -> None:
     q = torch.randn(4, 6, 8, generator=draw).bfloat16()
     k, v = (torch.randn(2, 200, 8, generator=draw).bfloat16() for _ in range(2))
     call = LayerCall(0, 1.0)
-    out, lse = torch.zeros(4, 6, 8), torch.full((4, 6), -torch.inf)
+    parts = []
     for low in range(0, 200, 4):
         seen = torch.ones(6, 4, dtype=torch.bool)
         part, part_lse = plain_attention(q, k[:, low : low + 4], v[:, low : low + 4], seen, call)
         assert part.dtype == part_lse.dtype == torch.float32
-        merge_into(out, lse, part, part_lse)
+        parts.append((part, part_lse))
+    out, _ = merged(torch.stack([p for p, _ in parts]), torch.stack([lse for _, lse in parts]))
     keys, values = (x.double().repeat_interleave(2, dim=0) for x in (k, v))
     expected = torch.softmax(q.double() @ keys.transpose(1, 2), dim=-1) @ values
     assert (out - expected).abs().max() < 1e-5
