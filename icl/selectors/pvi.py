@@ -156,7 +156,11 @@ class PVI:
         for label in task.labels:
             mine = [pool[at] for at in carved.shown if pool[at].target == label]
             if not mine:
-                raise ConfigError(f"selector 'pvi': the pool has no example of label {label!r} to start from")
+                held = sum(pool[at].target == label for at in carved.held)
+                raise ConfigError(
+                    f"selector 'pvi': the pool has no example of label {label!r} to start from"
+                    + (f": all {held} are held out for validation; set validation to less" if held else "")
+                )
             order = self._resources.generator("selectors.pvi.seeds", label).permutation(len(mine))
             shown = [mine[at] for at in order[: self.seeds]]
             blocks = [
