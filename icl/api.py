@@ -18,7 +18,7 @@ from icl.types import Task
 
 if TYPE_CHECKING:
     from icl.experiments.audit import Audit
-    from icl.leaderboard import Leaderboard
+    from icl.leaderboard import ChainCurves, Leaderboard
 
 DEFAULT_ROOT = Path("runs")
 
@@ -55,6 +55,10 @@ class Run:
         compare_to: a selector, or values of components, {"orderer": "as_selected"}.
         """
         return compare_runs([self], metric=metric, compare_to=compare_to)
+
+    def chains(self) -> ChainCurves:
+        """Accuracy at 1, 2, 4, ... of the stored chains, for every row that holds several."""
+        return chains_of_runs([self])
 
     def show(self, query: str, cell: str | None = None) -> Audit:
         """One prediction with the prompt that led to it. Raises DataError for an unknown id."""
@@ -137,3 +141,11 @@ def compare_runs(
         tasks=tasks,
         precision=precision,
     )
+
+
+def chains_of_runs(runs: Sequence[Run]) -> ChainCurves:
+    """Accuracy against the number of chains, over several runs. Raises DataError without chains."""
+    from icl.leaderboard import chain_curves
+
+    tasks = {name: task for run in runs for name, task in run.tasks().items()}
+    return chain_curves([result for run in runs for result in run.results], tasks)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from icl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from icl.api import Run
 
 
 class Format(StrEnum):
@@ -22,7 +29,8 @@ def add_to(app: typer.Typer) -> None:
     """Registers the commands."""
     app.command(
         "leaderboard",
-        epilog="Examples: icl leaderboard runs/sst2 | icl leaderboard runs/a runs/b --format csv > table.csv",
+        epilog="Examples: icl leaderboard runs/sst2 | icl leaderboard runs/a runs/b --format csv > table.csv"
+        " | icl leaderboard runs/cot --chains --plot chains.svg",
     )(leaderboard)
     app.command(
         "show",
@@ -43,14 +51,27 @@ def leaderboard(
             show_default=False,
         ),
     ] = None,
+    chains: Annotated[
+        bool, typer.Option("--chains", help="Accuracy at 1, 2, 4, ... of the stored chains of each row.")
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg", help="Draw the curves of --chains here; several tasks: one file each."
+        ),
+    ] = None,
 ) -> None:
     """Print the leaderboard of one run or of several together."""
     from rich.console import Console
 
     from icl import api
 
+    found = [api.Run(path) for path in runs]
+    if chains or plot is not None:
+        _chains(found, notation, plot)
+        return
     baseline = ",".join(compare_to) if compare_to else None
-    board = api.compare_runs([api.Run(path) for path in runs], metric=metric, compare_to=baseline)
+    board = api.compare_runs(found, metric=metric, compare_to=baseline)
     if notation is Format.TERMINAL:
         console = Console()
         console.print(board.to_rich(console.width))
@@ -61,6 +82,39 @@ def leaderboard(
             Format.LATEX: board.to_latex,
         }[notation]()
         typer.echo(text, nl=False)
+
+
+def _chains(runs: list[Run], notation: Format, plot: Path | None) -> None:
+    """Curves over the number of chains, and their plots: one file a task."""
+    from rich.console import Console
+
+    from icl import api
+
+    if notation is Format.LATEX:
+        raise ConfigError("--chains has no LaTeX; allowed: terminal, markdown, csv")
+    curves = api.chains_of_runs(runs)
+    if notation is Format.TERMINAL:
+        console = Console()
+        console.print(curves.to_rich(console.width))
+    else:
+        typer.echo(curves.to_markdown() if notation is Format.MARKDOWN else curves.to_csv(), nl=False)
+    if plot is None:
+        return
+    drawn = curves.to_svg()
+    for place, svg in drawn.items():
+        path = plot if len(drawn) == 1 else plot.with_stem(f"{plot.stem}-{_file_name(place, drawn)}")
+        try:
+            path.write_text(svg, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--plot: {path} cannot be written: {error.strerror}") from error
+        typer.echo(f"Plot: {path}", err=True)
+
+
+def _file_name(place: tuple[str, str], places: Iterable[tuple[str, str]]) -> str:
+    """The task, with the model in front where there are several."""
+    model, task = place
+    words = task if len({m for m, _ in places}) == 1 else f"{model}-{task}"
+    return re.sub(r"[^A-Za-z0-9.]+", "_", words)
 
 
 def show(

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import comb
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icl.cot.votes import longest, unify, vote
 from icl.errors import DataError
@@ -63,26 +65,53 @@ def sample_curve(
     chains with most steps (complexity: 40 of 50); "weighted": by the verifier's scores; "any",
     pass@n: whether any chain is right, by the unbiased estimator 1 - C(N - c, n) / C(N, n) (Chen
     et al. 2021).
-    subsets: votes are averaged over this many random subsets of n chains, the same for every rule;
-    0 takes the first n, what a run with that n would have given. With all N chains there is one
-    subset. Intervals are percentiles over resampled queries; they say nothing about other chains.
+    subsets: votes are averaged over all subsets of n chains or, where there are more than this, over
+    this many random ones, the same for every rule; 0 takes the first n, what a run with that n would
+    have given. Intervals are percentiles over resampled queries; they say nothing about other chains.
     Raises DataError for predictions that hold no chains, too few for `ns`, or no scores.
     """
-    stored = [_stored(p, right, rule) for p in predictions]
-    if not stored:
-        raise DataError("no predictions to draw a curve from")
-    most = min(len(s.answers) for s in stored)
+    most = chains_of_all(predictions)
     wanted = list(range(1, most + 1)) if ns is None else list(ns)
-    beyond = [n for n in wanted if not 1 <= n <= most]
+    values = sample_values(
+        predictions, right=right, rule=rule, ns=wanted, top_share=top_share, subsets=subsets, seed=seed
+    )
+    draws = generator(seed, "cot.curves.bootstrap").integers(
+        values.shape[1], size=(resamples, values.shape[1])
+    )
+    points = []
+    for n, line in zip(wanted, values, strict=True):
+        low, high = np.quantile(line[draws].mean(axis=1), [0.025, 0.975])
+        points.append(CurvePoint(n, float(line.mean()), float(low), float(high)))
+    return points
+
+
+def chains_of_all(predictions: Sequence[Prediction]) -> int:
+    """Chains that every one of them has, at least. Raises DataError without predictions."""
+    if not predictions:
+        raise DataError("no predictions to draw a curve from")
+    return min(len(p.details.get("chains") or ()) for p in predictions)
+
+
+def sample_values(
+    predictions: Sequence[Prediction],
+    *,
+    right: Right,
+    rule: Rule,
+    ns: Sequence[int],
+    top_share: float = 0.8,
+    subsets: int = 50,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Expected accuracy [len(ns), queries] of each query with n of its chains; see `sample_curve`."""
+    most = chains_of_all(predictions)
+    stored = [_stored(p, right, rule) for p in predictions]
+    beyond = [n for n in ns if not 1 <= n <= most]
     if beyond:
         raise DataError(f"n is {beyond[0]}; every query has {most} chains: allowed: 1 to {most}")
-    draws = generator(seed, "cot.curves.bootstrap").integers(len(stored), size=(resamples, len(stored)))
-    points = []
-    for n in wanted:
-        values = np.array([_value(s, n, rule, top_share, subsets, seed, at) for at, s in enumerate(stored)])
-        low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
-        points.append(CurvePoint(n, float(values.mean()), float(low), float(high)))
-    return points
+    return np.array(
+        [[_value(s, n, rule, top_share, subsets, seed, at) for at, s in enumerate(stored)] for n in ns],
+        dtype=np.float64,
+    )
 
 
 def pass_at(n: int, chains: int, right: int) -> float:
@@ -115,8 +144,11 @@ def _value(
         return pass_at(n, total, sum(stored.right)) if subsets else float(any(stored.right[:n]))
     if subsets == 0 or n == total:
         return _decided(stored, list(range(n)), rule, top_share)
-    stream = generator(seed, "cot.curves.subsets", f"{query}/{n}")
-    picks = [sorted(int(i) for i in stream.permutation(total)[:n]) for _ in range(subsets)]
+    if comb(total, n) <= subsets:
+        picks = [list(pick) for pick in combinations(range(total), n)]
+    else:
+        stream = generator(seed, "cot.curves.subsets", f"{query}/{n}")
+        picks = [sorted(int(i) for i in stream.permutation(total)[:n]) for _ in range(subsets)]
     return float(np.mean([_decided(stored, pick, rule, top_share) for pick in picks]))
 
 

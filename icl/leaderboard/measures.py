@@ -108,7 +108,11 @@ def _ratio(totals: Floats) -> Floats:
 def mean_values(lay: Layout, score: Callable[[Prediction], float]) -> SumValues:
     """The mean of one score a prediction."""
     scores = np.array([[np.nan if p is None else score(p) for p in line] for line in lay.grid], dtype=float)
-    scores = scores.reshape(len(lay.seeds), len(lay.queries))
+    return weighted_mean(scores.reshape(len(lay.seeds), len(lay.queries)))
+
+
+def weighted_mean(scores: Floats) -> SumValues:
+    """The mean of scores [S, Q]; NaN: absent."""
     present = ~np.isnan(scores)
     return SumValues(np.stack([np.where(present, scores, 0.0), present], axis=-1), _ratio, scores)
 

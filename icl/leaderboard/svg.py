@@ -7,7 +7,7 @@ light or dark; each has a light one to fall back on where a figure is saved alon
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -126,8 +126,12 @@ def curve_plot(
     x_label: str,
     width: int = 760,
     height: int = 320,
+    doubling: bool = False,
 ) -> str:
-    """Lines with their intervals as bars, side by side; `levels` are dashed lines across (zero-shot)."""
+    """Lines with their intervals as bars, side by side; `levels` are dashed lines across (zero-shot).
+
+    doubling: 1, 2, 4, 8 (> 0) stand equally far apart.
+    """
     points = [p for line in series.values() for p in line]
     if not points:
         return ""
@@ -136,12 +140,13 @@ def curve_plot(
     left, right, floor = 48.0, width - max(legend, 90), height - BOTTOM
     xs = sorted({p.x for p in points})
     low, high = padded([y for p in points for y in (p.low, p.high)] + list(levels.values()))
-    x_low, x_high = (xs[0], xs[-1]) if len(xs) > 1 else (xs[0] - 1, xs[0] + 1)
+    scale: Callable[[float], float] = math.log2 if doubling else float
+    x_low, x_high = (scale(xs[0]), scale(xs[-1])) if len(xs) > 1 else (scale(xs[0]) - 1, scale(xs[0]) + 1)
     margin, middle = 14 + 2 * len(series), (len(series) - 1) / 2
 
     def across(x: float, number: float) -> float:
         beside = 4.0 * (number - middle)  # intervals of one x do not cover one another
-        return left + margin + (right - left - 2 * margin) * (x - x_low) / (x_high - x_low) + beside
+        return left + margin + (right - left - 2 * margin) * (scale(x) - x_low) / (x_high - x_low) + beside
 
     def up(y: float) -> float:
         return TOP + (floor - TOP) * (high - y) / (high - low)

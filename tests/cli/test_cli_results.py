@@ -47,6 +47,34 @@ def test_leaderboard_with_a_baseline_of_two_components(icl, run):
     assert "Did you mean 'orderer'?" in icl("leaderboard", run, "--compare-to", "ordrer=as_selected").err
 
 
+def test_curves_over_chains_and_their_plot(icl, folder):
+    text = (folder / "task.yaml").read_text().replace("kind: classification", "kind: string")
+    (folder / "task.yaml").write_text(
+        text.replace("labels: [good, bad]\n", "").replace("source:\n", "source:\n  fields: {target: label}\n")
+    )
+    text = (folder / "experiment.yaml").read_text().replace("[random, {knn: {}}]", "zero_shot")
+    method = "  method: {self_consistency: {of: {zero_shot: {max_tokens: 4}}, n: 3}}\n"
+    text = text.replace("  shots: 2\n", f"  shots: 0\n{method}").replace("compare_to: random", "")
+    (folder / "experiment.yaml").write_text(text)
+    assert icl("run", "experiment.yaml", "-q").code == 0
+    said = icl("leaderboard", "runs/small", "--chains", "--plot", "curves.svg")
+    assert (said.code, said.err) == (0, "Plot: curves.svg\n")
+    assert "pass@N" in said.out
+    assert (folder / "curves.svg").read_text().startswith("<svg")
+    assert "| N | maj@N |" in icl("leaderboard", "runs/small", "--chains", "-f", "markdown").out
+    assert icl("leaderboard", "runs/small", "--chains", "-f", "csv").out.startswith(
+        "model,task,setting,rule,n"
+    )
+    assert "no LaTeX" in icl("leaderboard", "runs/small", "--chains", "-f", "latex").err
+    said = icl("leaderboard", "runs/small", "--plot", "no/such/folder/curves.svg")
+    assert (said.code, "cannot be written" in said.err) == (2, True)
+
+
+def test_curves_of_a_run_without_chains(icl, run):
+    said = icl("leaderboard", run, "--chains")
+    assert (said.code, "no complete row holds several chains" in said.err) == (2, True)
+
+
 def test_leaderboard_of_nothing(icl, folder):
     said = icl("leaderboard", "runs/none")
     assert (said.code, said.err) == (2, "icl: error: runs/none: no such run folder\n")
