@@ -115,6 +115,11 @@ def _per_query(row: Row) -> str:
     return short_count(row.tokens_per_query) if row.tokens_per_query else NOT_YET
 
 
+def _extraction(row: Row) -> str:
+    found = row.extraction
+    return f"{found.unparsed}/{found.cut}/{found.differ}" if found.read else NOT_YET
+
+
 def _flag(name: str) -> Callable[[Row], str]:
     return lambda row: str(row.flags.get(name, 0))
 
@@ -192,6 +197,8 @@ def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> 
         columns.append(Column("selection_seconds", "sel. s", _selection_seconds, rank=7))
     if any(row.seconds for row in rows):
         columns.append(Column("seconds", "s", lambda r: short_seconds(r.seconds), rank=2))
+    if any(row.extraction.read for row in rows):
+        columns.append(Column("extraction", "unparsed/cut/differ", _extraction, rank=3))
     for name in dict.fromkeys(name for row in rows for name in sorted(row.flags)):
         columns.append(Column(f"flag_{name}", name.replace("_", " "), _flag(name), rank=8))
     if any(row.dropped for row in rows):

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from icl.leaderboard.columns import Column
-from icl.leaderboard.rows import Row
+from icl.leaderboard.rows import Extraction, Row
 
 if TYPE_CHECKING:
     from icl.leaderboard.table import Leaderboard
@@ -112,6 +112,12 @@ def _pairing(rows: Sequence[Row]) -> list[str]:
 
 def _losses(rows: Sequence[Row]) -> list[str]:
     lines = []
+    found = sum((row.extraction for row in rows), start=Extraction())
+    if found.read:
+        lines.append(
+            f"Answers read from text: {found.read}; unparsed {found.unparsed}, cut by the token limit "
+            f"{found.cut}, first, last and trigger reading differ {found.differ}, tied votes {found.tied}."
+        )
     flags: dict[str, int] = {}
     for row in rows:
         for name in sorted(row.flags):
@@ -248,6 +254,11 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
     "selection_tokens_unique": lambda r: r.selection.tokens_unique,
     "selection_seconds": lambda r: r.selection_seconds,
     "seconds": lambda r: r.seconds,
+    "read_from_text": lambda r: r.extraction.read,
+    "unparsed": lambda r: r.extraction.unparsed,
+    "cut": lambda r: r.extraction.cut,
+    "readings_differ": lambda r: r.extraction.differ,
+    "tied_votes": lambda r: r.extraction.tied,
     "dropped": lambda r: r.dropped,
     "kept_out": lambda r: r.kept_out,
     "incomplete": lambda r: "; ".join(r.incomplete),

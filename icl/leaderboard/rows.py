@@ -43,6 +43,40 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Extraction:
+    """Answers that were read out of text: how many, and how sure that reading was."""
+
+    read: int = 0
+    unparsed: int = 0
+    cut: int = 0
+    """The answer, a chain or a decomposition ended at its token limit."""
+    differ: int = 0
+    """The first match, the last and the one after a trigger phrase are not all the same."""
+    tied: int = 0
+    """Votes that two answers won."""
+
+    @classmethod
+    def of(cls, predictions: Sequence[Prediction]) -> Extraction:
+        """Of those predictions for which the model wrote a text."""
+        read = [p for p in predictions if p.output]
+
+        def count(ending: str) -> int:
+            return sum(any(flag.endswith(ending) for flag in p.flags) for p in read)
+
+        unparsed = sum(p.answer is None for p in read)
+        return cls(len(read), unparsed, count("cut_by_length"), count("_disagree"), count("tied_vote"))
+
+    def __add__(self, other: Extraction) -> Extraction:
+        return Extraction(
+            self.read + other.read,
+            self.unparsed + other.unparsed,
+            self.cut + other.cut,
+            self.differ + other.differ,
+            self.tied + other.tied,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of the leaderboard: everything but the seed."""
 
@@ -63,6 +97,7 @@ class Row:
     selection: Usage = NO_USAGE
     selection_seconds: float = 0.0
     flags: Counts = field(default_factory=dict)
+    extraction: Extraction = Extraction()
     dropped: int = 0
     kept_out: int = 0
     """Near duplicates of test items that were kept out of the pools."""
@@ -223,6 +258,7 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
         selection=sum((r.selection_usage for r in group.complete), start=NO_USAGE),
         selection_seconds=sum(r.selection_seconds for r in group.complete),
         flags=flags,
+        extraction=Extraction.of([p for r in group.complete for p in r.predictions]),
         dropped=sum(len(p.dropped) for r in group.complete for p in r.predictions),
         kept_out=sum(int(r.notes.get("overlap_kept_out_of_pool", 0)) for r in group.complete),
         incomplete=tuple(f"seed {r.cell.seed}: {len(r.predictions)} predictions so far" for r in group.open),

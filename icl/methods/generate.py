@@ -7,7 +7,7 @@ from typing import Literal
 
 from icl.components import MethodDefaults, check_choice, check_number, check_texts
 from icl.labels import renderer_of
-from icl.prompts.answers import ParsedAnswer, Where, parse
+from icl.prompts.answers import ParsedAnswer, Where, audit, parse
 from icl.prompts.template import query_head
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, GenerateRequest, Generation, Outcome, Query, Sample, Task
@@ -27,7 +27,9 @@ class Generate(MethodDefaults):
     such a phrase the first; "first", "last" or "trigger" (after the phrase, without it the last).
 
     Flags: unparsed (no answer could be read), run_on (the model went on to another question),
-    cut_by_length, and empty_trigger (nothing to be read after "the answer is").
+    cut_by_length, empty_trigger (nothing to be read after "the answer is"), and
+    first_last_disagree, first_trigger_disagree, last_trigger_disagree (another rule of reading
+    would have found another answer; details["readings"] has all three).
     """
 
     def __init__(
@@ -57,7 +59,10 @@ class Generate(MethodDefaults):
             flags.append("run_on")
         if sample.stop_reason == "length":
             flags.append("cut_by_length")
+        readings = audit(sample.text, task, query)
+        flags += [flag for flag in readings.flags if flag.endswith("_disagree")]
         details = {
+            "readings": {name: said for name, said in readings.as_dict().items() if name != "flags"},
             "stop_reason": sample.stop_reason,
             "span": list(parsed.span) if parsed.span else None,
             "logprob": float(sum(sample.logprobs)),

@@ -269,6 +269,29 @@ def test_flags_and_drops_are_shown_and_summed_up():
     assert "| unparsed |" in board.to_markdown()
 
 
+def test_what_was_read_from_text_is_counted_in_a_column_and_the_footer():
+    scored, written = cell("zero_shot", 0), cell("zero_shot", 0, method="few_shot")
+    said = [replace(p, output="a text", label_scores={}) for p in written.predictions]
+    both = ("first_last_disagree", "first_trigger_disagree", "tied_vote")
+    said[0] = replace(said[0], answer=None, flags=("unparsed", "chains_cut_by_length"))
+    said[1:3] = [replace(p, flags=both) for p in said[1:3]]
+    board = leaderboard([scored, replace(written, predictions=tuple(said))], resamples=100, majority=False)
+    shown = {
+        row.method: next(c for c in board.columns if c.key == "extraction").show(row) for row in board.rows
+    }
+    assert shown == {"direct": "–", "few_shot": "1/1/2"}
+    assert (
+        "Answers read from text: 40; unparsed 1, cut by the token limit 1, first, last and trigger reading "
+        "differ 2, tied votes 2." in board.footer
+    )
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(board.to_csv()))}
+    counts = [
+        rows["few_shot"][k] for k in ("read_from_text", "unparsed", "cut", "readings_differ", "tied_votes")
+    ]
+    assert counts == ["40", "1", "1", "2", "2"]
+    assert "extraction" not in [c.key for c in leaderboard([scored], resamples=100, majority=False).columns]
+
+
 def test_constant_columns_go_to_the_title_and_varying_ones_to_the_table():
     board = leaderboard(board_cells(), resamples=100)
     assert (
