@@ -164,6 +164,9 @@ class ScoreRequest:
 
     prompt: Text
     continuations: tuple[Text, ...]
+    relative: bool = False
+    """The continuations only compete with one another: where all are single tokens, their probabilities
+    are normalised over them alone, and an engine need not compute the rest of the vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)

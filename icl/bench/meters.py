@@ -80,9 +80,9 @@ class TimedTrunk:
         self.seconds += time.perf_counter() - started
         return hidden
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """See Trunk."""
         started = time.perf_counter()
-        logits = self.trunk.logits(hidden)
+        logits = self.trunk.logits(hidden, tokens)
         self.seconds += time.perf_counter() - started
         return logits

@@ -49,7 +49,12 @@ class Slow:
     least: int = 1
 
 
-SLOW = {"naive": Slow(0.05, 2), "padded": Slow(0.1, max(SIZES)), "continuous": Slow(0.1, 8)}
+SLOW = {
+    "naive": Slow(0.03, 2),
+    "padded": Slow(0.06, max(SIZES)),
+    "shared": Slow(0.15, max(SIZES)),
+    "continuous": Slow(0.06, 8),
+}
 
 
 @dataclass(frozen=True, slots=True)

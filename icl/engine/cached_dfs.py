@@ -30,6 +30,11 @@ CHUNK_ROWS = 256
 """Tokens forwarded at once: bounds the [rows, vocabulary] logits of a plain forward."""
 
 
+def columns(hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
+    """The head's part where the rows are logits already: their columns `tokens`, or all."""
+    return hidden if tokens is None else hidden[:, tokens]
+
+
 class CachedPath:
     """The path that the cache holds. `length` tokens; it grows by `extend`, shrinks by `cut`."""
 
@@ -99,7 +104,7 @@ class CachedDfsModel:
                 high = min(low + self.chunk_rows, int(trie.starts[s + 1]))
                 started = time.perf_counter()
                 logits = path.extend(layout.tokens[low:high].tolist())
-                score_rows(logits, low, plan.targets, lambda rows: rows, values)
+                score_rows(logits, low, plan.targets, columns, values)
                 per_row = (time.perf_counter() - started) / (high - low)
                 while waiting and plan.targets.last_row[waiting[-1]] < high:
                     r = waiting.pop()

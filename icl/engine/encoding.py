@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from icl.errors import ContextOverflow, ModelError
 from icl.protocols import Tokenizer
 from icl.types import ScoreRequest, Text, TokenIds
@@ -22,6 +24,8 @@ class EncodedScore:
 
     prompt: TokenIds
     continuations: tuple[TokenIds, ...]
+    relative: bool = False
+    """Every continuation is one token, and they are compared with one another only."""
 
     @property
     def flat(self) -> int:
@@ -79,7 +83,8 @@ def encode_scores(tokenizer: Tokenizer, requests: Sequence[ScoreRequest]) -> lis
                 f"score request {index}: the prompt has no token of its own before the continuation; "
                 "give it an instruction or a beginning-of-sequence token"
             )
-        result.append(EncodedScore(prompt, tuple(rest)))
+        single = request.relative and all(len(c) == 1 for c in rest)
+        result.append(EncodedScore(prompt, tuple(rest), single))
     return result
 
 
@@ -90,3 +95,10 @@ def check_length(index: int, tokens: int, context_length: int, name: str) -> Non
             f"request {index} has {tokens} tokens; the context of {name} holds {context_length}. "
             "Use fewer or shorter demonstrations, or prompt: {overflow: drop}"
         )
+
+
+def relative_to_another(rows: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """Log-probabilities of single tokens, normalised over themselves."""
+    values = np.array([row[0] for row in rows])
+    peak = values.max()
+    return [(float(v),) for v in values - peak - np.log(np.exp(values - peak).sum())]

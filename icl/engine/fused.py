@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from icl.engine import packed
 from icl.engine.attention import LayerCall
 from icl.engine.heap import keep_freed_memory
 from icl.engine.packed import PackedLinear
-from icl.engine.trunk import Attend
+from icl.engine.trunk import Attend, head_product
 
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
@@ -68,8 +68,8 @@ class FusedTrunk:
         self.heads = int(self.config.num_attention_heads)
         self.kv_heads = int(self.config.num_key_value_heads)
         self.blocks = [self._block(i, layer) for i, layer in enumerate(decoder.layers)]
-        head = model.get_output_embeddings()
-        self.head = PackedLinear(head.weight, head.bias)
+        self.plain_head: nn.Module = model.get_output_embeddings()
+        self.head = PackedLinear(self.plain_head.weight, self.plain_head.bias)
 
     def _block(self, index: int, layer: Any) -> Block:
         attention, mlp = layer.self_attn, layer.mlp
@@ -121,8 +121,10 @@ class FusedTrunk:
         return block.out.plus(out.transpose(0, 1).reshape(rows, -1), hidden)
 
     @torch.inference_mode()
-    def logits(self, hidden: Tensor) -> Tensor:
-        """[n, V] fp32 logits of hidden states [n, d]."""
+    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """[n, V] fp32 logits of hidden states [n, d]; [n, m] of the tokens [m] only."""
+        if tokens is not None:
+            return head_product(self.plain_head, hidden, tokens).float()
         return self.head(hidden.contiguous()).float()
 
 

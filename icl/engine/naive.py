@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from icl.engine.encoding import check_length, encode_scores, encode_texts
+from icl.engine.encoding import check_length, encode_scores, encode_texts, relative_to_another
 from icl.engine.finite import NotFinite
 from icl.engine.sampling import UniformStream, draw_batch
 from icl.engine.stopping import StopWatcher
@@ -51,6 +51,8 @@ class NaiveModel:
                 if not torch.isfinite(picked).all():
                     raise NotFinite(f"score request {index}", "its log-probabilities are not finite")
                 rows.append(tuple(picked.tolist()))
+            if request.relative:
+                rows = relative_to_another(rows)
             flat = request.flat
             result = Scores(tuple(rows), Usage(flat, flat, 0, time.perf_counter() - started))
             results.append(result)

@@ -6,8 +6,9 @@ the head only at the rows that predict something asked, and are then forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,6 +19,13 @@ from icl.engine.encoding import EncodedScore
 from icl.engine.finite import NotFinite
 from icl.engine.plan import Layout
 from icl.engine.trie import Int, as_arrays, build_trie
+
+
+class Logits(Protocol):
+    """Hidden states [n, d] -> fp32 logits [n, V], or [n, m] of the m tokens asked."""
+
+    def __call__(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor: ...
+
 
 HEAD_ROWS = 128
 """Rows that meet the head at once: bounds the [rows, vocabulary] logits."""
@@ -35,6 +43,8 @@ class Targets:
     """For each request, the largest row it waits for."""
     requests: Int
     """Index of the request that asks for each pair."""
+    relative: NDArray[np.bool_]
+    """Whether the pair is only compared with the others of its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +92,67 @@ def plan_scores(requests: Sequence[EncodedScore]) -> ScorePlan:
         last_row[r] = max(last_row[r], int(scored[-1]))
         unique[r] += int(trie.starts[s + 1] - trie.starts[s])
     by_row = np.argsort(rows, kind="stable")
-    targets = Targets(rows[by_row], tokens[by_row], by_row, last_row, asked_by[by_row])
+    relative = np.array([r.relative for r in requests], dtype=np.bool_)[asked_by[by_row]]
+    targets = Targets(rows[by_row], tokens[by_row], by_row, last_row, asked_by[by_row], relative)
     return ScorePlan(layout, targets, tuple(offsets), unique)
 
 
 def score_rows(
-    hidden: Tensor, first: int, targets: Targets, logits: Callable[[Tensor], Tensor], out: NDArray[np.float64]
+    hidden: Tensor, first: int, targets: Targets, logits: Logits, out: NDArray[np.float64]
 ) -> None:
     """Fills out[slot] for every target whose row is in first .. first + len(hidden).
 
     Raises NotFinite naming the first request that would get a number that is not finite.
     """
-    low, high = np.searchsorted(targets.rows, [first, first + len(hidden)])
-    if low == high:
-        return
-    rows, inverse = np.unique(targets.rows[low:high] - first, return_inverse=True)
+    low, high = (int(n) for n in np.searchsorted(targets.rows, [first, first + len(hidden)]))
+    relative = targets.relative[low:high]
+    _score_all(hidden, first, targets, low + np.flatnonzero(~relative), logits, out)
+    _score_relative(hidden, first, targets, low + np.flatnonzero(relative), logits, out)
+
+
+def _score_all(
+    hidden: Tensor, first: int, targets: Targets, pairs: Int, logits: Logits, out: NDArray[np.float64]
+) -> None:
+    """Log-probabilities over the whole vocabulary; a row that several pairs ask for meets the head once."""
+    rows, inverse = np.unique(targets.rows[pairs] - first, return_inverse=True)
     for a in range(0, len(rows), HEAD_ROWS):
         b = min(a + HEAD_ROWS, len(rows))
         scores = logits(hidden[torch.from_numpy(rows[a:b]).to(hidden.device)])
-        pairs = np.flatnonzero((inverse >= a) & (inverse < b))
-        which = torch.from_numpy(inverse[pairs] - a).to(scores.device)
-        token = torch.from_numpy(targets.tokens[low:high][pairs]).to(scores.device)
-        values = (scores[which, token] - torch.logsumexp(scores, dim=-1)[which]).double().cpu().numpy()
-        finite = np.isfinite(values)
-        if not finite.all():
-            at = low + pairs[int(np.argmin(finite))]
-            raise NotFinite(
-                f"score request {targets.requests[at]}",
-                f"the log-probability of token {targets.tokens[at]} is {values[int(np.argmin(finite))]}",
-            )
-        out[targets.slots[low:high][pairs]] = values
+        here = np.flatnonzero((inverse >= a) & (inverse < b))
+        which = torch.from_numpy(inverse[here] - a).to(scores.device)
+        token = torch.from_numpy(targets.tokens[pairs[here]]).to(scores.device)
+        values = scores[which, token] - torch.logsumexp(scores, dim=-1)[which]
+        _keep(values, targets, pairs[here], out)
+
+
+def _score_relative(
+    hidden: Tensor, first: int, targets: Targets, pairs: Int, logits: Logits, out: NDArray[np.float64]
+) -> None:
+    """Log-probabilities over the continuations of each request: no product with the vocabulary.
+
+    Requests with the same continuations, as those of a task with labels have, go together.
+    """
+    asked: dict[int, list[int]] = {}
+    for pair in pairs.tolist():
+        asked.setdefault(int(targets.requests[pair]), []).append(pair)
+    alike: dict[tuple[int, ...], list[list[int]]] = {}
+    for mine in asked.values():
+        mine.sort(key=targets.slots.__getitem__)  # the order of the request's continuations
+        alike.setdefault(tuple(targets.tokens[mine].tolist()), []).append(mine)
+    for tokens, found in alike.items():
+        rows = torch.tensor([int(targets.rows[mine[0]]) - first for mine in found], device=hidden.device)
+        scores = logits(hidden[rows], torch.tensor(tokens, device=hidden.device))
+        values = torch.log_softmax(scores, dim=-1).flatten()
+        _keep(values, targets, np.array(found, dtype=np.int64).ravel(), out)
+
+
+def _keep(values: Tensor, targets: Targets, pairs: Int, out: NDArray[np.float64]) -> None:
+    found = values.double().cpu().numpy()
+    finite = np.isfinite(found)
+    if not finite.all():
+        at = int(np.argmin(finite))
+        raise NotFinite(
+            f"score request {targets.requests[pairs[at]]}",
+            f"the log-probability of token {targets.tokens[pairs[at]]} is {found[at]}",
+        )
+    out[targets.slots[pairs]] = found

@@ -49,8 +49,9 @@ class Trunk(Protocol):
         """Hidden states [T, d] after the final norm of rows tokens[T] at positions[T]."""
         ...
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """[n, V] fp32 logits of hidden states [n, d], with what the model does after its head."""
+    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """[n, V] fp32 logits of hidden states [n, d], with what the model does after its head; or
+        [n, m] of the tokens [m] only."""
         ...
 
 
@@ -133,9 +134,9 @@ class HookedTrunk:
         return hidden
 
     @torch.inference_mode()
-    def logits(self, hidden: Tensor) -> Tensor:
-        """[n, V] fp32 logits of hidden states [n, d], with what the model does after its head."""
-        logits: Tensor = self.head(hidden).float()
+    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """See Trunk."""
+        logits = head_product(self.head, hidden, tokens).float()
         scale = getattr(self.config, "logit_scale", None)
         if scale is not None:  # Cohere
             logits = logits * scale
@@ -146,3 +147,13 @@ class HookedTrunk:
         if cap is not None:  # Gemma 2
             logits = torch.tanh(logits / cap) * cap
         return logits
+
+
+def head_product(head: nn.Module, hidden: Tensor, tokens: Tensor | None) -> Tensor:
+    """hidden [n, d] through the head: [n, V], or [n, m] of the tokens [m], reading only their rows."""
+    if tokens is None:
+        return head(hidden)  # type: ignore[no-any-return]
+    if type(head) is not nn.Linear:
+        return head(hidden)[:, tokens]  # type: ignore[no-any-return]
+    bias = None if head.bias is None else head.bias[tokens]
+    return nn.functional.linear(hidden, head.weight[tokens], bias)

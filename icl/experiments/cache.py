@@ -80,7 +80,7 @@ class CachedModel:
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """Each request once, from the store where it is there."""
-        keys = [_key(self.fingerprint, "score", r.prompt, *r.continuations) for r in requests]
+        keys = [_score_key(self.fingerprint, request) for request in requests]
         have = self._store.get(list(dict.fromkeys(keys)))
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in have}
         computed = set(missing)
@@ -182,6 +182,11 @@ class CachedModel:
         if self._model is None:
             raise ModelError(f"a response of {self.name} is not in the cache, and the model is not loaded")
         return self._model
+
+
+def _score_key(fingerprint: str, request: ScoreRequest) -> bytes:
+    kind = "relative" if request.relative else "score"
+    return _key(fingerprint, kind, request.prompt, *request.continuations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,6 @@ def label_logprobs(
     for query, demonstrations in asks:
         answers = tuple(renderer.answer(label) for label in options(resources.task, query))
         prompt = renderer.prompt(query, demonstrations, reserve=longest(answers, resources))
-        requests.append(ScoreRequest(prompt.text, answers))
+        requests.append(ScoreRequest(prompt.text, answers, relative=True))
     scores = model.score(requests) if requests else []
     return [log_softmax(np.array(normalised(one, normalise), dtype=np.float64)) for one in scores]
