@@ -9,6 +9,8 @@ if [ ! -x "$env/bin/python" ]; then
   python3 -m venv "$env"
   "$env/bin/pip" install --quiet "openvino-genai==2026.4.1" "optimum[openvino]" ||
     "$env/bin/pip" install --quiet openvino-genai "optimum[openvino]"
+  # not needed, and it breaks the import of transformers beside some builds of torch
+  "$env/bin/pip" uninstall --quiet --yes torchvision || true
 fi
 exported=$model-openvino
 if [ ! -f "$exported/openvino_model.xml" ]; then
