@@ -36,7 +36,7 @@ log = logging.getLogger("icl")
 ENGINES = ("icl", "naive", "padded", "shared", "continuous")
 DTYPES = ("float32", "bfloat16")
 SIZES = (8, 16, 32)
-"""Batch sizes that padded and shared are tried with."""
+"""Batch sizes that padded and shared are tried with; they decode with the largest only."""
 COMPARED = 8
 """Requests of a workload whose log-probabilities are compared with plain fp32."""
 
@@ -180,7 +180,8 @@ class Bench:
         part = self.settings.part(name, workload)
         fraction = part.tokens_flat / workload.tokens_flat
         best: tuple[str, Engine, Measured, float] | None = None
-        for setting, engine in variants:
+        # while decoding, the largest batch is the fastest: the smaller ones would only cost time
+        for setting, engine in variants if workload.kind == "score" else variants[-1:]:
             # one request warms up caches and threads; a GPU's kernels are compiled for the sizes that occur
             warm = part if self.device.type == "cuda" else part.subset(0, 1)
             run_part(engine, warm, self.device)
