@@ -167,6 +167,9 @@ class Resources:
     """How near is a duplicate: 1 = equal after normalisation, less = Jaccard of word 3-grams."""
     pool: Sequence[Example] = ()
     """What demonstrations are chosen from, for orderers that carve a validation split from it."""
+    rehearsal: bool = False
+    """`icl plan`: the model's answers are made up, and only what is asked counts. A component may
+    leave out training on them that does not change how much it asks; a run never sets this."""
 
     def generator(self, purpose: str, item: str = "") -> np.random.Generator:
         """A random stream for one purpose and one item under the experiment's seed."""

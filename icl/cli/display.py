@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -13,6 +15,8 @@ from icl.experiments.progress import Meter
 
 LINE_SECONDS = 15.0
 DRAW_SECONDS = 0.1
+WAIT_SECONDS = 2.0
+"""What takes longer says what it is doing."""
 
 
 def duration(seconds: float | None) -> str:
@@ -96,6 +100,46 @@ class LineMeter(Meter):
         if now - self._said >= LINE_SECONDS:
             self._said = now
             self._write(f"{self.done}/{self.total} predictions · {rates(self)}")
+
+
+@contextmanager
+def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
+    """Says what is going on once it has taken WAIT_SECONDS: `note(text)` names the next step.
+
+    On a terminal a line that goes away in the end; in a log a line a step.
+    """
+    status = console.status(Text(text))
+    told = [text, ""]
+    lock, over = threading.Lock(), threading.Event()
+
+    def show() -> None:
+        with lock:
+            if over.is_set():
+                return
+            if console.is_terminal:
+                status.update(Text(told[0]))
+                status.start()
+            elif told[0] != told[1]:
+                console.print(Text(told[0]), soft_wrap=True)
+                told[1] = told[0]
+
+    timer = threading.Timer(WAIT_SECONDS, show)
+    timer.daemon = True
+    began = time.monotonic()
+
+    def note(step: str) -> None:
+        told[0] = step
+        if time.monotonic() - began >= WAIT_SECONDS:
+            show()
+
+    timer.start()
+    try:
+        yield note
+    finally:
+        timer.cancel()
+        with lock:
+            over.set()
+            status.stop()
 
 
 def meter_for(console: Console, quiet: bool) -> Meter:

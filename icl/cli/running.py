@@ -1,4 +1,4 @@
-"""icl run, icl plan."""
+"""icl run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def add_to(app: typer.Typer) -> None:
         "run",
         epilog="Examples: icl run experiments/quickstart.yaml | icl run e.yaml -o /tmp/out --max-memory 8GiB",
     )(run)
-    app.command("plan", epilog="Example: icl plan experiments/sst2.yaml")(plan)
 
 
 def run(
@@ -63,62 +62,3 @@ def run(
     for line in done.overlap:
         console.print(f"Overlap: {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"Run folder: {done.path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
-    """Show what an experiment would ask: cells, requests, tokens, time. Nothing is run.
-
-    Only the tokenizer of the model is read. Tokens: flat as a plain engine would count them,
-    unique with each shared prefix once.
-    """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from icl.cli.display import duration
-    from icl.encoders import load_encoder
-    from icl.experiments.check import check
-    from icl.experiments.config import read_experiment
-    from icl.experiments.plan import plan as rehearse
-    from icl.experiments.rates import expected_rate
-    from icl.experiments.runner import CACHE
-
-    checked = check(*read_experiment(file))
-    experiment = checked.experiment
-    encoder = None
-    if checked.needs_encoder:
-        encoder = load_encoder(experiment.encoder, cache=output / CACHE / "embeddings")
-    found = rehearse(checked, encoder)
-    table = Table(title=Text(f"{experiment.name}: {experiment.model_label}"), box=None, padding=(0, 2, 0, 0))
-    for header in (
-        "task",
-        "cells",
-        "predictions",
-        "requests",
-        "tokens flat",
-        "unique",
-        "sharing",
-        "selection",
-    ):
-        table.add_column(header, justify="left" if header == "task" else "right")
-    for entry in found.tasks:
-        total = entry.inference + entry.selection
-        share = entry.selection.tokens_unique / max(total.tokens_unique, 1)
-        counts = (entry.cells, entry.predictions, total.requests, total.tokens_flat, total.tokens_unique)
-        ratio = f"{total.tokens_flat / max(total.tokens_unique, 1):.1f}x"
-        table.add_row(Text(entry.task), *(f"{count:,}" for count in counts), ratio, f"{share:.0%}")
-    console = Console()
-    console.print(table)
-    if found.total.tokens_generated:
-        console.print(f"Of these, {found.total.tokens_generated:,} generated at most.", highlight=False)
-    rate = expected_rate(output / CACHE, experiment)
-    if rate is None:
-        console.print("Expected time: unknown for this model until it has run once.", highlight=False)
-        return
-    seconds = found.total.tokens_unique / rate.tokens_per_second
-    console.print(
-        f"Expected time: {duration(seconds)} at {rate.tokens_per_second:,.0f} tokens/s ({rate.origin}), "
-        "without loading the model.",
-        highlight=False,
-        soft_wrap=True,
-    )

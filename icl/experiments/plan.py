@@ -9,13 +9,14 @@ text is counted at its limit. No weights of the language model are read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from icl.engine.encoding import encode_scores, encode_texts
 from icl.engine.fake import FakeModel
+from icl.engine.footprint import Largest
 from icl.engine.trie import as_arrays, count_unique
 from icl.experiments.cache import CachedModel
 from icl.experiments.check import Checked
@@ -41,6 +42,7 @@ class RehearsalModel:
         self.context_length = known.context_length
         self.fingerprint = "rehearsal"
         self.total = NO_USAGE
+        self.largest = Largest()
         self._fake = FakeModel(reply_with=_made_up)
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
@@ -50,6 +52,7 @@ class RehearsalModel:
         sequences = [(*e.prompt, *c[:-1]) for e in encoded for c in e.continuations]
         unique = count_unique(as_arrays(sequences))
         self.total += Usage(sum(e.flat for e in encoded), unique, 0, 0.0, len(requests))
+        self._met(Largest(max(map(len, sequences), default=0)))
         flat = [Usage(e.flat, e.flat) for e in encoded]
         results = [replace(r, usage=u) for r, u in zip(self._fake.score(requests), flat, strict=True)]
         self._fake.requests.clear()
@@ -62,6 +65,10 @@ class RehearsalModel:
         prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
         unique = count_unique([np.asarray(p, dtype=np.int32) for p in prompts])
         made = [r.n * r.max_tokens for r in requests]
+        ends = [len(p) + r.max_tokens for r, p in zip(requests, prompts, strict=True)]
+        kept = sum(r.n * end for r, end in zip(requests, ends, strict=True) if r.continued)
+        private = unique // max(len(requests), 1) + max((r.max_tokens for r in requests), default=0)
+        self._met(Largest(max(ends, default=0), sum(r.n for r in requests), private, kept))
         flat = [
             Usage(r.n * len(p) + m, len(p) + m, m) for r, p, m in zip(requests, prompts, made, strict=True)
         ]
@@ -70,6 +77,15 @@ class RehearsalModel:
         results = [replace(r, usage=u) for r, u in zip(self._fake.generate(requests), flat, strict=True)]
         self._fake.requests.clear()
         return results
+
+    def _met(self, asked: Largest) -> None:
+        held = self.largest
+        self.largest = Largest(
+            max(held.read, asked.read),
+            max(held.texts, asked.texts),
+            max(held.tail, asked.tail),
+            max(held.kept, asked.kept),
+        )
 
 
 def _made_up(prompt: str, sample: int) -> str:
@@ -96,6 +112,7 @@ class Plan:
     """What an experiment asks. `total` counts every distinct request once."""
 
     tasks: list[TaskPlan] = field(default_factory=list)
+    largest: Largest = field(default_factory=Largest)
 
     @property
     def total(self) -> Usage:
@@ -113,17 +130,28 @@ class Plan:
         return sum(t.predictions for t in self.tasks)
 
 
-def plan(checked: Checked, encoder: Encoder | None, window: Window | None = None) -> Plan:
-    """Rehearses the experiment. Raises ContextOverflow where prompts do not fit, ModelError if the
-    tokenizer cannot be read."""
+def plan(
+    checked: Checked,
+    encoder: Encoder | None,
+    window: Window | None = None,
+    *,
+    note: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Rehearses the experiment; `note` is told of every step.
+
+    Raises ContextOverflow where prompts do not fit, ModelError if the tokenizer cannot be read.
+    """
     rehearsal = RehearsalModel(open_tokenizer(checked.experiment))
     model = MeteredModel(CachedModel(rehearsal, ResponseStore()))
     plans = {task: TaskPlan(task) for task in checked.tasks}
     for (task, seed), cells in groups(checked.cells):
+        note(f"{task}, seed {seed}: rehearsing")
         entry = plans[task]
         before = rehearsal.total
         choices = Choices(
-            checked.splits[task, seed], resources_for(checked, task, seed, model, encoder), model
+            checked.splits[task, seed],
+            resources_for(checked, task, seed, model, encoder, rehearsal=True),
+            model,
         )
         ready = [(choices.demonstrations(c)[0], choices.method(c.method)[0]) for c in cells]
         chosen = rehearsal.total
@@ -139,7 +167,7 @@ def plan(checked: Checked, encoder: Encoder | None, window: Window | None = None
         entry.predictions += len(cells) * len(choices.queries)
         entry.selection += _minus(chosen, before)
         entry.inference += _minus(rehearsal.total, chosen)
-    return Plan(list(plans.values()))
+    return Plan(list(plans.values()), rehearsal.largest)
 
 
 def _ignore(conversation: Conversation[str], outcome: Outcome) -> None:

@@ -1,30 +1,61 @@
-"""How fast a model runs on this machine: remembered from earlier runs, else roughly estimated."""
+"""How fast a model runs on this machine: remembered from earlier runs, else measured on its shapes.
+
+Reading (scoring, and the prompts of generations) and writing run at very different rates, and most
+texts end before their limit: three figures a model.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from icl.errors import IclError
 from icl.experiments.config import Experiment
 from icl.experiments.manifest import processor
-from icl.experiments.progress import Meter
+from icl.experiments.timed import Work
 
 RATES = "rates.json"
 LEAST_SECONDS = 2.0
-"""Shorter runs say little about the rate."""
-GEMM_SHARE = 0.6
-"""Share of the machine's matrix rate that a forward pass reaches; rough, hence the factor of two
-in what is said to the user."""
+"""Shorter runs say little about a rate."""
+READS_FASTER = 8.0
+"""Tokens read in the time of one written, where a run only generated and reading was not timed apart."""
+LEAST_WRITING_SHARE = 0.2
+"""Of the time of generating calls that is writing, however slow reading was elsewhere."""
+SHORTEST = 0.1
+"""Share of their limits that texts take at least, where nothing is known of the model's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """Tokens forwarded a second, and where the figure comes from."""
+class Rates:
+    """Tokens a second, read and written; the share of their limits that texts took. None: not known."""
 
-    tokens_per_second: float
+    read: float | None = None
+    write: float | None = None
+    share: float | None = None
+
+    def seconds(self, read: int, limit: int) -> tuple[float, float] | None:
+        """Expected seconds, from and to, for `read` tokens and texts of at most `limit` tokens in all.
+
+        None where a rate that matters is not known.
+        """
+        if (read and not self.read) or (limit and not self.write):
+            return None
+        reading = read / self.read if self.read else 0.0
+        writing = limit / self.write if self.write else 0.0
+        if self.share is not None:
+            return (reading + self.share * writing,) * 2
+        return reading + SHORTEST * writing, reading + writing
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Rates and where they come from, in words."""
+
+    rates: Rates
     origin: str
 
 
@@ -32,55 +63,71 @@ def _key(experiment: Experiment) -> str:
     return " ".join([experiment.model_label, experiment.dtype or "default", experiment.engine, processor()])
 
 
-def remember(cache: Path, experiment: Experiment, meter: Meter) -> None:
-    """Keeps the rate of a session that computed enough."""
-    if meter.computed.seconds < LEAST_SECONDS:
-        return
+def remember(cache: Path, experiment: Experiment, work: Work) -> None:
+    """Keeps what a session showed, of whatever it did long enough."""
     known = _read(cache)
-    known[_key(experiment)] = meter.computed.tokens_unique / meter.computed.seconds
+    before = _rates(known.get(_key(experiment)))
+    now = learned(before, work)
+    if now == before:
+        return
+    known[_key(experiment)] = asdict(now)
+    cache.mkdir(parents=True, exist_ok=True)
     draft = cache / f"{RATES}.{os.getpid()}"
     draft.write_text(json.dumps(known, indent=2), encoding="utf-8")
     os.replace(draft, cache / RATES)
 
 
-def expected_rate(cache: Path, experiment: Experiment) -> Rate | None:
-    """The rate of the last run here with this model, else an estimate from its size."""
-    known = _read(cache).get(_key(experiment))
-    if known:
-        return Rate(known, "the rate of the last run with this model here")
-    return _estimate(experiment)
+def learned(before: Rates, work: Work) -> Rates:
+    """Rates after a session. The time of a generating call is that of reading its prompts, at the rate
+    of scoring where that is known, and of writing."""
+    rates = before
+    if work.scoring_seconds >= LEAST_SECONDS and work.scored:
+        rates = replace(rates, read=work.scored / work.scoring_seconds)
+    if work.generating_seconds >= LEAST_SECONDS and work.generated:
+        share = min(work.generated / max(work.limit, 1), 1.0)
+        if rates.read is None:
+            write = (work.generated + work.prefilled / READS_FASTER) / work.generating_seconds
+            return Rates(READS_FASTER * write, write, share)
+        least = LEAST_WRITING_SHARE * work.generating_seconds
+        writing = max(work.generating_seconds - work.prefilled / rates.read, least)
+        rates = replace(rates, write=work.generated / writing, share=share)
+    return rates
 
 
-def _read(cache: Path) -> dict[str, float]:
-    try:
-        return dict(json.loads((cache / RATES).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def _estimate(experiment: Experiment) -> Rate | None:
-    """2 FLOP a parameter and token, at a share of the matrix rate measured now. None for a model
-    whose shape is not at hand."""
+def expected_rates(
+    cache: Path, experiment: Experiment, *, writes: bool, note: Callable[[str], None] = lambda _: None
+) -> Expected | None:
+    """The rates of earlier runs here with this model, else rates measured now. None for a model whose
+    shape is not at hand. writes: whether the experiment generates text."""
+    known = _rates(_read(cache).get(_key(experiment)))
+    if known.read and (known.write or not writes):
+        return Expected(known, "as in earlier runs with this model here")
     if not isinstance(experiment.model, str) or experiment.model == "fake":
         return None
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    note("measuring how fast the model runs here")
+    from icl.engine.pace import measure_pace
 
-    from icl.engine import resolve
-    from icl.engine.loading import local_folder
+    try:
+        pace = measure_pace(experiment.model, experiment.dtype, experiment.engine)
+    except IclError:
+        return None
+    measured = Rates(known.read or pace.read, known.write or pace.write, known.share)
+    return Expected(measured, "measured on two random layers of its shape")
 
-    config = AutoConfig.from_pretrained(local_folder(resolve(experiment.model))[0])
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config)
-    embedding = network.get_input_embeddings().weight.numel()
-    parameters = sum(p.numel() for p in network.parameters()) - embedding
-    gpu = torch.cuda.is_available()
-    dtype = getattr(torch, experiment.dtype or ("bfloat16" if gpu else "float32"))
-    a = torch.randn(512, 2048, device="cuda" if gpu else "cpu").to(dtype)
-    b = torch.randn(2048, 2048, device=a.device).to(dtype)
-    rounds, began = 0, time.perf_counter()
-    while time.perf_counter() - began < 0.4:
-        (a @ b)[0, 0].item()
-        rounds += 1
-    flops = rounds * 2 * 512 * 2048 * 2048 / (time.perf_counter() - began)
-    return Rate(GEMM_SHARE * flops / (2 * parameters), "a rough estimate from the model's size")
+
+def _rates(entry: Any) -> Rates:
+    """An entry of the file. Earlier versions kept one number, the rate of everything."""
+    if isinstance(entry, int | float):
+        return Rates(read=float(entry))
+    if not isinstance(entry, dict):
+        return Rates()
+    figures = {k: float(v) for k, v in entry.items() if isinstance(v, int | float) and v > 0}
+    return Rates(figures.get("read"), figures.get("write"), figures.get("share"))
+
+
+def _read(cache: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads((cache / RATES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}

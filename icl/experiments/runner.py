@@ -24,6 +24,7 @@ from icl.experiments.rates import remember
 from icl.experiments.records import Cell, CellResult
 from icl.experiments.responses import ResponseStore
 from icl.experiments.store import RunFolder
+from icl.experiments.timed import TimedModel
 from icl.prompts import PromptRenderer
 from icl.protocols import Encoder, LanguageModel, Resources, metrics
 from icl.types import Outcome
@@ -99,13 +100,14 @@ class Runner:
         origin = "given by the caller" if self._given is not None else model_source(experiment)
         folder.check_model({"name": model.name, "origin": origin, "fingerprint": model.fingerprint})
         encoder = self._encoder()
+        timed = TimedModel(model)
         store = ResponseStore(self._root / CACHE / "responses.sqlite")
         try:
-            cached = CachedModel(model, store, observer=self.meter)
+            cached = CachedModel(timed, store, observer=self.meter)
             self._work(left, MeteredModel(cached), encoder)
         finally:
             store.close()
-            remember(self._root / CACHE, experiment, self.meter)
+            remember(self._root / CACHE, experiment, timed.work)
         session = {
             "began": began,
             "ended": now(),
@@ -210,9 +212,15 @@ def groups(cells: Sequence[PlannedCell]) -> Iterator[tuple[tuple[str, int], list
 
 
 def resources_for(
-    checked: Checked, task: str, seed: int, model: LanguageModel, encoder: Encoder | None
+    checked: Checked,
+    task: str,
+    seed: int,
+    model: LanguageModel,
+    encoder: Encoder | None,
+    *,
+    rehearsal: bool = False,
 ) -> Resources:
-    """What the components of one (task, seed) may use."""
+    """What the components of one (task, seed) may use. rehearsal: the model is that of a plan."""
     experiment, definition = checked.experiment, checked.tasks[task].task
     renderer = PromptRenderer(
         task=definition,
@@ -221,4 +229,12 @@ def resources_for(
         chat=experiment.prompt.chat,
         overflow=experiment.prompt.overflow,
     )
-    return Resources(definition, seed, model, encoder, renderer, experiment.duplicate_threshold)
+    return Resources(
+        definition,
+        seed,
+        model,
+        encoder,
+        renderer,
+        experiment.duplicate_threshold,
+        rehearsal=rehearsal,
+    )

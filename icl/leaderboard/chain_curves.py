@@ -39,7 +39,7 @@ class ChainCurves:
             f"by bootstrap over seeds and queries ({self.resamples:,} resamples). No model was asked."
         ]
         for row in self.rows:
-            if row.adaptive:
+            if row.adaptive and row.most > row.ns[-1]:
                 lines.append(
                     f"{row.name} ({row.task}): drawn until the vote was decided, {row.ns[-1]} to {row.most} "
                     "chains a query; the first N are counted, as far as every query has them."

@@ -95,7 +95,7 @@ class Towers:
                 np.save(root / name / "matrix.npy", tower.matrix)
             else:
                 assert isinstance(tower, SentenceEncoder)
-                tower._model.save_pretrained(str(root / name))
+                tower._model.save_pretrained(str(root / name), create_model_card=False)
         linear = isinstance(self.queries, ProjectionEncoder)
         base = self.queries.base.name if isinstance(self.queries, ProjectionEncoder) else ""
         about = {"kind": "projection" if linear else "transformer", "base": base}
@@ -120,6 +120,12 @@ def load_towers(folder: Path | str, base: Encoder) -> Towers:
             f"here it is {base.name!r} with {dimension}"
         )
     return Towers(*(ProjectionEncoder(base, matrix) for matrix in matrices))
+
+
+def untrained_towers(base: Encoder) -> Towers:
+    """Both towers as `base` has them: a projection by the identity."""
+    identity = np.eye(base.encode(["dimension"]).shape[1], dtype=np.float32)
+    return Towers(ProjectionEncoder(base, identity), ProjectionEncoder(base, identity))
 
 
 def train_towers(base: Encoder, lessons: Sequence[Sequence[Lesson]], schedule: Schedule) -> Towers:
@@ -232,6 +238,6 @@ def _train_transformers(location: str, lessons: Sequence[Sequence[Lesson]], sche
         trainer.train()
         trained = []
         for name, tower in zip(TOWERS, towers, strict=True):
-            tower.save_pretrained(str(Path(folder) / name))
+            tower.save_pretrained(str(Path(folder) / name), create_model_card=False)
             trained.append(SentenceEncoder(str(Path(folder) / name), name=f"epr-{name}", source="epr"))
     return Towers(*trained)

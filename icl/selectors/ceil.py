@@ -119,7 +119,7 @@ class CEIL:
         schedule = SetSchedule(
             self.lambda_,
             self.margin,
-            self.epochs,
+            0 if resources.rehearsal else self.epochs,
             self.patience,
             self.batch_size,
             self.learning_rate,

@@ -16,7 +16,14 @@ from icl.encoders.neighbours import NeighbourIndex
 from icl.encoders.words import words
 from icl.errors import ConfigError
 from icl.protocols import Encoder, Resources, selectors
-from icl.selectors.biencoder import Lesson, Schedule, Towers, load_towers, train_towers
+from icl.selectors.biencoder import (
+    Lesson,
+    Schedule,
+    Towers,
+    load_towers,
+    train_towers,
+    untrained_towers,
+)
 from icl.selectors.exclusion import Candidates
 from icl.selectors.scoring import Scorer, Trial
 from icl.types import Demonstration, Example, Query
@@ -152,6 +159,8 @@ class EPR:
                 self._taught[1].update(best[-few:])
         if not ranked:
             raise ConfigError("selector 'epr': no item of the pool has two candidates beside its duplicates")
+        if self._resources.rehearsal:  # neighbours by other vectors ask as much
+            return untrained_towers(encoder)
         seed = int(self._resources.generator("selectors.epr.training").integers(2**31))
         schedule = Schedule(self.batch_size, self.learning_rate, self.clip, seed)
         return train_towers(encoder, self._lessons(ranked), schedule)

@@ -278,8 +278,8 @@ class RL:
             self.learning_rate,
             self.weight_decay,
             self.batch_size,
-            self.steps,
-            self.updates,
+            min(self.steps, self.checkpoints) if self._resources.rehearsal else self.steps,
+            1 if self._resources.rehearsal else self.updates,
             self.sync,
         )
         training = self._resources.generator("selectors.rl.training")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 
 import pytest
+from rich.console import Console
 
-from icl.cli.display import BarMeter, LineMeter, duration, rates
+from icl.cli.display import BarMeter, LineMeter, duration, rates, waiting
 from icl.experiments.progress import Meter
 from icl.types import Usage
 
@@ -162,11 +164,20 @@ def test_lines_come_now_and_then(monkeypatch):
     assert lines[1].startswith("15/100 predictions")
 
 
+def test_what_takes_long_says_what_it_does(monkeypatch):
+    monkeypatch.setattr("icl.cli.display.WAIT_SECONDS", 0.05)
+    out = io.StringIO()
+    with waiting(Console(file=out, width=80), "one") as note:
+        time.sleep(0.3)
+        note("two")
+        note("two")
+    assert out.getvalue() == "one\ntwo\n"
+    with waiting(Console(file=out, width=80), "three"):
+        pass
+    assert "three" not in out.getvalue()
+
+
 def test_notes_on_a_terminal_are_not_markup():
-    import io
-
-    from rich.console import Console
-
     out = io.StringIO()
     meter = BarMeter(Console(file=out, force_terminal=True, width=120))
     meter.start(total=2, found=1)

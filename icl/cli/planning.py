@@ -1,0 +1,120 @@
+"""icl plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from icl.cli.running import DEFAULT_OUTPUT, File, Output
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from icl.experiments.check import Checked
+    from icl.experiments.plan import Plan
+
+COLUMNS = ("task", "cells", "predictions", "requests", "tokens flat", "unique", "sharing", "selection")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the command."""
+    app.command("plan", epilog="Example: icl plan experiments/sst2.yaml")(plan)
+
+
+def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
+    """Show what an experiment would ask: cells, requests, tokens, time, memory. Nothing is run.
+
+    Only the tokenizer of the model is read. Tokens: flat as a plain engine would count them,
+    unique with each shared prefix once.
+    """
+    from rich.console import Console
+
+    from icl.cli.display import waiting
+    from icl.encoders import load_encoder
+    from icl.experiments.check import check
+    from icl.experiments.config import read_experiment
+    from icl.experiments.plan import plan as rehearse
+    from icl.experiments.runner import CACHE
+
+    checked = check(*read_experiment(file))
+    with waiting(Console(stderr=True), "planning") as note:
+        encoder = None
+        if checked.needs_encoder:
+            name = checked.experiment.encoder
+            note(f"loading encoder {name}")
+            encoder = load_encoder(name, cache=output / CACHE / "embeddings")
+        found = rehearse(checked, encoder, note=note)
+        time = _time(checked, found, output / CACHE, note)
+        memory = _memory(checked, found)
+    console = Console()
+    console.print(_table(checked, found))
+    if found.total.tokens_generated:
+        console.print(
+            f"Of these, {found.total.tokens_generated:,} are generated at most: texts that end before "
+            "their limit take fewer.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for line in (time, memory):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _table(checked: Checked, found: Plan) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    experiment = checked.experiment
+    table = Table(title=Text(f"{experiment.name}: {experiment.model_label}"), box=None, padding=(0, 2, 0, 0))
+    for header in COLUMNS:
+        table.add_column(header, justify="left" if header == "task" else "right")
+    for entry in found.tasks:
+        total = entry.inference + entry.selection
+        share = entry.selection.tokens_unique / max(total.tokens_unique, 1)
+        counts = (entry.cells, entry.predictions, total.requests, total.tokens_flat, total.tokens_unique)
+        ratio = f"{total.tokens_flat / max(total.tokens_unique, 1):.1f}x"
+        table.add_row(Text(entry.task), *(f"{count:,}" for count in counts), ratio, f"{share:.0%}")
+    return table
+
+
+def _time(checked: Checked, found: Plan, cache: Path, note: Callable[[str], None]) -> str:
+    """One line: how long, at which rates, and where these come from."""
+    from icl.cli.display import duration
+    from icl.experiments.rates import expected_rates
+
+    total = found.total
+    limit = total.tokens_generated
+    expected = expected_rates(cache, checked.experiment, writes=limit > 0, note=note)
+    seconds = expected.rates.seconds(total.tokens_unique - limit, limit) if expected else None
+    if expected is None or seconds is None:
+        return "Expected time: unknown for this model until it has run once."
+    rates, (low, high) = expected.rates, seconds
+    span = duration(low) if low == high else f"{duration(low)} to {duration(high)}"
+    parts = [f"{rates.read or 0:,.0f} tokens/s read"]
+    if limit:
+        parts.append(f"{rates.write or 0:,.0f} tokens/s written")
+        parts.append(
+            "the texts' length is not known yet"
+            if rates.share is None
+            else f"texts of {rates.share:.0%} of their limit"
+        )
+    return f"Expected time: {span} ({', '.join(parts)}; {expected.origin}), without loading the model."
+
+
+def _memory(checked: Checked, found: Plan) -> str:
+    """One line: how much at the peak, and what takes it."""
+    from icl.engine.footprint import expected_memory
+
+    experiment = checked.experiment
+    if not isinstance(experiment.model, str) or experiment.model == "fake":
+        return "Expected memory: unknown for this model."
+    part = expected_memory(experiment.model, experiment.dtype, found.largest, encoder=checked.needs_encoder)
+    shown = [
+        f"{size / 2**30:.1f}" for size in (part.total, part.process, part.weights, part.chunk, part.cache)
+    ]
+    return (
+        f"Expected memory: {shown[0]} GiB (process {shown[1]}, weights {shown[2]}, activations {shown[3]}, "
+        f"keys and values {shown[4]}); selectors that train an encoder take more."
+    )

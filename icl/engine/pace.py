@@ -1,0 +1,107 @@
+"""How fast a model would run here, without its weights: one and two layers of its shape, drawn at random.
+
+What a layer costs is the difference of the two; the rest of the model is what the first has beside it.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from icl.engine.ladder import choose_engine
+from icl.engine.loading import load_tokenizer, local_folder
+from icl.engine.naive import NaiveModel
+from icl.engine.sources import resolve
+from icl.protocols import LanguageModel, Tokenizer
+from icl.types import GenerateRequest, ScoreRequest
+
+READ_TOKENS = 768
+"""Of one prompt: about a prompt with eight demonstrations, in one chunk."""
+WRITE_PROMPT, SAMPLES, STEPS = 128, 32, 9
+ROUNDS = 3
+LEAST_LAYER = 0.02
+"""Of the time of one layer with all that stands around it: what a layer takes at least, so that noise
+does not make it free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Tokens a second, read and written (SAMPLES side by side)."""
+
+    read: float
+    write: float
+
+
+def measure_pace(model: str, dtype: str | None = None, engine: str = "trie") -> Pace:
+    """A few seconds of work. Raises ModelError if the model's configuration cannot be read."""
+    import torch
+    from transformers import AutoConfig
+
+    source = resolve(model)
+    config = AutoConfig.from_pretrained(local_folder(source)[0])
+    precision = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
+    layers = int(config.get_text_config().num_hidden_layers)
+    tokenizer = load_tokenizer(model)
+    engines = [_engine(config, few, precision, tokenizer, engine) for few in (1, 2)]
+    (one_read, two_read), (one_write, two_write) = _seconds(engines, int(config.get_text_config().vocab_size))
+    read = one_read + (layers - 1) * max(two_read - one_read, LEAST_LAYER * one_read)
+    write = one_write + (layers - 1) * max(two_write - one_write, LEAST_LAYER * one_write)
+    return Pace(READ_TOKENS / read, SAMPLES * (STEPS - 1) / write)
+
+
+def _engine(config: Any, layers: int, dtype: str, tokenizer: Tokenizer, engine: str) -> LanguageModel:
+    network = random_network(config, layers, dtype)
+    common: dict[str, Any] = {"name": "pace", "context_length": 2048, "fingerprint": "pace"}
+    if engine == "naive":
+        return NaiveModel(network, tokenizer, **common)
+    return choose_engine(network, tokenizer, **common)
+
+
+def random_network(config: Any, layers: int, dtype: str) -> Any:
+    """The model with so many layers and random weights, on the device it would run on."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    small = copy.deepcopy(config)
+    text = small.get_text_config()
+    text.num_hidden_layers = layers
+    if getattr(text, "layer_types", None):
+        text.layer_types = list(text.layer_types)[:layers]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = AutoModelForCausalLM.from_config(small, dtype=getattr(torch, dtype)).eval()
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _seconds(models: Sequence[LanguageModel], vocabulary: int) -> tuple[list[float], list[float]]:
+    """For each model: of reading READ_TOKENS, and of writing STEPS - 1 tokens in SAMPLES texts."""
+    ids = tuple(np.random.default_rng(0).integers(1, vocabulary, READ_TOKENS).tolist())
+    scoring = [ScoreRequest(ids[:-1], (ids[-1:],))]
+
+    def writing(steps: int) -> list[GenerateRequest]:
+        prompt = ids[:WRITE_PROMPT]
+        return [GenerateRequest(prompt, n=SAMPLES, max_tokens=steps, temperature=1.0, ignore_eos=True)]
+
+    read = _best([partial(model.score, scoring) for model in models])
+    short = _best([partial(model.generate, writing(1)) for model in models])
+    long = _best([partial(model.generate, writing(STEPS)) for model in models])
+    return read, [max(b - a, 1e-6) for a, b in zip(short, long, strict=True)]
+
+
+def _best(runs: Sequence[Callable[[], object]]) -> list[float]:
+    """The shortest of a few rounds of each, in seconds; in turns, so that a busy machine slows all down."""
+    for run in runs:
+        run()
+    best = [float("inf")] * len(runs)
+    for _ in range(ROUNDS):
+        for at, run in enumerate(runs):
+            began = time.perf_counter()
+            run()
+            best[at] = min(best[at], time.perf_counter() - began)
+    return best
