@@ -20,7 +20,7 @@ from icl.bench.peers import (
     common_prefix,
     distinct_rows,
 )
-from icl.bench.run import Bench, Settings, largest_gap
+from icl.bench.run import SLOW, Bench, Settings, largest_gap
 from icl.bench.workloads import NAMES, read_workloads
 from icl.cli.app import app
 from icl.engine.naive import NaiveModel
@@ -177,7 +177,7 @@ def test_all_engines_over_all_workloads(files: Path) -> None:
         assert row.peak_memory is not None
         assert row.ratio_to_icl is not None
         assert (row.planning is not None) == (row.engine == "icl") == (row.overhead is not None)
-        slow = row.engine in ("naive", "padded", "continuous")
+        slow = row.engine in SLOW
         assert (row.fraction < 1) == slow, row
     by_name = {(r.workload, r.engine): r for r in rows}
     assert by_name["permutations", "icl"].tokens_flat == 8 * 21
