@@ -17,8 +17,9 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
 from icl.errors import ModelError
+from icl.experiments.infront import InFront
 from icl.experiments.responses import ResponseStore
-from icl.protocols import LanguageModel, OnGeneration, OnScores, Tokenizer
+from icl.protocols import LanguageModel, OnGeneration, OnScores
 from icl.types import (
     NO_USAGE,
     GenerateRequest,
@@ -43,7 +44,7 @@ class Observer(Protocol):
         ...
 
 
-class CachedModel:
+class CachedModel(InFront):
     """`LanguageModel` in front of another. `model` None answers from the store alone."""
 
     def __init__(
@@ -57,26 +58,10 @@ class CachedModel:
         known = model if model is not None else stands_for
         if known is None:
             raise ValueError("CachedModel needs a model, or one that it stands for")
+        super().__init__(known)
         self._model = model
-        self._known = known
         self._store = store
         self._observer = observer
-
-    @property
-    def name(self) -> str:
-        return self._known.name
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._known.tokenizer
-
-    @property
-    def context_length(self) -> int:
-        return self._known.context_length
-
-    @property
-    def fingerprint(self) -> str:
-        return self._known.fingerprint
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """Each request once, from the store where it is there."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from icl.protocols import LanguageModel, OnGeneration, OnScores, Tokenizer
+from icl.experiments.infront import InFront
+from icl.protocols import LanguageModel, OnGeneration, OnScores
 from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, Usage
 
 
@@ -22,10 +23,11 @@ class Cost:
         return Cost(self.usage + other.usage, self.seconds + other.seconds)
 
 
-class MeteredModel:
+class MeteredModel(InFront):
     """`LanguageModel` that adds the usage of every response to the costs being counted."""
 
     def __init__(self, model: LanguageModel) -> None:
+        super().__init__(model)
         self._model = model
         self._open: list[Cost] = []
 
@@ -40,22 +42,6 @@ class MeteredModel:
         finally:
             cost.seconds = time.perf_counter() - began
             self._open.remove(cost)
-
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._model.tokenizer
-
-    @property
-    def context_length(self) -> int:
-        return self._model.context_length
-
-    @property
-    def fingerprint(self) -> str:
-        return self._model.fingerprint
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """As the model does."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from icl.protocols import LanguageModel, OnGeneration, OnScores, Tokenizer
+from icl.experiments.infront import InFront
+from icl.protocols import LanguageModel, OnGeneration, OnScores
 from icl.types import GenerateRequest, Generation, ScoreRequest, Scores
+
+Result = TypeVar("Result", Scores, Generation)
 
 
 @dataclass
@@ -25,67 +29,58 @@ class Work:
     generating_seconds: float = 0.0
 
 
-class TimedModel:
+@dataclass
+class Clocked(Generic[Result]):
+    """One call: what has arrived by index, and how long it took; also where it was broken off."""
+
+    on_result: Callable[[int, Result], None] | None
+    arrived: dict[int, Result] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def run(self, ask: Callable[[Callable[[int, Result], None]], list[Result]]) -> list[Result]:
+        """Asks, and keeps what arrives."""
+        began = time.perf_counter()
+        try:
+            results = ask(self._arrive)
+            self.arrived = dict(enumerate(results))
+            return results
+        finally:
+            self.seconds = time.perf_counter() - began
+
+    def _arrive(self, index: int, result: Result) -> None:
+        self.arrived[index] = result
+        if self.on_result is not None:
+            self.on_result(index, result)
+
+
+class TimedModel(InFront):
     """`LanguageModel` that keeps account of another's work. A call that is broken off counts with the
     results that had arrived."""
 
     def __init__(self, model: LanguageModel) -> None:
+        super().__init__(model)
         self._model = model
         self.work = Work()
 
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._model.tokenizer
-
-    @property
-    def context_length(self) -> int:
-        return self._model.context_length
-
-    @property
-    def fingerprint(self) -> str:
-        return self._model.fingerprint
-
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """As the model does."""
-        arrived: dict[int, Scores] = {}
-        began = time.perf_counter()
-
-        def arrive(index: int, result: Scores) -> None:
-            arrived[index] = result
-            if on_result is not None:
-                on_result(index, result)
-
+        call: Clocked[Scores] = Clocked(on_result)
         try:
-            results = self._model.score(requests, arrive)
-            arrived = dict(enumerate(results))
-            return results
+            return call.run(lambda arrive: self._model.score(requests, arrive))
         finally:
-            self.work.scoring_seconds += time.perf_counter() - began
-            self.work.scored += sum(r.usage.tokens_unique for r in arrived.values())
+            self.work.scoring_seconds += call.seconds
+            self.work.scored += sum(r.usage.tokens_unique for r in call.arrived.values())
 
     def generate(
         self, requests: Sequence[GenerateRequest], on_result: OnGeneration | None = None
     ) -> list[Generation]:
         """As the model does."""
-        arrived: dict[int, Generation] = {}
-        began = time.perf_counter()
-
-        def arrive(index: int, result: Generation) -> None:
-            arrived[index] = result
-            if on_result is not None:
-                on_result(index, result)
-
+        call: Clocked[Generation] = Clocked(on_result)
         try:
-            results = self._model.generate(requests, arrive)
-            arrived = dict(enumerate(results))
-            return results
+            return call.run(lambda arrive: self._model.generate(requests, arrive))
         finally:
-            made = sum(r.usage.tokens_generated for r in arrived.values())
-            self.work.generating_seconds += time.perf_counter() - began
+            made = sum(r.usage.tokens_generated for r in call.arrived.values())
+            self.work.generating_seconds += call.seconds
             self.work.generated += made
-            self.work.prefilled += sum(r.usage.tokens_unique for r in arrived.values()) - made
-            self.work.limit += sum(requests[i].n * requests[i].max_tokens for i in arrived)
+            self.work.prefilled += sum(r.usage.tokens_unique for r in call.arrived.values()) - made
+            self.work.limit += sum(requests[i].n * requests[i].max_tokens for i in call.arrived)
