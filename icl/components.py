@@ -57,6 +57,12 @@ def check_number(
         raise ValueError(f"{name} is {value!r}; allowed: {noun} {' and '.join(bounds)}".rstrip())
 
 
+def check_numbers(*, low: float, whole: bool = False, **values: object) -> None:
+    """`check_number` for several parameters with one lower bound."""
+    for name, value in values.items():
+        check_number(name, value, low=low, whole=whole)
+
+
 def check_texts(name: str, value: object) -> None:
     """Raises ValueError unless `value` is a list of texts."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):

@@ -50,38 +50,10 @@ def choose_engine(
 
     options: chunk_rows and max_slots as in TrieModel; the other engines take what they know.
     """
-    common: dict[str, Any] = {
-        "name": name, "context_length": context_length, "fingerprint": fingerprint
-    }  # fmt: skip
-    chunk = {"chunk_rows": options["chunk_rows"]} if "chunk_rows" in options else {}
-    steps = [
-        Step(
-            "fused trie engine",
-            "every shared prefix once, in batches, on packed weights",
-            lambda: _against_fused(network, context_length),
-            lambda: TrieModel(
-                network, tokenizer, max_memory=max_memory, trunk=FusedTrunk(network), **common, **options
-            ),
-        ),
-        Step(
-            "trie engine",
-            "every shared prefix once, in batches",
-            lambda: unsupported(network, context_length),
-            lambda: TrieModel(network, tokenizer, max_memory=max_memory, **common, **options),
-        ),
-        Step(
-            "depth-first engine",
-            "every shared prefix once, one text at a time over a key-value cache",
-            lambda: moving_positions(network, context_length),
-            lambda: CachedDfsModel(network, tokenizer, **common, **chunk),
-        ),
-        Step(
-            "naive engine",
-            "one plain forward a text, nothing shared",
-            lambda: "",
-            lambda: NaiveModel(network, tokenizer, **common),
-        ),
-    ]
+    steps = _rungs(
+        network, tokenizer, max_memory=max_memory, options=options,
+        name=name, context_length=context_length, fingerprint=fingerprint,
+    )  # fmt: skip
     refused = ""
     for step in steps:
         if refused:
@@ -107,6 +79,42 @@ def choose_engine(
             reason = report.reason
         refused = f"{name} ({network.config.model_type}) cannot run on the {step.name}: {reason}"
     raise AssertionError("the naive engine runs everything")
+
+
+def _rungs(
+    network: Any, tokenizer: Tokenizer, *, max_memory: int | None, options: dict[str, Any], **common: Any
+) -> list[Step]:
+    """All of them, the fastest first. common: name, context_length and fingerprint."""
+    limit: int = common["context_length"]
+    chunk = {"chunk_rows": options["chunk_rows"]} if "chunk_rows" in options else {}
+    return [
+        Step(
+            "fused trie engine",
+            "every shared prefix once, in batches, on packed weights",
+            lambda: _against_fused(network, limit),
+            lambda: TrieModel(
+                network, tokenizer, max_memory=max_memory, trunk=FusedTrunk(network), **common, **options
+            ),
+        ),
+        Step(
+            "trie engine",
+            "every shared prefix once, in batches",
+            lambda: unsupported(network, limit),
+            lambda: TrieModel(network, tokenizer, max_memory=max_memory, **common, **options),
+        ),
+        Step(
+            "depth-first engine",
+            "every shared prefix once, one text at a time over a key-value cache",
+            lambda: moving_positions(network, limit),
+            lambda: CachedDfsModel(network, tokenizer, **common, **chunk),
+        ),
+        Step(
+            "naive engine",
+            "one plain forward a text, nothing shared",
+            lambda: "",
+            lambda: NaiveModel(network, tokenizer, **common),
+        ),
+    ]
 
 
 def _against_fused(network: Any, context_length: int) -> str:

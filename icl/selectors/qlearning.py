@@ -10,11 +10,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icl.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 STATE = ("chosen", "perplexity")
 ACTION = ("entropy", "min", "max", "std", "perplexity")
@@ -116,57 +120,16 @@ def learn(
     """
     import torch
 
-    states = np.array([t.state for t in transitions])
-    following = np.array([t.following if t.following is not None else t.state for t in transitions])
-    mean = np.concatenate([states.mean(axis=0), actions.mean(axis=0), [0.0]])
-    std = np.concatenate([states.std(axis=0), actions.std(axis=0), [1.0]])
-    std[std < 1e-9] = 1.0
-    table = torch.from_numpy(_normalised(np.zeros((1, len(STATE))), actions, mean, std)[0, :, len(STATE) :])
-    split = len(STATE)
-    now, after = (torch.from_numpy((part - mean[:split]) / std[:split]) for part in (states, following))
-    taken = torch.tensor([t.action for t in transitions])
-    rewards = torch.tensor([t.reward for t in transitions], dtype=torch.float64)
-    ends = torch.tensor([t.following is None for t in transitions])
-    barred = torch.zeros((len(transitions), len(table)), dtype=torch.bool)
-    for row, transition in enumerate(transitions):
-        barred[row, list(transition.chosen)] = True
-    barred_after = barred.clone()
-    barred_after[torch.arange(len(transitions)), taken] = True
-    barred_after[:, -1] = False
-
-    hidden = settings.hidden
-    shapes = ((INPUTS, hidden), (hidden,), (hidden,), (1,))
-    bounds = (INPUTS**-0.5, INPUTS**-0.5, hidden**-0.5, hidden**-0.5)
-    weights = [
-        torch.from_numpy(stream.uniform(-bound, bound, size=shape)).requires_grad_()
-        for shape, bound in zip(shapes, bounds, strict=True)
-    ]
+    played = _played(transitions, actions)
+    weights = _fresh_weights(settings.hidden, stream)
     target = [weight.detach().clone() for weight in weights]
     optimiser = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     draws = torch.Generator().manual_seed(int(stream.integers(2**62)))
-
-    def values(network: list[torch.Tensor], state: torch.Tensor, drop: float) -> torch.Tensor:
-        """[batch, actions + 1]."""
-        w1, b1, w2, b2 = network
-        # The first layer is linear: states and actions go through it apart and are added.
-        units = (state @ w1[:split])[:, None, :] + (table @ w1[split:])[None] + b1
-        units = torch.relu(units)
-        if drop:
-            kept = torch.rand(units.shape, generator=draws, dtype=units.dtype) >= drop
-            units = units * kept / (1 - drop)
-        return units @ w2 + b2
-
     saved = []
     for step in range(1, settings.steps + 1):
         for _ in range(settings.updates):
             batch = torch.from_numpy(stream.integers(len(transitions), size=settings.batch_size))
-            with torch.no_grad():
-                best = values(target, after[batch], 0.0).masked_fill(barred_after[batch], -torch.inf)
-                future = torch.where(ends[batch], 0.0, best.max(dim=1).values)
-                wanted = rewards[batch] + settings.gamma * future
-            every = values(weights, now[batch], settings.dropout).masked_fill(barred[batch], -torch.inf)
-            own = every[torch.arange(len(batch)), taken[batch]]
-            loss = (own - wanted).abs().mean() + settings.cql * (every.logsumexp(dim=1) - own).mean()
+            loss = _loss(weights, target, played, batch, settings, draws)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -174,5 +137,98 @@ def learn(
             target = [weight.detach().clone() for weight in weights]
         if step * checkpoints // settings.steps > (step - 1) * checkpoints // settings.steps:
             network = tuple(weight.detach().numpy().copy() for weight in weights)
-            saved.append(Policy(network, mean, std))
+            saved.append(Policy(network, played.mean, played.std))
     return saved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Played:
+    """Transitions as tensors over their number m, features normalised."""
+
+    now: Tensor
+    after: Tensor
+    """[m, 2] states."""
+    taken: Tensor
+    rewards: Tensor
+    ends: Tensor
+    barred: Tensor
+    barred_after: Tensor
+    """bool [m, actions + 1]: what may not be chosen in a state, and in the next; to stop always may."""
+    table: Tensor
+    """[actions + 1, 6]."""
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
+def _played(transitions: Sequence[Transition], actions: NDArray[np.float64]) -> _Played:
+    import torch
+
+    states = np.array([t.state for t in transitions])
+    following = np.array([t.following if t.following is not None else t.state for t in transitions])
+    mean = np.concatenate([states.mean(axis=0), actions.mean(axis=0), [0.0]])
+    std = np.concatenate([states.std(axis=0), actions.std(axis=0), [1.0]])
+    std[std < 1e-9] = 1.0
+    split = len(STATE)
+    table = torch.from_numpy(_normalised(np.zeros((1, split)), actions, mean, std)[0, :, split:])
+    now, after = (torch.from_numpy((part - mean[:split]) / std[:split]) for part in (states, following))
+    taken = torch.tensor([t.action for t in transitions])
+    barred = torch.zeros((len(transitions), len(table)), dtype=torch.bool)
+    for row, transition in enumerate(transitions):
+        barred[row, list(transition.chosen)] = True
+    barred_after = barred.clone()
+    barred_after[torch.arange(len(transitions)), taken] = True
+    barred_after[:, -1] = False
+    rewards = torch.tensor([t.reward for t in transitions], dtype=torch.float64)
+    ends = torch.tensor([t.following is None for t in transitions])
+    return _Played(now, after, taken, rewards, ends, barred, barred_after, table, mean, std)
+
+
+def _fresh_weights(hidden: int, stream: np.random.Generator) -> list[Tensor]:
+    """[inputs, hidden], [hidden], [hidden], [1]."""
+    import torch
+
+    shapes = ((INPUTS, hidden), (hidden,), (hidden,), (1,))
+    bounds = (INPUTS**-0.5, INPUTS**-0.5, hidden**-0.5, hidden**-0.5)
+    return [
+        torch.from_numpy(stream.uniform(-bound, bound, size=shape)).requires_grad_()
+        for shape, bound in zip(shapes, bounds, strict=True)
+    ]
+
+
+def _values(
+    network: Sequence[Tensor], state: Tensor, table: Tensor, drop: float, draws: Generator | None
+) -> Tensor:
+    """[batch, actions + 1] of states [batch, 2]; drop: share of hidden units left out."""
+    import torch
+
+    w1, b1, w2, b2 = network
+    split = len(STATE)
+    # The first layer is linear: states and actions go through it apart and are added.
+    units = (state @ w1[:split])[:, None, :] + (table @ w1[split:])[None] + b1
+    units = torch.relu(units)
+    if drop:
+        kept = torch.rand(units.shape, generator=draws, dtype=units.dtype) >= drop
+        units = units * kept / (1 - drop)
+    return units @ w2 + b2
+
+
+def _loss(
+    weights: Sequence[Tensor],
+    target: Sequence[Tensor],
+    played: _Played,
+    batch: Tensor,
+    settings: Learning,
+    draws: Generator,
+) -> Tensor:
+    """Temporal-difference error of a batch, and how far actions that nobody tried are valued."""
+    import torch
+
+    with torch.no_grad():
+        best = _values(target, played.after[batch], played.table, 0.0, None)
+        best = best.masked_fill(played.barred_after[batch], -torch.inf)
+        future = torch.where(played.ends[batch], 0.0, best.max(dim=1).values)
+        wanted = played.rewards[batch] + settings.gamma * future
+    every = _values(weights, played.now[batch], played.table, settings.dropout, draws)
+    every = every.masked_fill(played.barred[batch], -torch.inf)
+    own = every[torch.arange(len(batch)), played.taken[batch]]
+    return (own - wanted).abs().mean() + settings.cql * (every.logsumexp(dim=1) - own).mean()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.components import check_flag, check_number
+from icl.components import check_flag, check_number, check_numbers
 from icl.errors import ConfigError
 from icl.labels import LABELLED
 from icl.protocols import Resources, selectors
@@ -104,29 +104,15 @@ class RL:
         check_flag("stop", stop)
         if policy is not None and not isinstance(policy, str):
             raise ValueError(f"policy is {policy!r}; allowed: a file")
-        counts = {
-            "candidates": candidates,
-            "episodes": episodes,
-            "shots": shots,
-            "reward_set": reward_set,
-            "validation": validation,
-            "hidden": hidden,
-            "batch_size": batch_size,
-            "steps": steps,
-            "updates": updates,
-            "sync": sync,
-            "checkpoints": checkpoints,
-        }
-        for name, value in counts.items():
-            check_number(name, value, low=1, whole=True)
+        check_numbers(
+            low=1, whole=True,
+            candidates=candidates, episodes=episodes, shots=shots, reward_set=reward_set,
+            validation=validation, hidden=hidden, batch_size=batch_size, steps=steps, updates=updates,
+            sync=sync, checkpoints=checkpoints,
+        )  # fmt: skip
         check_number("dropout", dropout, low=0, high=0.95)
         check_number("gamma", gamma, low=0, high=1)
-        for name, number in {
-            "cql": cql,
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
-        }.items():
-            check_number(name, number, low=0)
+        check_numbers(low=0, cql=cql, learning_rate=learning_rate, weight_decay=weight_decay)
         self.candidates = candidates
         self.stop = stop
         self.policy = policy
