@@ -27,7 +27,7 @@ from icl.experiments.models import TokenizerOnly, open_tokenizer
 from icl.experiments.responses import ResponseStore
 from icl.experiments.runner import groups, resources_for
 from icl.protocols import Encoder, OnGeneration, OnScores
-from icl.types import NO_USAGE, GenerateRequest, Generation, Outcome, ScoreRequest, Scores, Usage
+from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, Usage
 
 
 class RehearsalModel:
@@ -162,16 +162,13 @@ def plan(
                     solve = method.solve(query, demonstrations[index], choices.resources)
                     yield Conversation(query.id, solve)
 
-        converse(talks(), model, window or Window(), _ignore)
+        # answers of a rehearsal mean nothing
+        converse(talks(), model, window or Window(), lambda conversation, outcome: None)
         entry.cells += len(cells)
         entry.predictions += len(cells) * len(choices.queries)
         entry.selection += _minus(chosen, before)
         entry.inference += _minus(rehearsal.total, chosen)
     return Plan(list(plans.values()), rehearsal.largest)
-
-
-def _ignore(conversation: Conversation[str], outcome: Outcome) -> None:
-    """Answers of a rehearsal mean nothing."""
 
 
 def _minus(a: Usage, b: Usage) -> Usage:

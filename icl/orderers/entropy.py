@@ -7,6 +7,7 @@ order x probe of every set.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from icl.types import Demonstration, GenerateRequest, Query, TaskKind
 log = logging.getLogger("icl")
 
 
-class EntropyOrderer:
+class EntropyOrderer(ABC):
     """Orders by an entropy over probes. Subclasses give `name` and `measure`."""
 
     name: str
@@ -73,9 +74,9 @@ class EntropyOrderer:
         check_count(shots, self.permutations)
 
     @staticmethod
+    @abstractmethod
     def measure(probabilities: NDArray[np.float64]) -> float:
         """The entropy, in nats, of [probes, labels] label probabilities; higher is better."""
-        raise NotImplementedError
 
     def order(
         self,
