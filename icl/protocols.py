@@ -77,7 +77,9 @@ class LanguageModel(Protocol):
         ...
 
     @property
-    def tokenizer(self) -> Tokenizer: ...
+    def tokenizer(self) -> Tokenizer:
+        """The model's own."""
+        ...
 
     @property
     def context_length(self) -> int:
@@ -104,7 +106,9 @@ class Encoder(Protocol):
     """Sentences to unit-norm vectors."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the user called it."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[n, d] float32 rows of unit length."""
@@ -248,9 +252,13 @@ class Method(Protocol):
 class Metric(Protocol):
     """Judges answers. `score` maps one answer to [0, 1]; `aggregate` maps a cell to one number."""
 
-    def score(self, answer: str | None, gold: str, task: Task) -> float: ...
+    def score(self, answer: str | None, gold: str, task: Task) -> float:
+        """How right one answer is, 0 to 1; None: nothing could be read."""
+        ...
 
-    def aggregate(self, answers: Sequence[str | None], golds: Sequence[str], task: Task) -> float: ...
+    def aggregate(self, answers: Sequence[str | None], golds: Sequence[str], task: Task) -> float:
+        """The number of a cell, 0 to 1."""
+        ...
 
 
 selectors: Registry[Selector] = Registry("selector", ("icl.selectors",))

@@ -59,15 +59,18 @@ class BarMeter(Meter):
         self._drawn = 0.0
 
     def start(self, total: int, found: int) -> None:
+        """See Meter."""
         self._progress.start()
         super().start(total, found)
         if found:
             self.note(f"going on: {found} of {total} predictions are there already")
 
     def note(self, text: str) -> None:
+        """A line above the bar."""
         self._progress.console.print(Text(text, style="dim"))
 
     def changed(self) -> None:
+        """Redraws, at most every DRAW_SECONDS."""
         now = time.monotonic()
         if now - self._drawn < DRAW_SECONDS and self.done < self.total:
             return
@@ -77,6 +80,7 @@ class BarMeter(Meter):
         )
 
     def stop(self) -> None:
+        """Takes the bar away."""
         self._progress.stop()
 
 
@@ -89,13 +93,16 @@ class LineMeter(Meter):
         self._said = time.monotonic()
 
     def start(self, total: int, found: int) -> None:
+        """See Meter."""
         super().start(total, found)
         self._write(f"{total} predictions" + (f", {found} of them there already" if found else ""))
 
     def note(self, text: str) -> None:
+        """A line."""
         self._write(text)
 
     def changed(self) -> None:
+        """A line now and then."""
         now = time.monotonic()
         if now - self._said >= LINE_SECONDS:
             self._said = now

@@ -20,7 +20,9 @@ class FingerprintedEncoder(Encoder, Protocol):
     """An encoder that can say when its vectors may have changed."""
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Changes whenever a vector may change."""
+        ...
 
     @property
     def source(self) -> str:
@@ -42,14 +44,17 @@ class CachedEncoder:
 
     @property
     def name(self) -> str:
+        """The encoder's."""
         return self.encoder.name
 
     @property
     def fingerprint(self) -> str:
+        """The encoder's."""
         return self.encoder.fingerprint
 
     @property
     def source(self) -> str:
+        """The encoder's."""
         return self.encoder.source
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:

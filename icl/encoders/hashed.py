@@ -25,6 +25,7 @@ class HashEncoder:
 
     @property
     def name(self) -> str:
+        """What an experiment calls it."""
         return "hashed"
 
     @property

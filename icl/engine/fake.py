@@ -24,12 +24,15 @@ class ByteTokenizer:
     fingerprint = "bytes"
 
     def encode(self, text: str) -> TokenIds:
+        """The bytes of its UTF-8."""
         return tuple(text.encode())
 
     def decode(self, ids: Sequence[int]) -> str:
+        """Text of the bytes; what is no UTF-8 is replaced."""
         return bytes(i for i in ids if i < EOS).decode(errors="replace")
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Turns in angle brackets."""
         turns = [f"<{m['role']}>{m['content']}</{m['role']}>" for m in messages]
         return "".join(turns) + "<assistant>"
 

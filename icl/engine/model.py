@@ -80,6 +80,7 @@ class TrieModel:
 
     @chunk_rows.setter
     def chunk_rows(self, rows: int) -> None:
+        """For the calls that follow."""
         self.runner = ChunkRunner(self.trunk, rows)
 
     @torch.inference_mode()

@@ -41,6 +41,7 @@ class HFTokenizer:
         return not (bos and text.startswith(bos))
 
     def encode(self, text: str) -> TokenIds:
+        """See Tokenizer."""
         return tuple(self.tokenizer(text, add_special_tokens=self._special(text), verbose=False).input_ids)
 
     def encode_many(self, texts: Sequence[str]) -> list[TokenIds]:
@@ -59,11 +60,13 @@ class HFTokenizer:
         return result
 
     def decode(self, ids: Sequence[int]) -> str:
+        """See Tokenizer."""
         return str(
             self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """See Tokenizer."""
         if not self.tokenizer.chat_template:
             raise ModelError(
                 f"{self.tokenizer.name_or_path} has no chat template; "

@@ -94,6 +94,7 @@ class CellWriter:
 
 
 def read_summary(folder: Path, cell: Cell) -> dict[str, Any]:
+    """The cell's summary; {} before there is one. DataError where the file is damaged."""
     try:
         loaded = json.loads((folder / f"{cell.id}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

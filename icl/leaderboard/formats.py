@@ -190,6 +190,7 @@ def _bare(board: Leaderboard, columns: Sequence[Column], gap: int) -> Table:
 
 
 def to_markdown(board: Leaderboard) -> str:
+    """A pipe table with its footer."""
     columns = board.columns
     lines = [f"**{markdown_escape(board.title)}**", ""] if board.title else []
     lines.append("| " + " | ".join(markdown_escape(c.header) for c in columns) + " |")
@@ -200,6 +201,7 @@ def to_markdown(board: Leaderboard) -> str:
 
 
 def to_latex(board: Leaderboard) -> str:
+    """A booktabs tabular with its footer."""
     columns = board.columns
     lines = [
         r"% needs \usepackage{booktabs}",
@@ -266,6 +268,7 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
 
 
 def to_csv(board: Leaderboard) -> str:
+    """Full precision, a line a row."""
     flags = list(dict.fromkeys(name for row in board.rows for name in sorted(row.flags)))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -60,9 +60,11 @@ class SumValues:
         return np.tensordot(weights, self.sums, axes=([1], [1]))  # [B, S, K]
 
     def weighted(self, weights: Floats) -> Floats:
+        """See Values."""
         return self.reduce(self._totals(weights))
 
     def swapped(self, other: Values, keep: Floats) -> Floats:
+        """See Values."""
         assert isinstance(other, SumValues)  # both sides come from one measure
         return self.reduce(self._totals(keep) + other._totals(1.0 - keep))
 
@@ -85,10 +87,12 @@ class LoopValues:
         return self.metric.aggregate([p.answer for p in present], [p.gold for p in present], self.task)
 
     def weighted(self, weights: Floats) -> Floats:
+        """See Values."""
         picks = [np.repeat(np.arange(self.shape[1]), line.astype(int)) for line in weights]
         return np.array([[self._value([line[i] for i in pick]) for line in self.lay.grid] for pick in picks])
 
     def swapped(self, other: Values, keep: Floats) -> Floats:
+        """See Values."""
         assert isinstance(other, LoopValues)  # both sides come from one measure
         pairs = list(zip(self.lay.grid, other.lay.grid, strict=True))
 

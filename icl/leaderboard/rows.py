@@ -149,6 +149,7 @@ class Group:
 
     @property
     def cell(self) -> Cell:
+        """The setting as a cell; its seed stands for all."""
         return Cell(*self.key, seed=0)
 
 

@@ -39,11 +39,13 @@ class PlainLayout:
     separator: str
 
     def text(self, turns: Sequence[Turn], query: str, suffix: str) -> str:
+        """See Layout."""
         head = [self.instruction] if self.instruction.strip() else []
         demonstrations = [turn.ask + turn.reply for turn in turns]
         return self.separator.join([*head, *demonstrations, query + suffix.rstrip(" \t")])
 
     def continuation(self, text: str, after: str) -> str:
+        """See Layout."""
         return text
 
 
@@ -74,7 +76,9 @@ class ChatLayout:
         return [*messages, {"role": "user", "content": query}]
 
     def text(self, turns: Sequence[Turn], query: str, suffix: str) -> str:
+        """See Layout."""
         return self.tokenizer.chat(self.messages(turns, query)) + suffix.lstrip().rstrip(" \t")
 
     def continuation(self, text: str, after: str) -> str:
+        """See Layout."""
         return text if after.strip() else text.lstrip()

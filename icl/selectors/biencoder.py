@@ -59,6 +59,7 @@ class ProjectionEncoder:
 
     @property
     def name(self) -> str:
+        """Names the encoder that it projects."""
         return f"{self.base.name}+projection"
 
     @property
