@@ -1,7 +1,6 @@
 """Rates of a layer's products as the engine meets them: packed weights of many layers in turn, fresh outputs.
 
-    python benchmarks/products.py                 the C library gives freed memory back, as by default
-    python benchmarks/products.py --keep-freed    as the engine sets it (icl/engine/heap.py)
+    python benchmarks/products.py
 
 A product timed alone, over and over into the same memory, says how fast the processor is; in a forward the
 weights come from memory and each output is a new tensor. The difference, and the number of rows at which it
@@ -18,7 +17,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from icl.engine.heap import keep_freed_memory
 from icl.engine.packed import PackedLinear
 
 HIDDEN, MIDDLE, KEYS, LAYERS, ROUNDS = 576, 1536, 192, 30, 3
@@ -65,13 +63,11 @@ def rates(rows: int, dtype: torch.dtype) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--keep-freed", action="store_true")
     parser.add_argument("--rows", type=int, nargs="+", default=[64, 512, 1024, 2048, 4096])
     given = parser.parse_args()
-    kept = keep_freed_memory() if given.keep_freed else False
     for dtype in (torch.float32, torch.bfloat16):
         for rows in given.rows:
-            row = {"dtype": str(dtype)[6:], "rows": rows, "keep_freed": kept, **rates(rows, dtype)}
+            row = {"dtype": str(dtype)[6:], "rows": rows, **rates(rows, dtype)}
             print(json.dumps(row), flush=True)
 
 

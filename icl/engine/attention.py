@@ -6,6 +6,8 @@ Shapes: q [H, T, D]; k, v [Hkv, T, D]; the stack (keys and values of the path ab
 
 from __future__ import annotations
 
+import functools
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,8 @@ import torch
 from torch import Tensor
 
 from icl.engine.plan import Chunk
+
+log = logging.getLogger("icl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,15 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, call: LayerCa
     return torch.bmm(weights, v.float()).view(q.shape[0], q.shape[1], -1), lse
 
 
+@functools.cache
+def has_kernel() -> bool:
+    """Has this torch the blockwise kernel for CPU, a private operation? Said once where it is missing."""
+    found = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+    if not found:
+        log.warning("this build of torch has no blockwise attention on CPU: going on with dense masks")
+    return found
+
+
 def fast_attention(
     q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, call: LayerCall
 ) -> tuple[Tensor, Tensor]:
@@ -79,7 +92,7 @@ def fast_attention(
     batch, heads, rows, size = q.shape
     kv_heads, group = k.shape[1], heads // k.shape[1]
     folded = q.reshape(batch, kv_heads, group * rows, size)  # query heads of a key head below one another
-    if call.softcap is None and q.device.type == "cpu":
+    if call.softcap is None and q.device.type == "cpu" and has_kernel():
         mask = None
         if seen is not None:
             mask = torch.zeros(seen.shape, dtype=q.dtype).masked_fill_(~seen, -torch.inf)[:, None, None]

@@ -8,7 +8,7 @@ never writes the scores down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from icl.engine.attention import DenseChunkAttention, LayerCall, PathStack, apply_sinks
+from icl.engine.attention import DenseChunkAttention, LayerCall, PathStack, apply_sinks, has_kernel
 from icl.engine.flex_attention import FlexChunkAttention
 from icl.engine.plan import Chunk
 from icl.engine.trunk import Attend
 
-BLOCK_ROWS = (32, 64, 128)
-"""Sizes to choose from: small blocks see few keys in vain, large ones gather fewer keys."""
-GATHER_COST = 24
-"""What gathering a key costs, in products of a query with a key. Measured, see benchmarks/README.md."""
+BLOCK_ROWS = 128
+"""Smaller blocks see fewer keys in vain, larger ones gather fewer keys; of 32, 64, 128 and 256 this was the
+fastest or level on every scoring workload (benchmarks/README.md)."""
 SLACK = 1.2
 """Blocks are put together while padding them to one width costs at most this factor."""
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -85,21 +84,7 @@ def row_blocks(chunk: Chunk, size: int, window: int | None = None) -> Iterator[R
         yield RowBlock(first, last, columns, seen)
 
 
-def block_size(chunk: Chunk, group: int) -> int:
-    """The size of blocks that costs least, counted in products of a query and a key."""
-
-    def cost(size: int) -> int:
-        visible = np.minimum.accumulate(chunk.positions)[::size]
-        total = int(visible.sum()) * (group * size + GATHER_COST)
-        for first in range(0, chunk.rows, size):
-            own = int(np.count_nonzero(chunk.end[: first + size] > first))
-            total += own * (group * size + GATHER_COST)
-        return total
-
-    return min(BLOCK_ROWS, key=cost)
-
-
-def grouped(blocks: Sequence[RowBlock], group: int, dtype: torch.dtype) -> Iterator[BlockGroup]:
+def grouped(blocks: Iterable[RowBlock], group: int, dtype: torch.dtype) -> Iterator[BlockGroup]:
     """Runs of neighbouring blocks, padded to one width each."""
     run: list[RowBlock] = []
     for block in blocks:
@@ -129,7 +114,7 @@ def _together(run: Sequence[RowBlock], group: int, dtype: torch.dtype) -> BlockG
 
 def chunk_attention(chunk: Chunk, stack: PathStack, device: torch.device) -> Attend:
     """The fastest exact attention over a chunk on this device."""
-    if device.type == "cpu" and hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu"):
+    if device.type == "cpu" and has_kernel():
         return BlockChunkAttention(chunk, stack)
     if device.type == "cuda":
         return FlexChunkAttention(chunk, stack, device)
@@ -137,12 +122,9 @@ def chunk_attention(chunk: Chunk, stack: PathStack, device: torch.device) -> Att
 
 
 class BlockChunkAttention:
-    """Drop-in for DenseChunkAttention on CPU; a call with softcap is handed to that one.
+    """Drop-in for DenseChunkAttention on CPU; a call with softcap is handed to that one."""
 
-    block_rows: size of the blocks; None: what costs least for this chunk.
-    """
-
-    def __init__(self, chunk: Chunk, stack: PathStack, block_rows: int | None = None) -> None:
+    def __init__(self, chunk: Chunk, stack: PathStack, block_rows: int = BLOCK_ROWS) -> None:
         self.chunk = chunk
         self.stack = stack
         self.block_rows = block_rows
@@ -153,8 +135,7 @@ class BlockChunkAttention:
     def groups(self, window: int | None, group: int, dtype: torch.dtype) -> list[BlockGroup]:
         """What the kernel is called with, made once a chunk and window and shared by its layers."""
         if window not in self._groups:
-            size = self.block_rows or block_size(self.chunk, group)
-            blocks = list(row_blocks(self.chunk, size, window))
+            blocks = row_blocks(self.chunk, self.block_rows, window)
             self._groups[window] = list(grouped(blocks, group, dtype))
         return self._groups[window]
 
