@@ -17,6 +17,7 @@ from icl.engine.fused import FusedTrunk
 from icl.engine.model import TrieModel
 from icl.engine.naive import NaiveModel
 from icl.engine.probe import (
+    compare,
     layer_calls,
     moving_positions,
     probe,
@@ -211,3 +212,20 @@ def test_the_reference_is_eager_and_the_setting_comes_back(monkeypatch: pytest.M
     assert probe(pair.network, pair.trie()).exact
     assert set(seen) == {"eager"}
     assert pair.network.config._attn_implementation == "sdpa"
+
+
+def test_below_fp32_the_attention_a_model_was_loaded_with_counts_too() -> None:
+    # Large biases of queries and keys, as Qwen2 has: eager attention rounds the scores, and is the outlier.
+    network = tiny_network("qwen2", num_hidden_layers=4).to(torch.bfloat16)
+    for layer in network.model.layers:
+        for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
+            projection.bias.data += 8.0
+    network.set_attn_implementation("sdpa")
+    engine = TrieModel(network, IntegerTokenizer(), name="q", context_length=CONTEXT, fingerprint="f")
+    network.set_attn_implementation("eager")
+    against_eager, tolerance = compare(network, engine)
+    assert against_eager > tolerance, "this case no longer shows the difference"
+    network.set_attn_implementation("sdpa")
+    report = probe(network, engine)
+    assert report.exact, report.reason
+    assert network.config._attn_implementation == "sdpa"
