@@ -194,7 +194,8 @@ def carve(
 ) -> Carved:
     """Holds `size` examples of the pool out for validation, by the seed alone.
 
-    Every selector that validates holds out the same ones. `balanced`: as many of every label.
+    Every selector that validates holds out the same ones. `balanced`: as many of every label, but no more than
+    half of a label's examples while there are others.
     `parameter`: what the user calls the size. ConfigError when nothing would be left to show.
     """
     pool = candidates.pool
@@ -207,7 +208,10 @@ def carve(
     drawn = resources.generator("selectors.validation").permutation(len(pool)).tolist()
     if balanced:
         groups = positions_by_label([pool[at] for at in drawn], resources.task.labels)
-        drawn = [drawn[at] for at in take_turns(groups)]
+        # A rare label keeps half of its examples to show, unless the others are too few for the size.
+        halves = [group[: len(group) // 2] for group in groups]
+        rests = [group[len(group) // 2 :] for group in groups]
+        drawn = [drawn[at] for at in take_turns(halves) + take_turns(rests)]
     held = tuple(drawn[:size])
     barred = set(held).union(*(candidates.forbidden(pool[at].query) for at in held))
     shown = tuple(at for at in range(len(pool)) if at not in barred)

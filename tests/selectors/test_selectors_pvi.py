@@ -106,6 +106,18 @@ def test_seeds_are_of_the_label_and_not_held_out(make_toy: Make) -> None:
         assert set(seeds).isdisjoint(held)
 
 
+def test_a_rare_label_is_not_held_out_whole(make_toy: Make) -> None:
+    labels = [*"aaaaaaaaa", *"bbb"]
+    pool = [replace(e, target=LABELS["ab".index(name)]) for e, name in zip(POOL, labels, strict=True)]
+    resources = make_toy(score, writes)
+    carved = carve("pvi", Candidates(pool, 1.0), 5, resources, balanced=True)
+    rare = [at for at in range(12) if labels[at] == "b"]
+    assert len(set(rare) & set(carved.held)) == 1
+    assert len(set(rare) & set(carved.shown)) == 2
+    more = carve("pvi", Candidates(pool, 1.0), 9, resources, balanced=True)
+    assert len(set(rare) & set(more.held)) == 3, "4 + 1 are the halves; the rest takes turns again"
+
+
 def test_clear_errors(make_toy: Make) -> None:
     with pytest.raises(ConfigError, match="'pvi' needs labels: task 'toy' is of kind string"):
         pvi().fit(POOL, make_toy(kind="string"))
