@@ -194,8 +194,8 @@ def carve(
 ) -> Carved:
     """Holds `size` examples of the pool out for validation, by the seed alone.
 
-    Every selector that validates holds out the same ones. `balanced`: as many of every label, but no more than
-    half of a label's examples while there are others.
+    Every selector that validates holds out the same ones. `balanced`: as many of every label, but no more
+    than half of a label's examples while there are others.
     `parameter`: what the user calls the size. ConfigError when nothing would be left to show.
     """
     pool = candidates.pool
