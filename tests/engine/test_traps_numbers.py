@@ -13,7 +13,7 @@ from icl.engine.cached_dfs import CachedDfsModel
 from icl.engine.decode_memory import merged
 from icl.engine.model import TrieModel
 from icl.engine.naive import NaiveModel
-from icl.engine.probe import eager
+from icl.engine.probe import attending
 from icl.errors import ModelError
 from icl.types import GenerateRequest, Generation, ScoreRequest, TokenIds
 
