@@ -231,7 +231,7 @@ def test_trap_17_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(type(network.model.layers[1].mlp), "forward", fail)
         with pytest.raises(RuntimeError, match="inside the forward"):
             engine.score([ScoreRequest((3, 4), ((5, 6),))])
-        with pytest.raises(RuntimeError, match="inside the forward"), eager(network):
+        with pytest.raises(RuntimeError, match="inside the forward"), attending(network, "eager"):
             network(input_ids=torch.tensor([[3, 4]]))
     assert network.config._attn_implementation == "sdpa"
     naive = NaiveModel(network, IntegerTokenizer(), **settings())
