@@ -24,7 +24,8 @@ from icl.protocols import OnGeneration, OnScores, Tokenizer
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Usage
 
 CHUNK_ROWS = 2048
-MAX_SLOTS = 64
+MAX_SLOTS = 128
+"""Of 64, 128 and 256 the fastest for 256 samples (benchmarks/README.md): a step reads the weights for all."""
 GPU_CHUNK_ROWS = 8192
 GPU_MAX_SLOTS = 256
 """A GPU reads its weights once a chunk and once a step: more rows hide that, and kernels want many."""
