@@ -229,3 +229,14 @@ def test_below_fp32_the_attention_a_model_was_loaded_with_counts_too() -> None:
     report = probe(network, engine)
     assert report.exact, report.reason
     assert network.config._attn_implementation == "sdpa"
+
+
+def test_below_fp32_a_wrong_engine_is_still_caught() -> None:
+    network = tiny_network("qwen2").to(torch.bfloat16)
+    network.set_attn_implementation("sdpa")
+    common: dict[str, Any] = {"name": "q", "context_length": CONTEXT, "fingerprint": "f"}
+    assert probe(network, TrieModel(network, IntegerTokenizer(), **common)).exact
+    wrong = WrongTrunk(network, lambda call: call, shift=3)
+    report = probe(network, TrieModel(network, IntegerTokenizer(), trunk=wrong, **common))
+    assert not report.exact
+    assert report.difference > report.tolerance
