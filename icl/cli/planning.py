@@ -82,21 +82,23 @@ def _table(checked: Checked, found: Plan) -> Table:
 def _time(checked: Checked, found: Plan, cache: Path, note: Callable[[str], None]) -> str:
     """One line: how long, at which rates, and where these come from."""
     from icl.cli.display import duration
-    from icl.experiments.rates import expected_rates
+    from icl.experiments.rates import USUAL, expected_rates
 
     total = found.total
     limit = total.tokens_generated
-    expected = expected_rates(cache, checked.experiment, writes=limit > 0, note=note)
+    expected = expected_rates(cache, checked.experiment, texts=found.largest.texts, note=note)
     seconds = expected.rates.seconds(total.tokens_unique - limit, limit) if expected else None
     if expected is None or seconds is None:
         return "Expected time: unknown for this model until it has run once."
-    rates, (low, high) = expected.rates, seconds
-    span = duration(low) if low == high else f"{duration(low)} to {duration(high)}"
+    rates, (least, likely, most) = expected.rates, seconds
+    span = f"about {duration(likely)}"
+    if least < most:
+        span += f", {duration(least)} to {duration(most)}"
     parts = [f"{rates.read or 0:,.0f} tokens/s read"]
     if limit:
         parts.append(f"{rates.write or 0:,.0f} tokens/s written")
         parts.append(
-            "the texts' length is not known yet"
+            f"the texts' length is not known yet: {USUAL:.0%} of their limit is usual"
             if rates.share is None
             else f"texts of {rates.share:.0%} of their limit"
         )

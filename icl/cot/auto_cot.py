@@ -19,8 +19,8 @@ from icl.protocols import Resources, methods
 from icl.types import Demonstration, Example, Query, Task
 
 LOOK_AHEAD = 4
-"""Questions of a cluster that are asked about in one round: more are asked than may be needed, in
-far fewer rounds."""
+"""Questions of a cluster that are asked about in the first round, twice as many in each that follows:
+more are asked than may be needed, in far fewer rounds."""
 LAST_WORDS = 10
 
 
@@ -100,8 +100,8 @@ class AutoCot(ChainDefaults):
         taken: dict[int, Example] = {}
         method = ZeroShot(max_tokens=self.demonstration_tokens)
         opening = reasoning_trigger(resources.task)
-        start = 0
-        while asked := {c: w[start : start + LOOK_AHEAD] for c, w in enumerate(short) if c not in taken}:
+        start, ahead = 0, LOOK_AHEAD
+        while asked := {c: w[start : start + ahead] for c, w in enumerate(short) if c not in taken}:
             pairs = [(cluster, pool[at]) for cluster, walk in asked.items() for at in walk]
             if not pairs:
                 break
@@ -114,7 +114,7 @@ class AutoCot(ChainDefaults):
                     taken[cluster] = replace(example, rationale=text, target=chain.answer or "")
                 else:
                     self._rejected += 1
-            start += LOOK_AHEAD
+            start, ahead = start + ahead, 2 * ahead
         return [taken[cluster] for cluster in sorted(taken)]
 
     def shown(self, query: Query, demonstrations: Sequence[Demonstration]) -> Shown:

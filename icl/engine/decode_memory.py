@@ -39,15 +39,18 @@ class SharedNode:
 
 
 class Tails:
-    """Private keys and values of all slots: [B, Hkv, capacity, D] a layer.
+    """Private keys and values of all slots: [R, Hkv, capacity, D] a layer.
 
-    `lengths[b]` tokens of slot b are filled; `positions[b]` holds the position of each, for windows.
+    Slot b has row `rows[b]`, of which `lengths[b]` tokens are filled; `positions` [R, capacity] holds
+    the position of each, for windows. A sample that ends leaves its row to the next that comes, so
+    nothing is moved for it; the rows are put into the order of the slots only by `pack`.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
+        self.rows: list[int] = []
         self.lengths: list[int] = []
         self.positions = torch.zeros((0, TAIL_STEP), dtype=torch.long, device=device)
 
@@ -56,18 +59,37 @@ class Tails:
         """Tokens that fit into every tail."""
         return self.positions.shape[1]
 
+    @property
+    def held(self) -> int:
+        """Rows in memory, those of no slot included."""
+        return self.positions.shape[0]
+
+    @property
+    def packed(self) -> bool:
+        """Is slot b in row b, and no row idle?"""
+        return self.rows == list(range(self.held))
+
     def add(self, count: int) -> None:
-        """Makes `count` empty slots after the present ones."""
+        """Makes `count` empty slots after the present ones, in idle rows first."""
+        idle = sorted(set(range(self.held)) - set(self.rows))[:count]
+        fresh = range(self.held, self.held + count - len(idle))
+        self.rows += [*idle, *fresh]
         self.lengths += [0] * count
-        self.positions = _padded(self.positions, len(self.lengths), self.capacity)
-        for layer in self.keys:
-            self.keys[layer] = _padded(self.keys[layer], len(self.lengths), self.capacity, dim=2)
-            self.values[layer] = _padded(self.values[layer], len(self.lengths), self.capacity, dim=2)
+        self._grow(self.held + len(fresh), self.capacity)
 
     def keep(self, slots: Sequence[int]) -> None:
         """Forgets every slot that is not listed; the listed ones move together, order kept."""
-        index = torch.tensor(list(slots), dtype=torch.long, device=self.device)
         self.lengths = [self.lengths[s] for s in slots]
+        self.rows = [self.rows[s] for s in slots]
+        if 2 * len(self.rows) <= self.held:
+            self.pack()
+
+    def pack(self) -> None:
+        """Puts slot b into row b and gives idle rows back."""
+        if self.packed:
+            return
+        index = torch.tensor(self.rows, dtype=torch.long, device=self.device)
+        self.rows = list(range(len(self.rows)))
         self.positions = self.positions[index]
         for layer in self.keys:
             self.keys[layer] = self.keys[layer][index]
@@ -75,10 +97,13 @@ class Tails:
 
     def reserve(self, tokens: int) -> None:
         """Capacity for at least `tokens` in every tail."""
-        if tokens <= self.capacity:
+        if tokens > self.capacity:
+            self._grow(self.held, -(-tokens // TAIL_STEP) * TAIL_STEP)
+
+    def _grow(self, rows: int, capacity: int) -> None:
+        """Room for so many rows and tokens, one layer at a time."""
+        if (rows, capacity) == self.positions.shape:
             return
-        capacity = -(-tokens // TAIL_STEP) * TAIL_STEP
-        rows = len(self.lengths)
         self.positions = _padded(self.positions, rows, capacity)
         for layer in self.keys:
             self.keys[layer] = _padded(self.keys[layer], rows, capacity, dim=2)
@@ -87,7 +112,7 @@ class Tails:
     def layer(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """The buffers of a layer, made on first use; like: [Hkv, n, D]."""
         if layer not in self.keys:
-            shape = (len(self.lengths), like.shape[0], self.capacity, like.shape[2])
+            shape = (self.held, like.shape[0], self.capacity, like.shape[2])
             self.keys[layer] = like.new_zeros(shape)
             self.values[layer] = like.new_zeros(shape)
         return self.keys[layer], self.values[layer]
@@ -135,18 +160,20 @@ class Capture:
         if self.private:
             keys, values = self.tails.layer(call.layer, k)
             for slot, at, row, count in self.private:
-                keys[slot, :, at : at + count] = k[:, row - first : row - first + count]
-                values[slot, :, at : at + count] = v[:, row - first : row - first + count]
+                tail = self.tails.rows[slot]
+                keys[tail, :, at : at + count] = k[:, row - first : row - first + count]
+                values[tail, :, at : at + count] = v[:, row - first : row - first + count]
         return self.inner(q, k, v, call)  # type: ignore[operator, no-any-return]
 
 
 def copy_from_stack(stack: PathStack, tails: Tails, slot: int, at: int, depth: int, count: int) -> None:
     """Puts stack depths [depth, depth + count) into a tail: the part of a path that was prefilled
     before this slot was admitted."""
+    row = tails.rows[slot]
     for layer, keys in stack.keys.items():
         tail_k, tail_v = tails.layer(layer, keys)
-        tail_k[slot, :, at : at + count] = keys[:, depth : depth + count]
-        tail_v[slot, :, at : at + count] = stack.values[layer][:, depth : depth + count]
+        tail_k[row, :, at : at + count] = keys[:, depth : depth + count]
+        tail_v[row, :, at : at + count] = stack.values[layer][:, depth : depth + count]
 
 
 class StepAttention:
@@ -163,23 +190,37 @@ class StepAttention:
         self.spans = spans
         self.levels = span_levels([(low, high) for _, low, high in spans])
         self.positions = positions
-        self.slots = torch.arange(len(tails.lengths), device=tails.device)
+        self.rows = torch.tensor(tails.rows, device=tails.device)
         self.ends = torch.tensor(tails.lengths, device=tails.device)
         self.used = max(tails.lengths) + 1
-        tails.positions[self.slots, self.ends] = positions
+        self.packed = tails.packed
+        tails.positions[self.rows, self.ends] = positions
         self._mask: dict[int | None, Tensor] = {}
         self._parts: tuple[Tensor, Tensor] | None = None
 
     def _seen(self, window: int | None) -> Tensor | None:
-        """bool [B, used]: which tail tokens a slot sees; None: all of them."""
+        """bool [R, used]: which tokens the slot of each row sees; None: all of them. Idle rows see all."""
         if window is None and min(self.tails.lengths) + 1 == self.used:
             return None
         if window not in self._mask:
             seen = torch.arange(self.used, device=self.tails.device)[None] <= self.ends[:, None]
             if window is not None:
-                seen &= self.positions[:, None] - self.tails.positions[:, : self.used] < window
-            self._mask[window] = seen
+                places = self.tails.positions[self.rows, : self.used]
+                seen &= self.positions[:, None] - places < window
+            self._mask[window] = self._by_row(seen, fill=1)
         return self._mask[window]
+
+    def _by_row(self, of_slots: Tensor, fill: int = 0) -> Tensor:
+        """[R, ...] from [B, ...]: what belongs to each slot, where its tail lies."""
+        if self.packed:
+            return of_slots
+        placed = of_slots.new_full((self.tails.held, *of_slots.shape[1:]), fill)
+        placed[self.rows] = of_slots
+        return placed
+
+    def _by_slot(self, of_rows: Tensor) -> Tensor:
+        """[B, ...] from [R, ...]."""
+        return of_rows if self.packed else of_rows[self.rows]
 
     def _buffers(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """out [1 + levels, H, B, D] and lse [1 + levels, H, B], fp32; made once a step, as every layer
@@ -194,13 +235,14 @@ class StepAttention:
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, call: LayerCall) -> Tensor:
         """q [H, B, D], k, v [Hkv, B, D] -> out [H, B, D]."""
         keys, values = self.tails.layer(call.layer, k)
-        keys[self.slots, :, self.ends] = k.transpose(0, 1)
-        values[self.slots, :, self.ends] = v.transpose(0, 1)
+        keys[self.rows, :, self.ends] = k.transpose(0, 1)
+        values[self.rows, :, self.ends] = v.transpose(0, 1)
         heads, rows, size = q.shape
-        per_slot = q.transpose(0, 1)[:, :, None]  # [B, H, 1, D]
+        per_row = self._by_row(q.transpose(0, 1))[:, :, None]  # [R, H, 1, D]
         tail, tail_lse = fast_attention(
-            per_slot, keys[:, :, : self.used], values[:, :, : self.used], self._seen(call.window), call
+            per_row, keys[:, :, : self.used], values[:, :, : self.used], self._seen(call.window), call
         )
+        tail, tail_lse = self._by_slot(tail), self._by_slot(tail_lse)
         out, lse = tail.view(rows, heads, size).transpose(0, 1), tail_lse.view(rows, heads).transpose(0, 1)
         if self.spans:
             outs, lses = self._buffers(q)

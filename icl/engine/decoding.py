@@ -117,11 +117,11 @@ class DecodeLoop:
 
     def _keep_for_later(self, b: int) -> None:
         """Leaves slot b's keys and values behind, put together from its shared nodes and its tail."""
-        slot, length = self.slots[b], self.tails.lengths[b]
-        places = self.tails.positions[b, :length]
+        slot, length, row = self.slots[b], self.tails.lengths[b], self.tails.rows[b]
+        places = self.tails.positions[row, :length]
         keys, values = {}, {}
         for layer in self.tails.keys:
-            tail_k, tail_v = self.tails.keys[layer][b], self.tails.values[layer][b]
+            tail_k, tail_v = self.tails.keys[layer][row], self.tails.values[layer][row]
             keys[layer] = tail_k.new_empty((tail_k.shape[0], slot.position, tail_k.shape[2]))
             values[layer] = torch.empty_like(keys[layer])
             keys[layer][:, places] = tail_k[:, :length]
@@ -193,7 +193,7 @@ class DecodeLoop:
                     copy_from_stack(self.stack, self.tails, slot, at, node.depth, done)
                 if done < node.length:
                     runs.append((slot, at + done, node.row + done, node.length - done))
-                self.tails.positions[slot, at : at + node.length] = torch.arange(
+                self.tails.positions[self.tails.rows[slot], at : at + node.length] = torch.arange(
                     node.depth, node.depth + node.length, device=self.trunk.device
                 )
                 self.tails.lengths[slot] += node.length

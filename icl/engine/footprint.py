@@ -71,7 +71,8 @@ def expected_memory(
         network = AutoModelForCausalLM.from_config(config, dtype=precision)
     parameters = sum(p.numel() for p in network.parameters())
     text = config.get_text_config()
-    twice = not gpu and text.model_type in fused.FAMILIES and packed.available(precision)
+    packs = not gpu and text.model_type in fused.FAMILIES and packed.available(precision)
+    packed_size = (4 if packed.widened(precision) else precision.itemsize) if packs else 0
     memory = engine_memory(limit, device)
     rows, slots = default_sizes(device)
     per_token = bytes_per_token(text, precision)
@@ -79,7 +80,7 @@ def expected_memory(
     return Footprint(
         process=PROCESS_BYTES + (ENCODER_BYTES if encoder else 0),
         # packed weights stand beside the plain ones; a tied head is packed too
-        weights=parameters * precision.itemsize * (2 if twice else 1),
+        weights=parameters * (precision.itemsize + packed_size),
         chunk=_chunk_bytes(text, precision, rows_for_memory(text, precision, rows, memory)),
         # the path to what is read now, and for decoding its nodes and the tails of all slots
         cache=per_token * (largest.read * (2 if held else 1) + int(TAIL_SLACK * held * largest.tail))

@@ -16,6 +16,7 @@ import numpy as np
 
 from icl.engine.ladder import choose_engine
 from icl.engine.loading import load_tokenizer, local_folder
+from icl.engine.model import default_sizes
 from icl.engine.naive import NaiveModel
 from icl.engine.sources import resolve
 from icl.protocols import LanguageModel, Tokenizer
@@ -23,7 +24,7 @@ from icl.types import GenerateRequest, ScoreRequest
 
 READ_TOKENS = 768
 """Of one prompt: about a prompt with eight demonstrations, in one chunk."""
-WRITE_PROMPT, SAMPLES, STEPS = 128, 32, 9
+WRITE_PROMPT, SAMPLES, STEPS = 128, 32, 7
 ROUNDS = 3
 LEAST_LAYER = 0.02
 """Of the time of one layer with all that stands around it: what a layer takes at least, so that noise
@@ -32,14 +33,17 @@ does not make it free."""
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Tokens a second, read and written (SAMPLES side by side)."""
+    """Tokens a second, read and written."""
 
     read: float
     write: float
 
 
-def measure_pace(model: str, dtype: str | None = None, engine: str = "trie") -> Pace:
-    """A few seconds of work. Raises ModelError if the model's configuration cannot be read."""
+def measure_pace(model: str, dtype: str | None = None, engine: str = "trie", samples: int = SAMPLES) -> Pace:
+    """A few seconds of work, writing that many texts side by side (as many as there are slots, at most).
+
+    Raises ModelError if the model's configuration cannot be read.
+    """
     import torch
     from transformers import AutoConfig
 
@@ -49,10 +53,13 @@ def measure_pace(model: str, dtype: str | None = None, engine: str = "trie") -> 
     layers = int(config.get_text_config().num_hidden_layers)
     tokenizer = load_tokenizer(model)
     engines = [_engine(config, few, precision, tokenizer, engine) for few in (1, 2)]
-    (one_read, two_read), (one_write, two_write) = _seconds(engines, int(config.get_text_config().vocab_size))
+    _, slots = default_sizes(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    samples = max(1, min(samples, slots))
+    vocabulary = int(config.get_text_config().vocab_size)
+    (one_read, two_read), (one_write, two_write) = _seconds(engines, vocabulary, samples)
     read = one_read + (layers - 1) * max(two_read - one_read, LEAST_LAYER * one_read)
     write = one_write + (layers - 1) * max(two_write - one_write, LEAST_LAYER * one_write)
-    return Pace(READ_TOKENS / read, SAMPLES * (STEPS - 1) / write)
+    return Pace(READ_TOKENS / read, samples * (STEPS - 1) / write)
 
 
 def _engine(config: Any, layers: int, dtype: str, tokenizer: Tokenizer, engine: str) -> LanguageModel:
@@ -79,14 +86,16 @@ def random_network(config: Any, layers: int, dtype: str) -> Any:
     return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _seconds(models: Sequence[LanguageModel], vocabulary: int) -> tuple[list[float], list[float]]:
-    """For each model: of reading READ_TOKENS, and of writing STEPS - 1 tokens in SAMPLES texts."""
+def _seconds(
+    models: Sequence[LanguageModel], vocabulary: int, samples: int
+) -> tuple[list[float], list[float]]:
+    """For each model: of reading READ_TOKENS, and of writing STEPS - 1 tokens in so many texts."""
     ids = tuple(np.random.default_rng(0).integers(1, vocabulary, READ_TOKENS).tolist())
     scoring = [ScoreRequest(ids[:-1], (ids[-1:],))]
 
     def writing(steps: int) -> list[GenerateRequest]:
         prompt = ids[:WRITE_PROMPT]
-        return [GenerateRequest(prompt, n=SAMPLES, max_tokens=steps, temperature=1.0, ignore_eos=True)]
+        return [GenerateRequest(prompt, n=samples, max_tokens=steps, temperature=1.0, ignore_eos=True)]
 
     read = _best([partial(model.score, scoring) for model in models])
     short = _best([partial(model.generate, writing(1)) for model in models])

@@ -3,11 +3,15 @@
 On CPU a plain fp32 product re-packs its weights at every call and does not use the widest vectors
 on every processor; packed once, the same product ran 2.2 times as fast where it was measured
 (see benchmarks/README.md). The results differ from plain ones by fp32 rounding only.
+
+Half precision is multiplied in fp32 on a processor where that is faster (no matrix unit): the inputs,
+the outputs and the exact products are the same, so here too only the order of fp32 sums differs.
 """
 
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any
 
 import torch
@@ -15,6 +19,9 @@ from torch import Tensor
 
 PACK_ROWS = 512
 """Rows that the layout is chosen for; any number of rows may be used with it."""
+TRIED_ROWS = 64
+CLEARLY = 1.2
+"""Times faster that fp32 must be to be used for half precision: its weights take twice the memory."""
 
 
 @functools.cache
@@ -26,37 +33,71 @@ def available(dtype: torch.dtype) -> bool:
     try:
         weight = torch.eye(16, dtype=dtype)
         ones = torch.ones(2, 16, dtype=dtype)
-        return bool(torch.equal(PackedLinear(weight)(ones), ones))
+        return bool(torch.equal(PackedLinear(weight, wide=False)(ones), ones))
     except (RuntimeError, NotImplementedError):
         return False
 
 
-class PackedLinear:
-    """x [n, in] -> x W^T + b [n, out], W given as [out, in]."""
+@functools.cache
+def widened(dtype: torch.dtype) -> bool:
+    """Are products of this dtype made by fp32 kernels here? Measured once, in some milliseconds."""
+    if dtype == torch.float32 or not available(dtype):
+        return False
+    with torch.random.fork_rng(devices=[]):
+        weight = torch.randn(1024, 1024).to(dtype)
+    x = weight[:TRIED_ROWS].contiguous()
+    native, wide = (PackedLinear(weight, wide=wide) for wide in (False, True))
+    return _seconds(wide, x) * CLEARLY < _seconds(native, x)
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+
+def _seconds(linear: PackedLinear, x: Tensor) -> float:
+    """The shortest of a few products."""
+    taken = []
+    for _ in range(8):
+        began = time.perf_counter()
+        linear(x)
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+class PackedLinear:
+    """x [n, in] -> x W^T + b [n, out], W given as [out, in]; all of one dtype.
+
+    wide: weights are kept and multiplied in fp32; None: where `widened` says so.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, wide: bool | None = None) -> None:
         self.out_features, self.in_features = weight.shape
-        self.bias = bias
+        self.dtype = weight.dtype
+        self.wide = widened(weight.dtype) if wide is None else wide
+        self.bias = None if bias is None else self._inside(bias.detach())
         ops: Any = torch.ops.mkldnn
-        self.weight = ops._reorder_linear_weight(weight.detach().contiguous(), PACK_ROWS)
+        self.weight = ops._reorder_linear_weight(self._inside(weight.detach()).contiguous(), PACK_ROWS)
         self._plain = ops._linear_pointwise.default
         self._binary = ops._linear_pointwise.binary
 
+    def _inside(self, x: Tensor) -> Tensor:
+        return x.float() if self.wide else x
+
     def __call__(self, x: Tensor) -> Tensor:
-        result: Tensor = self._plain(x, self.weight, self.bias, "none", [], "")
-        return result
+        return self._unary(x, "none")
 
     def silu(self, x: Tensor) -> Tensor:
         """silu(x W^T + b)."""
-        result: Tensor = self._plain(x, self.weight, self.bias, "swish", [], "")
-        return result
+        return self._unary(x, "swish")
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
         """(x W^T + b) * other."""
-        result: Tensor = self._binary(x, other, self.weight, self.bias, "mul")
-        return result
+        return self._with(x, other, "mul")
 
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         """x W^T + b + other."""
-        result: Tensor = self._binary(x, other, self.weight, self.bias, "add")
-        return result
+        return self._with(x, other, "add")
+
+    def _unary(self, x: Tensor, step: str) -> Tensor:
+        result: Tensor = self._plain(self._inside(x), self.weight, self.bias, step, [], "")
+        return result.to(self.dtype)
+
+    def _with(self, x: Tensor, other: Tensor, step: str) -> Tensor:
+        result: Tensor = self._binary(self._inside(x), self._inside(other), self.weight, self.bias, step)
+        return result.to(self.dtype)

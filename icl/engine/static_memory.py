@@ -19,7 +19,7 @@ SMALLEST_POOL = 256
 class TailStore:
     """The tails, with rows to spare: [R, Hkv, C, D] a layer, of which the first B are slots.
 
-    Tails are moved in here and go on as views of it, so nothing is stored twice.
+    Tails are packed and moved in here, and go on as views of it, so nothing is stored twice.
     """
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class TailStore:
 
     def adopt(self, tails: Tails, rows: int) -> bool:
         """Moves in what is not here already; True if there was no room and addresses have changed."""
+        tails.pack()
         moved = rows > self.rows or tails.capacity != self.capacity
         self.rows, self.capacity = max(rows, self.rows), tails.capacity
         self.positions = self._home(None if moved else self.positions, tails.positions)

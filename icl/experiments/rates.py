@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from icl.errors import IclError
 from icl.experiments.config import Experiment
@@ -25,8 +25,16 @@ READS_FASTER = 8.0
 """Tokens read in the time of one written, where a run only generated and reading was not timed apart."""
 LEAST_WRITING_SHARE = 0.2
 """Of the time of generating calls that is writing, however slow reading was elsewhere."""
-SHORTEST = 0.1
-"""Share of their limits that texts take at least, where nothing is known of the model's."""
+SHORTEST, USUAL = 0.1, 0.55
+"""Share of their limits that texts take at least, and mostly, where nothing is known of the model's."""
+
+
+class Span(NamedTuple):
+    """Seconds: at least, most likely, at most."""
+
+    least: float
+    likely: float
+    most: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,8 @@ class Rates:
     write: float | None = None
     share: float | None = None
 
-    def seconds(self, read: int, limit: int) -> tuple[float, float] | None:
-        """Expected seconds, from and to, for `read` tokens and texts of at most `limit` tokens in all.
+    def seconds(self, read: int, limit: int) -> Span | None:
+        """Expected seconds for `read` tokens and texts of at most `limit` tokens in all.
 
         None where a rate that matters is not known.
         """
@@ -46,9 +54,8 @@ class Rates:
             return None
         reading = read / self.read if self.read else 0.0
         writing = limit / self.write if self.write else 0.0
-        if self.share is not None:
-            return (reading + self.share * writing,) * 2
-        return reading + SHORTEST * writing, reading + writing
+        shares = (SHORTEST, USUAL, 1.0) if self.share is None else (self.share,) * 3
+        return Span(*(reading + share * writing for share in shares))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +102,12 @@ def learned(before: Rates, work: Work) -> Rates:
 
 
 def expected_rates(
-    cache: Path, experiment: Experiment, *, writes: bool, note: Callable[[str], None] = lambda _: None
+    cache: Path, experiment: Experiment, *, texts: int, note: Callable[[str], None] = lambda _: None
 ) -> Expected | None:
     """The rates of earlier runs here with this model, else rates measured now. None for a model whose
-    shape is not at hand. writes: whether the experiment generates text."""
+    shape is not at hand. texts: how many the experiment generates side by side."""
     known = _rates(_read(cache).get(_key(experiment)))
-    if known.read and (known.write or not writes):
+    if known.read and (known.write or not texts):
         return Expected(known, "as in earlier runs with this model here")
     if not isinstance(experiment.model, str) or experiment.model == "fake":
         return None
@@ -108,7 +115,7 @@ def expected_rates(
     from icl.engine.pace import measure_pace
 
     try:
-        pace = measure_pace(experiment.model, experiment.dtype, experiment.engine)
+        pace = measure_pace(experiment.model, experiment.dtype, experiment.engine, texts or 1)
     except IclError:
         return None
     measured = Rates(known.read or pace.read, known.write or pace.write, known.share)

@@ -50,6 +50,7 @@ def test_slots_that_come_and_go_keep_the_address_while_there_is_room() -> None:
     store.adopt(tails, 4)
     address = store.values[1].data_ptr()
     tails.keep([0, 2])
+    tails.pack()
     expected = held(tails)
     assert not store.adopt(tails, 2)
     tails.add(2)

@@ -9,7 +9,7 @@ import pytest
 import icl
 from icl.engine.fake import FakeModel
 from icl.experiments.config import read_experiment
-from icl.experiments.rates import RATES, Rates, expected_rates, learned, remember
+from icl.experiments.rates import RATES, USUAL, Rates, expected_rates, learned, remember
 from icl.experiments.timed import TimedModel, Work
 from icl.types import GenerateRequest, ScoreRequest
 
@@ -37,8 +37,8 @@ def test_what_was_too_short_changes_nothing():
 def test_a_run_that_only_wrote_gives_back_its_own_time():
     work = Work(prefilled=800, generated=100, limit=100, generating_seconds=10.0)
     rates = learned(Rates(), work)
-    low, high = rates.seconds(800, 100)
-    assert low == high == pytest.approx(10.0)
+    low, likely, high = rates.seconds(800, 100)
+    assert low == likely == high == pytest.approx(10.0)
 
 
 def test_slow_reading_elsewhere_leaves_time_for_writing():
@@ -47,9 +47,9 @@ def test_slow_reading_elsewhere_leaves_time_for_writing():
 
 
 def test_seconds_are_a_range_until_the_length_of_texts_is_known():
-    assert Rates(100.0, 10.0).seconds(1000, 200) == (10 + 2, 10 + 20)
-    assert Rates(100.0, 10.0, 0.5).seconds(1000, 200) == (20, 20)
-    assert Rates(100.0).seconds(1000, 0) == (10, 10)
+    assert Rates(100.0, 10.0).seconds(1000, 200) == pytest.approx((10 + 2, 10 + 20 * USUAL, 10 + 20))
+    assert Rates(100.0, 10.0, 0.5).seconds(1000, 200) == (20, 20, 20)
+    assert Rates(100.0).seconds(1000, 0) == (10, 10, 10)
     assert Rates(100.0).seconds(1000, 200) is None
     assert Rates(write=10.0).seconds(1000, 0) is None
 
@@ -58,7 +58,7 @@ def test_remembered_from_session_to_session(tmp_path):
     cache = tmp_path / "cache"
     remember(cache, FAKE, Work(scored=1000, scoring_seconds=4.0))
     remember(cache, FAKE, Work(generated=60, limit=120, generating_seconds=3.0))
-    expected = expected_rates(cache, FAKE, writes=True)
+    expected = expected_rates(cache, FAKE, texts=2)
     assert expected is not None
     assert expected.rates == Rates(250.0, 20.0, 0.5)
     assert "earlier runs" in expected.origin
@@ -67,19 +67,19 @@ def test_remembered_from_session_to_session(tmp_path):
 @pytest.mark.parametrize("text", ["", "[]", "{not json", '{"other": 3}'])
 def test_a_file_that_says_nothing(tmp_path, text):
     (tmp_path / RATES).write_text(text)
-    assert expected_rates(tmp_path, FAKE, writes=False) is None
+    assert expected_rates(tmp_path, FAKE, texts=0) is None
     remember(tmp_path, FAKE, Work(scored=1000, scoring_seconds=4.0))
-    assert expected_rates(tmp_path, FAKE, writes=False) is not None
+    assert expected_rates(tmp_path, FAKE, texts=0) is not None
 
 
 def test_a_file_of_an_earlier_version_holds_one_rate(tmp_path):
     remember(tmp_path, FAKE, Work(scored=1000, scoring_seconds=4.0))
     (key,) = json.loads((tmp_path / RATES).read_text())
     (tmp_path / RATES).write_text(json.dumps({key: 639.9}))
-    expected = expected_rates(tmp_path, FAKE, writes=False)
+    expected = expected_rates(tmp_path, FAKE, texts=0)
     assert expected is not None
     assert expected.rates == Rates(read=639.9)
-    assert expected_rates(tmp_path, FAKE, writes=True) is None  # nothing of writing, and no shape to measure
+    assert expected_rates(tmp_path, FAKE, texts=2) is None  # nothing of writing, and no shape to measure
 
 
 def test_a_timed_model_answers_as_the_model_and_keeps_account():

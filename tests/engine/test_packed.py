@@ -1,0 +1,70 @@
+"""Packed products: the same numbers, whichever kernel makes them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from icl.engine import packed
+from icl.engine.packed import PackedLinear
+
+HALF = torch.bfloat16
+needs_half = pytest.mark.skipif(
+    not packed.available(HALF), reason="no packed bfloat16 in this build of torch"
+)
+
+
+@needs_half
+@pytest.mark.parametrize("wide", [False, True])
+def test_half_precision_gives_the_exact_product_rounded_once(wide: bool) -> None:
+    torch.manual_seed(0)
+    weight, bias = torch.randn(48, 64).to(HALF), torch.randn(48).to(HALF)
+    x, other = torch.randn(5, 64).to(HALF), torch.randn(5, 48).to(HALF)
+    linear = PackedLinear(weight, bias, wide=wide)
+    exact = x.double() @ weight.double().T + bias.double()
+    cases = (
+        (linear(x), exact),
+        (linear.silu(x), torch.nn.functional.silu(exact)),
+        (linear.times(x, other), exact * other.double()),
+        (linear.plus(x, other), exact + other.double()),
+    )
+    for got, wanted in cases:
+        assert got.dtype == HALF
+        # half a unit in the last of 8 bits, and a little for the order of the sums
+        assert torch.allclose(got.double(), wanted, rtol=2**-8, atol=1e-3)
+
+
+@needs_half
+def test_wide_weights_are_kept_in_fp32_and_hold_the_same_values() -> None:
+    weight = torch.randn(32, 32).to(HALF)
+    ones = torch.eye(32, dtype=HALF)
+    assert torch.equal(PackedLinear(weight, wide=True)(ones), weight.T)
+    assert torch.equal(PackedLinear(weight, wide=False)(ones), weight.T)
+
+
+def test_fp32_is_never_widened_and_the_answer_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not packed.widened(torch.float32)
+    packed.widened.cache_clear()
+    asked = []
+    monkeypatch.setattr(packed, "_seconds", lambda linear, x: asked.append(linear.wide) or 1.0)
+    try:
+        assert not packed.widened(HALF)  # not clearly faster
+        assert not packed.widened(HALF)
+    finally:
+        packed.widened.cache_clear()
+    assert sorted(asked) == ([False, True] if packed.available(HALF) else [])
+
+
+@needs_half
+@pytest.mark.parametrize(
+    ("native", "wide", "expected"), [(1.0, 0.5, True), (1.0, 0.9, False), (1.0, 2.0, False)]
+)
+def test_half_precision_is_widened_where_fp32_is_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch, native: float, wide: float, expected: bool
+) -> None:
+    packed.widened.cache_clear()
+    monkeypatch.setattr(packed, "_seconds", lambda linear, x: wide if linear.wide else native)
+    try:
+        assert packed.widened(HALF) is expected
+    finally:
+        packed.widened.cache_clear()
