@@ -202,11 +202,12 @@ class Reading:
 
 
 def read_answer(
-    text: str, task: Task, query: Query, reading: Reading
+    sample: Sample, task: Task, query: Query, reading: Reading
 ) -> tuple[str | None, tuple[str, ...], dict[str, Any]]:
-    """The answer in `text`, the flags of reading it, and the three readings side by side."""
-    parsed = parse(text, task, query, where=reading.where, rules=reading.rules)
-    audited = audit(text, task, query)
+    """The answer in a sample's text, the flags of reading it, and the three readings side by side."""
+    cut = sample.stop_reason == "length"
+    parsed = parse(sample.text, task, query, where=reading.where, rules=reading.rules, cut=cut)
+    audited = audit(sample.text, task, query, cut=cut)
     disagree = [flag for flag in audited.flags if flag.endswith("_disagree")]
     readings = {k: v for k, v in audited.as_dict().items() if k != "flags"}
     return parsed.answer, tuple(dict.fromkeys([*parsed.flags, *disagree])), readings
@@ -214,7 +215,7 @@ def read_answer(
 
 def read_chain(sample: Sample, prompt: Prompt, task: Task, query: Query, reading: Reading) -> Chain:
     """A chain of one stage, its answer at its own end."""
-    answer, flags, readings = read_answer(sample.text, task, query, reading)
+    answer, flags, readings = read_answer(sample, task, query, reading)
     if sample.stop_reason == "length":
         flags = (*flags, "cut_by_length")
     return Chain(

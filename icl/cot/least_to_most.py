@@ -201,7 +201,7 @@ def _chain(
     task: Task,
 ) -> Chain:
     """`spent`: tokens drawn for the list of questions."""
-    answer, read, readings = read_answer(path.samples[-1].text, task, query, Reading("trigger"))
+    answer, read, readings = read_answer(path.samples[-1], task, query, Reading("trigger"))
     cut = ["cut_by_length"] if any(s.stop_reason == "length" for s in path.samples) else []
     return Chain(
         prompt,

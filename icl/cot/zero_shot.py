@@ -93,7 +93,7 @@ class ZeroShot(ChainDefaults):
         self, sample: Sample, said: Sample, closing: str, prompt: Prompt, query: Query, resources: Resources
     ) -> Chain:
         reading = Reading("first", self.rules)
-        answer, flags, readings = read_answer(said.text, resources.task, query, reading)
+        answer, flags, readings = read_answer(said, resources.task, query, reading)
         if sample.stop_reason == "length":
             flags = (*flags, "cut_by_length")
         return Chain(

@@ -27,9 +27,10 @@ class Generate(MethodDefaults):
     such a phrase the first; "first", "last" or "trigger" (after the phrase, without it the last).
 
     Flags: unparsed (no answer could be read), run_on (the model went on to another question),
-    cut_by_length, empty_trigger (nothing to be read after "the answer is"), and
-    first_last_disagree, first_trigger_disagree, last_trigger_disagree (another rule of reading
-    would have found another answer; details["readings"] has all three).
+    cut_by_length, empty_trigger (nothing to be read after "the answer is"), unfinished (the limit
+    broke into the sentence after it), and first_last_disagree, first_trigger_disagree,
+    last_trigger_disagree (another rule of reading would have found another answer;
+    details["readings"] has all three).
     """
 
     def __init__(
@@ -53,13 +54,13 @@ class Generate(MethodDefaults):
         (generation,) = yield [GenerateRequest(prompt.text, max_tokens=room, stop=stop)]
         assert isinstance(generation, Generation)
         sample = generation.samples[0]
-        parsed = read(sample.text, task, query, self.where)
+        parsed = read(sample.text, task, query, self.where, cut=sample.stop_reason == "length")
         flags = list(parsed.flags)
         if "run_on" not in flags and _ran_on(sample, resources):
             flags.append("run_on")
         if sample.stop_reason == "length":
             flags.append("cut_by_length")
-        readings = audit(sample.text, task, query)
+        readings = audit(sample.text, task, query, cut=sample.stop_reason == "length")
         flags += [flag for flag in readings.flags if flag.endswith("_disagree")]
         details = {
             "readings": {name: said for name, said in readings.as_dict().items() if name != "flags"},
@@ -79,12 +80,15 @@ def stops(task: Task) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read(output: str, task: Task, query: Query, where: ReadAt) -> ParsedAnswer:
-    """The answer in `output`; "auto" prefers a trigger phrase and else takes the first match."""
+def read(output: str, task: Task, query: Query, where: ReadAt, *, cut: bool = False) -> ParsedAnswer:
+    """The answer in `output`; "auto" prefers a trigger phrase and else takes the first match.
+
+    cut: the output was broken off (see `parse`).
+    """
     policy: Where = "trigger" if where == "auto" else where
-    parsed = parse(output, task, query, where=policy)
+    parsed = parse(output, task, query, where=policy, cut=cut)
     if where == "auto" and "no_trigger" in parsed.flags:
-        return parse(output, task, query, where="first")
+        return parse(output, task, query, where="first", cut=cut)
     return parsed
 
 

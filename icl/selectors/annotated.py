@@ -133,7 +133,7 @@ class Annotated:
         annotations = []
         for query, generation in zip(queries, self._model.generate(requests), strict=True):
             sample = generation.samples[0]
-            answer = parse(sample.text, task, query).answer
+            answer = parse(sample.text, task, query, cut=sample.stop_reason == "length").answer
             mean = float(sum(sample.logprobs)) / max(len(sample.logprobs), 1)
             annotations.append(_Annotation(answer, float(np.exp(mean))))
         return annotations

@@ -60,6 +60,44 @@ def test_own_head_and_own_separator():
     assert cut_run_on("nice.\n\nThe film Heat is", plain) == ("nice.", True)
 
 
+@pytest.mark.parametrize(
+    ("output", "kept"),
+    [
+        (" The answer is 50.\nA: The answer is 5.\nA: The answer is 1.", " The answer is 50."),
+        (" The answer is 50.\nB: The answer is 5.", " The answer is 50."),
+        (" So 50.\nA: The answer is 5.\n\nA: 1", " So 50.\nA: The answer is 5.\n"),
+    ],
+)
+def test_a_second_answer_to_the_same_question_is_cut(output, kept):
+    assert cut_run_on(output, NUMERIC) == (kept, True)
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["So 50.\nA: The answer is 5.", "The answer is:\nA: 50", "A: 5\nB: 7", "The answer is 5.\nAt last"],
+)
+def test_what_is_no_second_answer(output):
+    assert cut_run_on(output, NUMERIC) == (output, False)
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "flags"),
+    [
+        (" So the answer is 43900. The answer is 43900. The answer is 43", "43900", ("unfinished",)),
+        ("The answer is $32. The answer is 2 years * $", "32", ("unfinished",)),
+        ("The answer is 43", "43", ("unfinished",)),
+        ("The answer is 18. The answer is 18.", "18", ()),
+        ("9 + 9 = 18 eggs, 18 * 2 = 3", "2", ("no_trigger",)),
+        ("3", "3", ("no_trigger",)),
+        ("The answer is 5.\n\nQ: What is 7", "5", ("run_on",)),
+        ("The answer is", None, ("empty_trigger", "unparsed")),
+    ],
+)
+def test_what_the_token_limit_broke_into_counts_only_where_there_is_nothing_else(output, answer, flags):
+    parsed = parse(output, NUMERIC, QUERY, where="trigger", cut=True)
+    assert (parsed.answer, parsed.flags) == (answer, flags)
+
+
 def test_run_on_is_flagged_and_not_read():
     parsed = parse(" The answer is 72.\n\nQ: And now?\nA: The answer is 5.", NUMERIC, QUERY)
     assert (parsed.answer, parsed.flags) == ("72", ("run_on",))

@@ -103,10 +103,13 @@ OUTPUTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=14).map("".j
 
 
 @given(
-    output=OUTPUTS, asked=st.sampled_from(TASKS), where=st.sampled_from(["first", "last", "trigger", None])
+    output=OUTPUTS,
+    asked=st.sampled_from(TASKS),
+    where=st.sampled_from(["first", "last", "trigger", None]),
+    cut=st.booleans(),
 )
-def test_never_raises_and_spans_lie_inside(output, asked, where):
-    parsed = parse(output, asked, QUERY, where=where)
+def test_never_raises_and_spans_lie_inside(output, asked, where, cut):
+    parsed = parse(output, asked, QUERY, where=where, cut=cut)
     assert (parsed.answer is None) == (parsed.span is None) == ("unparsed" in parsed.flags)
     if parsed.span is not None:
         start, end = parsed.span
@@ -119,6 +122,12 @@ def test_a_canonical_answer_reads_as_itself(output, asked, where):
     if answer is not None:
         assert parse(answer, asked, QUERY, where=where).answer == answer
         assert equivalent(answer, answer, asked)
+
+
+@given(output=OUTPUTS, asked=st.sampled_from(TASKS), where=st.sampled_from(["first", "last", "trigger"]))
+def test_what_can_be_read_can_be_read_of_a_cut_output_too(output, asked, where):
+    whole, cut = (parse(output, asked, QUERY, where=where, cut=cut) for cut in (False, True))
+    assert (whole.answer is None) == (cut.answer is None)
 
 
 @given(output=OUTPUTS, asked=st.sampled_from(TASKS))

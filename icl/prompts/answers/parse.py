@@ -10,7 +10,15 @@ from icl.prompts.answers.choice import choice_candidates
 from icl.prompts.answers.cleansing import zero_shot_cot_cleansing
 from icl.prompts.answers.label import label_candidates
 from icl.prompts.answers.numeric import numeric_candidates, result_of
-from icl.prompts.answers.reading import Candidate, ParsedAnswer, Span, Where, first_of, last_of
+from icl.prompts.answers.reading import (
+    Candidate,
+    ParsedAnswer,
+    Span,
+    Where,
+    first_of,
+    last_of,
+    sentence_end,
+)
 from icl.prompts.answers.strings import first_string, flatten, last_string, string_after
 from icl.prompts.answers.triggers import cut_run_on, mask_cue, trigger_ends
 from icl.types import Query, Task
@@ -24,7 +32,13 @@ def default_where(task: Task) -> Where:
 
 
 def parse(
-    output: str, task: Task, query: Query, *, where: Where | None = None, rules: Rules = "robust"
+    output: str,
+    task: Task,
+    query: Query,
+    *,
+    where: Where | None = None,
+    rules: Rules = "robust",
+    cut: bool = False,
 ) -> ParsedAnswer:
     """Reads the answer out of `output`; never raises, whatever the model wrote.
 
@@ -33,6 +47,8 @@ def parse(
     zero-shot CoT); "last". Default: `default_where(task)`.
     rules: "zero_shot_cot" applies the published cleansing of Kojima et al. instead, where "first"
     is its zero-shot and "trigger" its few-shot reading.
+    cut: the output was broken off by the token limit. What its end broke into ("The answer is 4",
+    of 43900) counts only where nothing else can be read.
 
     The canonical form is a label of the task, a letter of the query's choices, a number without
     unit, separators and trailing zeros ("1/3" where decimals would not end), or the text without
@@ -43,7 +59,7 @@ def parse(
         answer = zero_shot_cot_cleansing(output, task, query, few_shot=where != "first")
         return ParsedAnswer(answer, None, () if answer is not None else ("unparsed",))
     text, run_on = cut_run_on(output, task)
-    found, flags = _read(mask_cue(text, task), task, query, where)
+    found, flags = _read(mask_cue(text, task), task, query, where, cut and not run_on)
     if run_on:
         flags = ("run_on", *flags)
     if found is None:
@@ -51,13 +67,15 @@ def parse(
     return ParsedAnswer(found.value, (found.start, found.end), flags)
 
 
-def _read(text: str, task: Task, query: Query, where: Where) -> tuple[Candidate | None, tuple[str, ...]]:
+def _read(
+    text: str, task: Task, query: Query, where: Where, cut: bool
+) -> tuple[Candidate | None, tuple[str, ...]]:
     if task.kind != "string":
-        return _by_policy(_CandidateReader(text, task, query), text, task, where)
-    found, flags = _by_policy(_StringReader(text), text, task, where)
+        return _by_policy(_CandidateReader(text, task, query), text, task, where, cut)
+    found, flags = _by_policy(_StringReader(text), text, task, where, cut)
     # An answer that holds an announcement of its own is read again, so that reading is idempotent
     while found is not None:
-        inner, _ = _by_policy(_StringReader(found.value), found.value, task, where)
+        inner, _ = _by_policy(_StringReader(found.value), found.value, task, where, cut=False)
         if inner is None or inner.value == found.value:
             break
         start = text.find(inner.value, found.start, found.end)
@@ -67,18 +85,30 @@ def _read(text: str, task: Task, query: Query, where: Where) -> tuple[Candidate 
 
 
 def _by_policy(
-    reader: _StringReader | _CandidateReader, text: str, task: Task, where: Where
+    reader: _StringReader | _CandidateReader, text: str, task: Task, where: Where, cut: bool
 ) -> tuple[Candidate | None, tuple[str, ...]]:
     if where == "first":
         return reader.first(), ()
     if where == "last":
-        return reader.last(), ()
+        return reader.last(cut), ()
     ends = trigger_ends(text)
-    for nth, start in enumerate(reversed(ends)):
+    for start in reversed(ends):
+        # The sentence of the last announcement was broken off: one before it is whole
+        if cut and start == ends[-1] and sentence_end(text, start) == len(text):
+            continue
         if found := reader.after(start):
-            return found, ("empty_trigger",) if nth else ()
-    found = reader.first() if task.kind == "classification" else reader.last()
+            return found, _passed_over(text, start, ends, cut)
+    if cut and ends and (found := reader.after(ends[-1])):
+        return found, ("unfinished",)
+    found = reader.first() if task.kind == "classification" else reader.last(cut)
     return found, ("empty_trigger" if ends else "no_trigger",)
+
+
+def _passed_over(text: str, start: int, ends: Sequence[int], cut: bool) -> tuple[str, ...]:
+    """What is to be said where the announcement that ends at `start` is not the last."""
+    if start == ends[-1]:
+        return ()
+    return ("unfinished",) if cut and sentence_end(text, ends[-1]) == len(text) else ("empty_trigger",)
 
 
 class _CandidateReader:
@@ -96,8 +126,9 @@ class _CandidateReader:
     def first(self) -> Candidate | None:
         return self.after(0)
 
-    def last(self) -> Candidate | None:
-        return last_of(self._candidates)
+    def last(self, cut: bool) -> Candidate | None:
+        whole = [c for c in self._candidates if c.end < len(self._text)] if cut else []
+        return last_of(whole or self._candidates)
 
 
 def _candidates(text: str, task: Task, query: Query) -> Sequence[Candidate]:
@@ -122,7 +153,7 @@ class _StringReader:
     def first(self) -> Candidate | None:
         return self._candidate(first_string(self._text))
 
-    def last(self) -> Candidate | None:
+    def last(self, cut: bool) -> Candidate | None:
         return self._candidate(last_string(self._text))
 
     def _candidate(self, span: Span | None) -> Candidate | None:

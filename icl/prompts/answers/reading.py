@@ -25,7 +25,8 @@ class ParsedAnswer:
     """Where it stands in the output (characters, end exclusive)."""
     flags: tuple[str, ...] = ()
     """run_on: the output went on to another question and was cut there. no_trigger: none of the
-    trigger phrases occurs. empty_trigger: nothing can be read after the last trigger. unparsed."""
+    trigger phrases occurs. empty_trigger: nothing can be read after the last trigger. unfinished: the
+    token limit broke into the last trigger's sentence. unparsed."""
 
 
 @dataclass(frozen=True, slots=True)

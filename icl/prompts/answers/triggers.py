@@ -36,6 +36,9 @@ _NEXT_TURN = (
     r"\n\s*(?:问题|问|题目|例题?)\s*\d*\s*[:：]",
 )
 
+_NEXT_LETTER = {"A:": "B:"}
+_NO_ANSWER = " \t\n*:：."
+
 
 @lru_cache(maxsize=512)
 def _boundary(head: str, separator: str) -> re.Pattern[str]:
@@ -67,10 +70,23 @@ def cut_run_on(output: str, task: Task) -> tuple[str, bool]:
     The next question begins with the task's own separator (unless that is only white space, which
     also separates the paragraphs of an answer), the head of its query template, the usual heads
     ("Q:", "Question:", ...) at the start of a line, or a chat model's end-of-turn token. A head
-    at the very start of the output opens the answer and is not a next question.
+    at the very start of the output opens the answer and is not a next question. Once an answer has
+    been announced, a line that begins with the template's own cue begins another ("A:", or "B:" where
+    the model goes on as in a list).
     """
     boundary = _boundary(query_head(task.template), task.template.separator)
-    for hit in boundary.finditer(output):
-        if output[: hit.start()].strip():
-            return output[: hit.start()], True
-    return output, False
+    ends = [hit.start() for hit in boundary.finditer(output) if output[: hit.start()].strip()]
+    end = min([*ends[:1], *_second_answers(output, task)], default=None)
+    return (output, False) if end is None else (output[:end], True)
+
+
+def _second_answers(output: str, task: Task) -> list[int]:
+    """Where lines that begin another answer follow one that was announced."""
+    cue = answer_cue(task.template)
+    begins = [word for word in (cue, _NEXT_LETTER.get(cue, "")) if word and word in output]
+    announced = trigger_ends(output)[:1] if begins else []
+    if not announced:
+        return []
+    lines = re.compile(rf"\n[ \t*]*(?:{'|'.join(map(re.escape, begins))})")
+    hits = (hit.start() for hit in lines.finditer(output, announced[0]))
+    return [at for at in hits if output[announced[0] : at].strip(_NO_ANSWER)]
