@@ -22,6 +22,10 @@ _OPENING = re.compile(r"[(\[{<*_\"'“`]")
 _CLOSING = re.compile(r"[)\]}>*_\"'”`.:,]")
 _DELIMITED = re.compile(r"[)\]:\n]|\.(?:\s|$)|\*\*|$")
 _ARTICLE = re.compile(r"\s+[\"'“]?[a-z\d]")
+_SAID_OF_A_LETTER = re.compile(
+    r"\s+(?:is|was|would|will|seems?|because|since|as|and|or|but|for|with|though|if|it|which|fits?|makes?)\b"
+)
+"""What goes on after "A" as a letter; before any other small word "A" is the article."""
 _NAMED = re.compile(r"(?:\b(?:option|choice)|选项|选择|选)\s*$", re.IGNORECASE)
 _ENDS = re.compile(r"\)|[.\s]*$")
 
@@ -54,6 +58,8 @@ def _letters(text: str, query: Query) -> list[Candidate]:
         named = _NAMED.search(text[max(0, start - 10) : start])
         article = hit[1] in ("A", "I") and _ARTICLE.match(text, end)
         if hit[1] in ("a", "i") and not (enclosed or named or _ENDS.match(text, end)):
+            continue
+        if hit[1] == "A" and article and not (enclosed or named or _SAID_OF_A_LETTER.match(text, end)):
             continue
         capital = hit[1] == hit[1].upper()
         strong = enclosed or named or (capital and (_DELIMITED.match(text, end) or not article))

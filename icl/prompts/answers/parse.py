@@ -92,23 +92,28 @@ def _by_policy(
     if where == "last":
         return reader.last(cut), ()
     ends = trigger_ends(text)
+    broken = ends[-1] if cut and ends and _broken(reader, text, ends[-1], task) else None
     for start in reversed(ends):
-        # The sentence of the last announcement was broken off: one before it is whole
-        if cut and start == ends[-1] and sentence_end(text, start) == len(text):
+        if start == broken:  # an announcement before it is whole
             continue
         if found := reader.after(start):
-            return found, _passed_over(text, start, ends, cut)
-    if cut and ends and (found := reader.after(ends[-1])):
+            return found, () if start == ends[-1] else ("empty_trigger" if broken is None else "unfinished",)
+    if broken is not None and (found := reader.after(broken)):
         return found, ("unfinished",)
     found = reader.first() if task.kind == "classification" else reader.last(cut)
     return found, ("empty_trigger" if ends else "no_trigger",)
 
 
-def _passed_over(text: str, start: int, ends: Sequence[int], cut: bool) -> tuple[str, ...]:
-    """What is to be said where the announcement that ends at `start` is not the last."""
-    if start == ends[-1]:
-        return ()
-    return ("unfinished",) if cut and sentence_end(text, ends[-1]) == len(text) else ("empty_trigger",)
+def _broken(reader: _StringReader | _CandidateReader, text: str, start: int, task: Task) -> bool:
+    """Whether the end of the output broke into what is announced at `start`: into its sentence, where
+    that could have gone on to another number or text; into the very word, where a letter or label is
+    whole as it stands."""
+    if sentence_end(text, start) < len(text):
+        return False
+    if task.kind in ("numeric", "string"):
+        return True
+    found = reader.after(start)
+    return found is None or found.end == len(text)
 
 
 class _CandidateReader:
@@ -157,4 +162,8 @@ class _StringReader:
         return self._candidate(last_string(self._text))
 
     def _candidate(self, span: Span | None) -> Candidate | None:
-        return None if span is None else Candidate(*span, flatten(self._text[slice(*span)]))
+        value = "" if span is None else flatten(self._text[slice(*span)])
+        # "The answer is" announces one and is none
+        if span is None or trigger_ends(value)[-1:] == [len(value)]:
+            return None
+        return Candidate(*span, value)

@@ -57,11 +57,11 @@ def _boundary(head: str, separator: str) -> re.Pattern[str]:
 
 
 def mask_cue(text: str, task: Task) -> str:
-    """Spaces for the query template's own cue ("A:") where it opens a line of the output."""
+    """Spaces for the query template's own cue ("A:") where it opens a line of the output, once or more."""
     cue = answer_cue(task.template)
     if not cue or cue not in text:
         return text
-    return re.sub(rf"(?m)^([ \t*]*){re.escape(cue)}", lambda hit: hit[1] + " " * len(cue), text)
+    return re.sub(rf"(?m)^[ \t*]*(?:{re.escape(cue)}[ \t]*)+", lambda hit: " " * len(hit[0]), text)
 
 
 def cut_run_on(output: str, task: Task) -> tuple[str, bool]:
