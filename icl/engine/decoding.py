@@ -6,8 +6,9 @@ just the rows of the trie that the path stack does not hold yet. Every step forw
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -52,7 +53,15 @@ class Counters:
     decoded: int = 0
     steps: int = 0
     peak_slots: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Bill:
+    """What one request has cost: the rows of its samples, and those of its prompt that no request
+    before it in the trie's order has had forwarded; of what was done together, its share of the time."""
+
+    tokens: int = 0
+    seconds: float = 0.0
 
 
 class DecodeLoop:
@@ -81,6 +90,9 @@ class DecodeLoop:
         self.jobs: list[list[tuple[int, int]]] = [[] for _ in unique]
         for r, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             self.jobs[rank[prompt]] += [(r, request.first_sample + i) for i in range(request.n)]
+        self.bills = [Bill() for _ in requests]
+        self.owners = np.array([jobs[0][0] for jobs in self.jobs], dtype=np.int64)
+        """For each sorted sequence the request that its own rows are booked on."""
         self.nodes = radix_nodes(self.trie, [len(j) for j in self.jobs])
         self.paths = self._paths()
         self.resident = resident
@@ -211,10 +223,14 @@ class DecodeLoop:
             shared = [self._shared(n, node) for n, node in self._shared_between(low, high)]
             return Capture(attend, chunk, shared, list(_clip(private, low, high)), self.tails)
 
+        began = time.perf_counter()
         run = self.runner.run(self.layout, self.stack, self.rows_done, last, keep, self.loans)
         for chunk, computed, hidden in run:
             low, high = chunk.first, chunk.first + chunk.rows
             self.counters.prefilled += len(computed)
+            now = time.perf_counter()
+            self._book_rows(low + computed.numpy(), now - began)
+            began = now
             rows = [row for row in ends if low <= row < high]
             if rows:
                 logits = self.trunk.logits(
@@ -223,6 +239,18 @@ class DecodeLoop:
                 for row, values in zip(rows, logits, strict=True):
                     self.first_logits[ends[row]] = values.clone()
         self.rows_done = last
+
+    def _book_rows(self, rows: np.ndarray, seconds: float) -> None:
+        """Prefilled rows, each on the request that owns its sequence."""
+        sequences = np.searchsorted(self.trie.starts, rows, side="right") - 1
+        for request, count in zip(*np.unique(self.owners[sequences], return_counts=True), strict=True):
+            self.bills[request].tokens += int(count)
+            self.bills[request].seconds += seconds * int(count) / len(rows)
+
+    def _book_time(self, slots: Sequence[Slot], seconds: float) -> None:
+        """Time of what was done for all of these slots at once."""
+        for slot in slots:
+            self.bills[slot.request].seconds += seconds / len(slots)
 
     def _leaf_row(self, s: int) -> int:
         """Row of the last token of sorted sequence s."""
@@ -273,11 +301,14 @@ class DecodeLoop:
 
     def _step(self, newest: Sequence[int]) -> Tensor:
         """Forwards the newest token of every slot; logits [B, V]."""
+        began = time.perf_counter()
         positions = [s.position for s in self.slots]
         logits = self.stepper.step(newest, positions, self.tails, self._spans())
         for b, slot in enumerate(self.slots):
             self.tails.lengths[b] += 1
             slot.position += 1
+            self.bills[slot.request].tokens += 1
+        self._book_time(self.slots, time.perf_counter() - began)
         self.counters.decoded += len(self.slots)
         self.counters.steps += 1
         return logits
@@ -299,7 +330,10 @@ class DecodeLoop:
             self._drop_finished()
 
     def _take(self, slots: Sequence[Slot], logits: Tensor) -> Iterator[tuple[int, int, StopWatcher]]:
-        for slot, (token, logprob) in zip(list(slots), self._choose(slots, logits), strict=True):
+        began = time.perf_counter()
+        chosen = self._choose(slots, logits)
+        self._book_time(slots, time.perf_counter() - began)
+        for slot, (token, logprob) in zip(list(slots), chosen, strict=True):
             if slot.watcher.push(token, logprob) is not None:
                 yield slot.request, slot.sample, slot.watcher
 

@@ -149,7 +149,6 @@ class TrieModel:
         loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, slots, self.resident)
         results: list[Generation | None] = [None] * len(requests)
         done: list[dict[int, StopWatcher]] = [{} for _ in requests]
-        started, spent = time.perf_counter(), loop.counters.prefilled
         for r, sample, watcher in loop.run():
             done[r][sample] = watcher
             if len(done[r]) < requests[r].n:
@@ -160,11 +159,8 @@ class TrieModel:
             )
             generated = sum(len(s.token_ids) for s in samples)
             flat = requests[r].n * (len(prompts[r]) - 1) + generated
-            # what was forwarded since the last request became final is booked on this one
-            total = loop.counters.prefilled + loop.counters.decoded
-            now = time.perf_counter()
-            result = Generation(samples, Usage(flat, total - spent, generated, now - started))
-            started, spent = now, total
+            bill = loop.bills[r]
+            result = Generation(samples, Usage(flat, bill.tokens, generated, bill.seconds))
             results[r] = result
             if on_result is not None:
                 on_result(r, result)

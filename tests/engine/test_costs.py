@@ -47,6 +47,23 @@ def test_samples_of_a_long_prompt_forward_it_once() -> None:
     assert generation.usage.tokens_flat == 20 * (600 + 127)
 
 
+def test_each_request_is_billed_what_it_made_the_engine_forward() -> None:
+    """In one call with others: its own samples' rows, and the rows of its prompt that came first with it."""
+    engine = tiny_pair("llama").trie()
+    common = tuple(range(5, 15))
+    asked = [
+        GenerateRequest((*common, 20, 21), n=1, max_tokens=9, ignore_eos=True),
+        GenerateRequest((*common, 30), n=4, max_tokens=3, temperature=1.0, ignore_eos=True),
+        GenerateRequest((40, 41, 42), n=1, max_tokens=1, ignore_eos=True),
+        GenerateRequest((*common, 30), n=2, max_tokens=2, temperature=1.0, seed=1, ignore_eos=True),
+    ]
+    usages = [g.usage for g in engine.generate(asked)]
+    # the first token of a sample comes from the prompt's logits, and the last is never forwarded
+    assert [u.tokens_unique for u in usages] == [12 + 8, 1 + 4 * 2, 3, 2 * 1]
+    assert [u.tokens_flat for u in usages] == [11 + 9, 4 * (10 + 3), 2 + 1, 2 * (10 + 2)]
+    assert all(u.seconds > 0 for u in usages)
+
+
 def test_label_scores_do_not_meet_the_whole_head(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny_pair("gpt2").trie()
     widths: list[int] = []

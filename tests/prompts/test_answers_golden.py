@@ -1,4 +1,4 @@
-"""What the model really wrote in experiments/cot.yaml, each output with the answer that was read in it by hand.
+"""What the model wrote in experiments/cot.yaml, each output with the answer that was read in it by hand.
 
 golden_outputs.jsonl: a random draw from every task and method of that run. `output` is the text that is
 parsed: the whole one, of zero-shot chain of thought the second stage, of least-to-most the last answer.
