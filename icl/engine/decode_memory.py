@@ -73,6 +73,8 @@ class Tails:
         """Makes `count` empty slots after the present ones, in idle rows first."""
         idle = sorted(set(range(self.held)) - set(self.rows))[:count]
         fresh = range(self.held, self.held + count - len(idle))
+        for held in (*self.keys.values(), *self.values.values()):
+            held[idle] = 0  # what is masked must be finite all the same
         self.rows += [*idle, *fresh]
         self.lengths += [0] * count
         self._grow(self.held + len(fresh), self.capacity)
@@ -182,7 +184,8 @@ class StepAttention:
     `spans`: (shared node, first slot, last slot). Each row sees the shared nodes above it and its
     own tail, the newest token included. Nodes at one level of the trie have disjoint slots, so the
     parts of a row - its tail, then one a level - lie in one buffer and are merged at once by their
-    log-sum-exp; a level where a row has no node keeps -inf and weighs nothing.
+    log-sum-exp; a level where a row has no node keeps -inf and weighs nothing. Tails are read where they
+    lie, idle rows among them.
     """
 
     def __init__(self, tails: Tails, spans: Sequence[tuple[SharedNode, int, int]], positions: Tensor) -> None:

@@ -58,7 +58,7 @@ class Counters:
 @dataclass(slots=True)
 class Bill:
     """What one request has cost: the rows of its samples, and those of its prompt that no request
-    before it in the trie's order has had forwarded; of what was done together, its share of the time."""
+    before it in the trie's order has had forwarded; of the model's time and of drawing tokens, its share."""
 
     tokens: int = 0
     seconds: float = 0.0
@@ -228,9 +228,6 @@ class DecodeLoop:
         for chunk, computed, hidden in run:
             low, high = chunk.first, chunk.first + chunk.rows
             self.counters.prefilled += len(computed)
-            now = time.perf_counter()
-            self._book_rows(low + computed.numpy(), now - began)
-            began = now
             rows = [row for row in ends if low <= row < high]
             if rows:
                 logits = self.trunk.logits(
@@ -238,6 +235,9 @@ class DecodeLoop:
                 )
                 for row, values in zip(rows, logits, strict=True):
                     self.first_logits[ends[row]] = values.clone()
+            now = time.perf_counter()
+            self._book_rows(low + computed.numpy(), now - began)
+            began = now
         self.rows_done = last
 
     def _book_rows(self, rows: np.ndarray, seconds: float) -> None:

@@ -101,6 +101,28 @@ def test_the_querys_chain_is_opened_too(world: Any) -> None:
     ), "and the query's own question is not shown to it"
 
 
+def test_a_round_asks_about_twice_as_many_as_the_one_before(world: Any) -> None:
+    """Of 20 questions near the left one the 18th alone is answered well: rounds of 4, 8 and the other 8."""
+    from dataclasses import replace
+
+    names = [f"n{i:02}" for i in range(20)]
+    world.pool = tuple(Example(name, {"q": f"{name} left"}, "1") for name in names)
+
+    def reply(prompt: str, sample: int) -> str:
+        if prompt.endswith("numerals) is"):
+            return " 5."
+        return " We get 4 + 1 = 5." if "n17" in prompt else " No end"
+
+    resources = replace(world.resources(reply), encoder=Places())
+    asked: list[int] = []
+    generate = world.model.generate
+    world.model.generate = lambda requests, *rest: asked.append(len(requests)) or generate(requests, *rest)
+    method = AutoCot(clusters=1).fit(world.pool, resources)
+    shown = method.shown(Query("q", {"q": "what?"}), ()).kept
+    assert [d.example.id for d in shown] == ["n17"]
+    assert asked[::2] == [4, 8, 8], "every other call is the second stage"
+
+
 def test_long_questions_are_never_asked(world: Any) -> None:
     method = fitted(world, max_words=1)
     assert method.shown(Query("q", {"q": "what?"}), ()).kept == ()

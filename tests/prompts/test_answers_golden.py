@@ -3,9 +3,9 @@
 golden_outputs.jsonl: a random draw from every task and method of that run. `output` is the text that is
 parsed: the whole one, of zero-shot chain of thought the second stage, of least-to-most the last answer.
 `reading` is what the output gives as its answer, right or wrong: the last whole announcement of its first
-answer; without one the last whole number, letter or text; null where there is none. The readings were
-written down before the parser's were looked at, and parsing was then mended where it was at fault. What it
-still reads otherwise stays in the file.
+answer (a letter is whole even where the output breaks off behind it); without one the last whole number,
+letter or text; null where there is none. The readings were written down before the parser's were looked at,
+and parsing was then mended where it was at fault. What it still reads otherwise stays in the file.
 """
 
 from __future__ import annotations

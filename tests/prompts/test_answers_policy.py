@@ -74,7 +74,13 @@ def test_a_second_answer_to_the_same_question_is_cut(output, kept):
 
 @pytest.mark.parametrize(
     "output",
-    ["So 50.\nA: The answer is 5.", "The answer is:\nA: 50", "A: 5\nB: 7", "The answer is 5.\nAt last"],
+    [
+        "So 50.\nA: The answer is 5.",
+        "The answer is found by adding.\nA: 5",
+        "The answer is:\nA: 50",
+        "A: 5\nB: 7",
+        "The answer is 5.\nAt last",
+    ],
 )
 def test_what_is_no_second_answer(output):
     assert cut_run_on(output, NUMERIC) == (output, False)
@@ -87,7 +93,11 @@ def test_what_is_no_second_answer(output):
         ("The answer is $32. The answer is 2 years * $", "32", ("unfinished",)),
         ("The answer is 43", "43", ("unfinished",)),
         ("The answer is 18. The answer is 18.", "18", ()),
-        ("9 + 9 = 18 eggs, 18 * 2 = 3", "2", ("no_trigger",)),
+        ("9 + 9 = 18 eggs, 18 * 2 = 3", "18", ("no_trigger",)),
+        ("One more step: 12 * 3 = 36", "36", ("no_trigger",)),
+        ("One can see that the total is 36", "36", ("no_trigger",)),
+        ("First 12 and then 3", "12", ("no_trigger",)),
+        ("The answer to part one is 12. The answer is 43 dollars per day because he", "43", ()),
         ("3", "3", ("no_trigger",)),
         ("The answer is 5.\n\nQ: What is 7", "5", ("run_on",)),
         ("The answer is", None, ("empty_trigger", "unparsed")),
@@ -96,6 +106,55 @@ def test_what_is_no_second_answer(output):
 def test_what_the_token_limit_broke_into_counts_only_where_there_is_nothing_else(output, answer, flags):
     parsed = parse(output, NUMERIC, QUERY, where="trigger", cut=True)
     assert (parsed.answer, parsed.flags) == (answer, flags)
+
+
+def test_a_cue_that_is_a_trigger_phrase_announces_nothing_by_itself():
+    asked = task("numeric", query="Q: {{ question }}\nAnswer:")
+    output = "Answer: There are 3 cars and 2 more arrive.\nAnswer: 5"
+    assert cut_run_on(output, asked) == (output, False)
+    assert parse(output, asked, QUERY, where="trigger").answer == "5"
+
+
+def test_choices_that_are_listed_are_no_second_answers():
+    output = " The best answer is found by looking at the options:\nA: ant\nB: bee\nSo the answer is B."
+    assert parse(output, task("multiple_choice"), LETTERS, where="trigger").answer == "B"
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        ("A person who is able to learn", None),
+        (" 1. A monkey in the wild.", None),
+        ("The answer is A\nexplanation: it is so.", "A"),
+        ("A\n\nso it is", "A"),
+        ("A\nb is not", "A"),
+        ("The answer is A not B.", "A"),
+        ("The answer is A based on the text.", "A"),
+        ("The answer is A when it rains.", "A"),
+        ("A has the money", "A"),
+        (" A: A: A: A:", None),
+    ],
+)
+def test_a_letter_and_an_article(output, answer):
+    assert parse(output, task("multiple_choice"), LETTERS, where="first").answer == answer
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "flags"),
+    [
+        ("The answer is A. Wait, the correct answer is B", "B", ()),
+        ("The answer is (E) get. The answer is (B) bee. The answer is (", "B", ("unfinished",)),
+        ("I rule out A as it is small. So option C", "C", ("no_trigger",)),
+    ],
+)
+def test_a_letter_is_whole_where_the_output_was_cut(output, answer, flags):
+    parsed = parse(output, task("multiple_choice"), LETTERS, where="trigger", cut=True)
+    assert (parsed.answer, parsed.flags) == (answer, flags)
+
+
+@pytest.mark.parametrize("output", [":\nA: The answer is:\nA: The answer is:\nA:", "The answer:", "Answer:"])
+def test_an_empty_announcement_is_no_text(output):
+    assert parse(output, task("string"), QUERY, where="first").answer is None
 
 
 def test_run_on_is_flagged_and_not_read():

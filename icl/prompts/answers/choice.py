@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from icl.prompts.answers.numbers import DIGITS, as_number, find_numbers
 from icl.prompts.answers.reading import Candidate, narrow, word_pattern
+from icl.prompts.answers.triggers import trigger_ends
 from icl.types import Query
 
 LETTER, TEXT, WEAK = 0, 1, 2
@@ -21,9 +22,10 @@ _EDGE = r"[^\W_\u3400-\u9fff]"
 _OPENING = re.compile(r"[(\[{<*_\"'“`]")
 _CLOSING = re.compile(r"[)\]}>*_\"'”`.:,]")
 _DELIMITED = re.compile(r"[)\]:\n]|\.(?:\s|$)|\*\*|$")
-_ARTICLE = re.compile(r"\s+[\"'“]?[a-z\d]")
+_ARTICLE = re.compile(r"[ \t]+[\"'“]?[a-z\d]")
 _SAID_OF_A_LETTER = re.compile(
-    r"\s+(?:is|was|would|will|seems?|because|since|as|and|or|but|for|with|though|if|it|which|fits?|makes?)\b"
+    r"[ \t]+(?:is|was|would|will|can|could|should|must|does|has|had|seems?|fits?|makes?|not|because|since|as|"
+    r"and|or|but|for|with|though|if|it|which|that|so|when|where|given|based|due|over|in|on|to)\b"
 )
 """What goes on after "A" as a letter; before any other small word "A" is the article."""
 _NAMED = re.compile(r"(?:\b(?:option|choice)|选项|选择|选)\s*$", re.IGNORECASE)
@@ -51,6 +53,7 @@ def _letters(text: str, query: Query) -> list[Candidate]:
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     # In "vitamin-C", "C++" and "A's" a capital is part of something else
     alone = rf"(?<!{_EDGE})(?<![-'’+&])({either})(?!{_EDGE})(?!['’+&]\w|\+|-\w)"
+    announced = trigger_ends(text)
     found = []
     for hit in re.finditer(alone, text, re.IGNORECASE):
         start, end = hit.span()
@@ -59,10 +62,12 @@ def _letters(text: str, query: Query) -> list[Candidate]:
         article = hit[1] in ("A", "I") and _ARTICLE.match(text, end)
         if hit[1] in ("a", "i") and not (enclosed or named or _ENDS.match(text, end)):
             continue
-        if hit[1] == "A" and article and not (enclosed or named or _SAID_OF_A_LETTER.match(text, end)):
+        said = article and _SAID_OF_A_LETTER.match(text, end)
+        here = any(at <= start and not text[at:start].strip() for at in announced)
+        if hit[1] == "A" and article and not (enclosed or named or said or here):
             continue
         capital = hit[1] == hit[1].upper()
-        strong = enclosed or named or (capital and (_DELIMITED.match(text, end) or not article))
+        strong = enclosed or named or (capital and (_DELIMITED.match(text, end) or not article or said))
         found.append(Candidate(start, end, names[hit[1].upper()], LETTER if strong else WEAK))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -24,6 +25,7 @@ from icl.prompts.answers.triggers import cut_run_on, mask_cue, trigger_ends
 from icl.types import Query, Task
 
 Rules = Literal["robust", "zero_shot_cot"]
+_OPERATOR = re.compile(r"\s[-+*/×÷x]\s|=")
 
 
 def default_where(task: Task) -> Where:
@@ -47,8 +49,9 @@ def parse(
     zero-shot CoT); "last". Default: `default_where(task)`.
     rules: "zero_shot_cot" applies the published cleansing of Kojima et al. instead, where "first"
     is its zero-shot and "trigger" its few-shot reading.
-    cut: the output was broken off by the token limit. What its end broke into ("The answer is 4",
-    of 43900) counts only where nothing else can be read.
+    cut: the output was broken off by the token limit. An announcement, or a last number, that its end
+    broke into ("The answer is 4", of 43900) counts only where there is none before it. "first" and
+    the published rules pay no heed to it.
 
     The canonical form is a label of the task, a letter of the query's choices, a number without
     unit, separators and trailing zeros ("1/3" where decimals would not end), or the text without
@@ -105,15 +108,16 @@ def _by_policy(
 
 
 def _broken(reader: _StringReader | _CandidateReader, text: str, start: int, task: Task) -> bool:
-    """Whether the end of the output broke into what is announced at `start`: into its sentence, where
-    that could have gone on to another number or text; into the very word, where a letter or label is
-    whole as it stands."""
+    """Whether the end of the output broke into what is announced at `start`: into a text, a calculation,
+    or the very number or word. A letter is whole as it stands."""
     if sentence_end(text, start) < len(text):
         return False
-    if task.kind in ("numeric", "string"):
-        return True
     found = reader.after(start)
-    return found is None or found.end == len(text)
+    if found is None or task.kind == "string":
+        return True
+    if task.kind == "numeric" and _OPERATOR.search(text, found.end):
+        return True
+    return task.kind != "multiple_choice" and found.end == len(text)
 
 
 class _CandidateReader:
@@ -132,8 +136,16 @@ class _CandidateReader:
         return self.after(0)
 
     def last(self, cut: bool) -> Candidate | None:
-        whole = [c for c in self._candidates if c.end < len(self._text)] if cut else []
-        return last_of(whole or self._candidates)
+        found = last_of(self._candidates)
+        if not (cut and self._numeric and found and found.end == len(self._text)):
+            return found
+        # Broken into: the one before it, where it is as surely a number, and after "=" a result too
+        result = self._is_result(found)
+        whole = [c for c in self._candidates if c.tier == found.tier and c.end < len(self._text)]
+        return last_of([c for c in whole if self._is_result(c) or not result]) or found
+
+    def _is_result(self, candidate: Candidate) -> bool:
+        return self._text[: candidate.start].rstrip(" $€£¥").endswith("=")
 
 
 def _candidates(text: str, task: Task, query: Query) -> Sequence[Candidate]:
@@ -158,12 +170,12 @@ class _StringReader:
     def first(self) -> Candidate | None:
         return self._candidate(first_string(self._text))
 
-    def last(self, cut: bool) -> Candidate | None:
+    def last(self, cut: bool) -> Candidate | None:  # of a broken text there is no whole part
         return self._candidate(last_string(self._text))
 
     def _candidate(self, span: Span | None) -> Candidate | None:
         value = "" if span is None else flatten(self._text[slice(*span)])
         # "The answer is" announces one and is none
-        if span is None or trigger_ends(value)[-1:] == [len(value)]:
+        if span is None or trigger_ends(value + ":")[-1:] in ([len(value)], [len(value) + 1]):
             return None
         return Candidate(*span, value)

@@ -10,7 +10,8 @@ from typing import Literal
 
 Where = Literal["first", "last", "trigger"]
 """first: the first match. last: the last match. trigger: the first match after the last trigger
-("The answer is", "####", ...), or, without a trigger, the last match."""
+("The answer is", "####", ...), or, without a trigger, the last match; of an output that was cut, not
+what the end broke into."""
 
 Span = tuple[int, int]
 

@@ -81,12 +81,22 @@ def cut_run_on(output: str, task: Task) -> tuple[str, bool]:
 
 
 def _second_answers(output: str, task: Task) -> list[int]:
-    """Where lines that begin another answer follow one that was announced."""
-    cue = answer_cue(task.template)
+    """Where lines that begin another answer follow one that was announced. Not in multiple choice, where
+    they may list the choices."""
+    cue = "" if task.kind == "multiple_choice" else answer_cue(task.template)
     begins = [word for word in (cue, _NEXT_LETTER.get(cue, "")) if word and word in output]
-    announced = trigger_ends(output)[:1] if begins else []
+    announced = trigger_ends(mask_cue(output, task))[:1] if begins else []
     if not announced:
         return []
     lines = re.compile(rf"\n[ \t*]*(?:{'|'.join(map(re.escape, begins))})")
     hits = (hit.start() for hit in lines.finditer(output, announced[0]))
-    return [at for at in hits if output[announced[0] : at].strip(_NO_ANSWER)]
+    return [at for at in hits if _may_hold_an_answer(output[announced[0] : at], task)]
+
+
+def _may_hold_an_answer(text: str, task: Task) -> bool:
+    if task.kind == "numeric":
+        return any(character.isdigit() for character in text)
+    if task.labels:
+        words = [*task.labels, *task.verbalisers.values()]
+        return any(word.casefold() in text.casefold() for word in words)
+    return bool(text.strip(_NO_ANSWER))
