@@ -17,7 +17,7 @@ import numpy as np
 from icl.engine.encoding import encode_scores, encode_texts
 from icl.engine.fake import FakeModel
 from icl.engine.footprint import Largest
-from icl.engine.trie import as_arrays, count_unique
+from icl.engine.trie import Trie, as_arrays, build_trie, count_unique
 from icl.experiments.cache import CachedModel
 from icl.experiments.check import Checked
 from icl.experiments.choices import Choices
@@ -63,12 +63,14 @@ class RehearsalModel:
     ) -> list[Generation]:
         """Made-up texts; counted as if every sample ran to its limit."""
         prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
-        unique = count_unique([np.asarray(p, dtype=np.int32) for p in prompts])
+        trie = build_trie(as_arrays(prompts))
+        unique = trie.rows
         made = [r.n * r.max_tokens for r in requests]
         ends = [len(p) + r.max_tokens for r, p in zip(requests, prompts, strict=True)]
         kept = sum(r.n * end for r, end in zip(requests, ends, strict=True) if r.continued)
-        private = unique // max(len(requests), 1) + max((r.max_tokens for r in requests), default=0)
-        self._met(Largest(max(ends, default=0), sum(r.n for r in requests), private, kept))
+        tails = [own + r.max_tokens for r, own in zip(requests, private_lengths(trie, requests), strict=True)]
+        texts = sum(r.n for r in requests)
+        self._met(Largest(max(ends, default=0), texts, max(tails, default=0), kept))
         flat = [
             Usage(r.n * len(p) + m, len(p) + m, m) for r, p, m in zip(requests, prompts, made, strict=True)
         ]
@@ -84,8 +86,18 @@ class RehearsalModel:
             max(held.read, asked.read),
             max(held.texts, asked.texts),
             max(held.tail, asked.tail),
-            max(held.kept, asked.kept),
+            held.kept + asked.kept,  # until the engine's budget for them is full
         )
+
+
+def private_lengths(trie: Trie, requests: Sequence[GenerateRequest]) -> list[int]:
+    """Tokens of each request's prompt that no other sample shares, in the order of the requests."""
+    following = np.append(trie.shared[1:], 0)
+    alone = trie.lengths - np.maximum(trie.shared, following)
+    lengths = [0] * len(requests)
+    for s, r in enumerate(trie.order):
+        lengths[int(r)] = int(alone[s]) if requests[int(r)].n == 1 else 0
+    return lengths
 
 
 def _made_up(prompt: str, sample: int) -> str:
