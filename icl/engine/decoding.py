@@ -131,19 +131,19 @@ class DecodeLoop:
         """Leaves slot b's keys and values behind, put together from its shared nodes and its tail."""
         slot, length, row = self.slots[b], self.tails.lengths[b], self.tails.rows[b]
         places = self.tails.positions[row, :length]
+        above = [self.shared[n] for n in self.paths[slot.sequence] if self.nodes[n].shared]
         keys, values = {}, {}
-        for layer in self.tails.keys:
-            tail_k, tail_v = self.tails.keys[layer][row], self.tails.values[layer][row]
-            keys[layer] = tail_k.new_empty((tail_k.shape[0], slot.position, tail_k.shape[2]))
+        # a text that ended at its first token may have no tail, nor any other have had one
+        for layer, like in (self.tails.keys or above[0].keys).items():
+            keys[layer] = like.new_empty((like.shape[-3], slot.position, like.shape[-1]))
             values[layer] = torch.empty_like(keys[layer])
-            keys[layer][:, places] = tail_k[:, :length]
-            values[layer][:, places] = tail_v[:, :length]
-            for n in self.paths[slot.sequence]:
-                node = self.nodes[n]
-                if node.shared:
-                    part = slice(node.depth, node.depth + node.length)
-                    keys[layer][:, part] = self.shared[n].keys[layer]
-                    values[layer][:, part] = self.shared[n].values[layer]
+            if length:
+                keys[layer][:, places] = self.tails.keys[layer][row, :, :length]
+                values[layer][:, places] = self.tails.values[layer][row, :, :length]
+            for shared in above:
+                part = slice(shared.node.depth, shared.node.depth + shared.node.length)
+                keys[layer][:, part] = shared.keys[layer]
+                values[layer][:, part] = shared.values[layer]
         tokens = (*self.prompt_of[slot.sequence], *slot.watcher.ids)[: slot.position]
         self.resident.add(tokens, Kept(keys, values))
 

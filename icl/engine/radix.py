@@ -32,8 +32,8 @@ class Node:
 def radix_nodes(trie: Trie, samples: Sequence[int]) -> list[Node]:
     """All nodes by row. `samples[s]`: how many continuations sorted sequence s is forked into.
 
-    A node where a sequence with several samples ends is always shared: its samples may start at
-    different times, and it must still be there for the last of them.
+    A node on the path of a sequence with several samples is always shared: they may start at different
+    times, and it must still be there for the last of them.
     """
     open_pieces: list[tuple[int, int, int, int]] = []  # depth, row, length, first sequence
     closed: list[tuple[int, int, int, int, int]] = []
@@ -55,21 +55,13 @@ def radix_nodes(trie: Trie, samples: Sequence[int]) -> list[Node]:
             open_pieces.append((branch, int(trie.starts[s]), own, s))
     for depth, row, length, first in open_pieces:
         closed.append((row, length, depth, first, len(trie.order)))
-    totals = [0]
+    totals, forking = [0], [0]
     for n in samples:
         totals.append(totals[-1] + n)
+        forking.append(forking[-1] + (n > 1))
     nodes = []
     for row, length, depth, first, last in sorted(closed):
         count = totals[last] - totals[first]
-        forks = any(samples[s] > 1 for s in _ending(trie, first, last, depth + length))
+        forks = forking[last] > forking[first]
         nodes.append(Node(row, length, depth, first, last, forks or length * (count - 1) >= SHARE_TOKENS))
     return nodes
-
-
-def _ending(trie: Trie, first: int, last: int, depth: int) -> range:
-    """Sorted sequences of [first, last) that may end at `depth`: only the first ones can, since a
-    prefix sorts before what it is a prefix of."""
-    stop = first
-    while stop < last and int(trie.lengths[stop]) == depth:
-        stop += 1
-    return range(first, stop)
