@@ -82,7 +82,7 @@ def _table(checked: Checked, found: Plan) -> Table:
 def _time(checked: Checked, found: Plan, cache: Path, note: Callable[[str], None]) -> str:
     """One line: how long, at which rates, and where these come from."""
     from icl.cli.display import duration
-    from icl.experiments.rates import USUAL, expected_rates
+    from icl.experiments.rates import ASSUMED, expected_rates
 
     total = found.total
     limit = total.tokens_generated
@@ -98,7 +98,7 @@ def _time(checked: Checked, found: Plan, cache: Path, note: Callable[[str], None
     if limit:
         parts.append(f"{rates.write or 0:,.0f} tokens/s written")
         parts.append(
-            f"the texts' length is not known yet: {USUAL:.0%} of their limit is usual"
+            f"the texts' length is not known yet: {ASSUMED:.0%} of their limit is assumed"
             if rates.share is None
             else f"texts of {rates.share:.0%} of their limit"
         )

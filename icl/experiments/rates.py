@@ -25,8 +25,9 @@ READS_FASTER = 8.0
 """Tokens read in the time of one written, where a run only generated and reading was not timed apart."""
 LEAST_WRITING_SHARE = 0.2
 """Of the time of generating calls that is writing, however slow reading was elsewhere."""
-SHORTEST, USUAL = 0.1, 0.55
-"""Share of their limits that texts take at least, and mostly, where nothing is known of the model's."""
+SHORTEST, ASSUMED = 0.1, 0.55
+"""Share of their limits that texts take at least, and the guess between that and all of it, where nothing is
+known of the model's."""
 
 
 class Span(NamedTuple):
@@ -54,7 +55,7 @@ class Rates:
             return None
         reading = read / self.read if self.read else 0.0
         writing = limit / self.write if self.write else 0.0
-        shares = (SHORTEST, USUAL, 1.0) if self.share is None else (self.share,) * 3
+        shares = (SHORTEST, ASSUMED, 1.0) if self.share is None else (self.share,) * 3
         return Span(*(reading + share * writing for share in shares))
 
 

@@ -9,7 +9,7 @@ import pytest
 import icl
 from icl.engine.fake import FakeModel
 from icl.experiments.config import read_experiment
-from icl.experiments.rates import RATES, USUAL, Rates, expected_rates, learned, remember
+from icl.experiments.rates import ASSUMED, RATES, Rates, expected_rates, learned, remember
 from icl.experiments.timed import TimedModel, Work
 from icl.types import GenerateRequest, ScoreRequest
 
@@ -47,7 +47,7 @@ def test_slow_reading_elsewhere_leaves_time_for_writing():
 
 
 def test_seconds_are_a_range_until_the_length_of_texts_is_known():
-    assert Rates(100.0, 10.0).seconds(1000, 200) == pytest.approx((10 + 2, 10 + 20 * USUAL, 10 + 20))
+    assert Rates(100.0, 10.0).seconds(1000, 200) == pytest.approx((10 + 2, 10 + 20 * ASSUMED, 10 + 20))
     assert Rates(100.0, 10.0, 0.5).seconds(1000, 200) == (20, 20, 20)
     assert Rates(100.0).seconds(1000, 0) == (10, 10, 10)
     assert Rates(100.0).seconds(1000, 200) is None

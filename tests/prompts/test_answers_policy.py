@@ -29,9 +29,13 @@ NUMERIC = task("numeric")
         (" 72\n问题：多少？", " 72"),
         (" 72<|im_end|>\nuser", " 72"),
         (" 72</s>", " 72"),
+        # a second answer to the same question
+        (" The answer is 50.\nA: The answer is 5.\nA: The answer is 1.", " The answer is 50."),
+        (" The answer is 50.\nB: The answer is 5.", " The answer is 50."),
+        (" So 50.\nA: The answer is 5.\n\nA: 1", " So 50.\nA: The answer is 5.\n"),
     ],
 )
-def test_cut_at_the_next_question(output, kept):
+def test_cut_at_the_next_question_or_answer(output, kept):
     assert cut_run_on(output, NUMERIC) == (kept, True)
 
 
@@ -43,9 +47,14 @@ def test_cut_at_the_next_question(output, kept):
         "\n\nQuestion: it opens with one",
         "The question: how many? 72",
         "",
+        "So 50.\nA: The answer is 5.",
+        "The answer is found by adding.\nA: 5",
+        "The answer is:\nA: 50",
+        "A: 5\nB: 7",
+        "The answer is 5.\nAt last",
     ],
 )
-def test_what_is_no_next_question(output):
+def test_what_is_no_next_question_or_answer(output):
     assert cut_run_on(output, NUMERIC) == (output, False)
 
 
@@ -58,32 +67,6 @@ def test_own_head_and_own_separator():
     plain = task("string", query="The film {{ question }} is")
     assert cut_run_on("nice.\nThe film is long", plain) == ("nice.\nThe film is long", False)
     assert cut_run_on("nice.\n\nThe film Heat is", plain) == ("nice.", True)
-
-
-@pytest.mark.parametrize(
-    ("output", "kept"),
-    [
-        (" The answer is 50.\nA: The answer is 5.\nA: The answer is 1.", " The answer is 50."),
-        (" The answer is 50.\nB: The answer is 5.", " The answer is 50."),
-        (" So 50.\nA: The answer is 5.\n\nA: 1", " So 50.\nA: The answer is 5.\n"),
-    ],
-)
-def test_a_second_answer_to_the_same_question_is_cut(output, kept):
-    assert cut_run_on(output, NUMERIC) == (kept, True)
-
-
-@pytest.mark.parametrize(
-    "output",
-    [
-        "So 50.\nA: The answer is 5.",
-        "The answer is found by adding.\nA: 5",
-        "The answer is:\nA: 50",
-        "A: 5\nB: 7",
-        "The answer is 5.\nAt last",
-    ],
-)
-def test_what_is_no_second_answer(output):
-    assert cut_run_on(output, NUMERIC) == (output, False)
 
 
 @pytest.mark.parametrize(
