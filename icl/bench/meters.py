@@ -69,6 +69,11 @@ class TimedTrunk:
         return getattr(self.trunk, name)
 
     @property
+    def engine(self) -> str:
+        """See Trunk."""
+        return self.trunk.engine
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.trunk.device

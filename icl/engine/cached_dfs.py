@@ -66,6 +66,9 @@ class CachedDfsModel:
     chunk_rows: tokens forwarded at once; it changes memory, not results.
     """
 
+    engine = "depth-first engine"
+    """What computes, for the manifest of a run."""
+
     def __init__(
         self,
         model: Any,

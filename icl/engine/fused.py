@@ -19,6 +19,7 @@ from icl.engine.attention import LayerCall
 from icl.engine.packed import PackedLinear
 from icl.engine.trunk import Attend, head_product
 
+NAME = "fused trie engine"
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
 
@@ -90,6 +91,11 @@ class FusedTrunk:
             down=PackedLinear(mlp.down_proj.weight, mlp.down_proj.bias),
             call=LayerCall(index, float(attention.scaling), window),
         )
+
+    @property
+    def engine(self) -> str:
+        """See Trunk."""
+        return f"{NAME}, {self.head.dtype} multiplied in fp32" if self.head.wide else NAME
 
     @torch.inference_mode()
     def forward(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:

@@ -21,6 +21,7 @@ from icl.engine.fused import FusedTrunk
 from icl.engine.model import TrieModel
 from icl.engine.naive import NaiveModel
 from icl.engine.probe import moving_positions, probe, unsupported
+from icl.engine.trunk import HookedTrunk
 from icl.protocols import LanguageModel, Tokenizer
 
 log = logging.getLogger("icl")
@@ -89,7 +90,7 @@ def _rungs(
     chunk = {"chunk_rows": options["chunk_rows"]} if "chunk_rows" in options else {}
     return [
         Step(
-            "fused trie engine",
+            fused.NAME,
             "every shared prefix once, in batches, on packed weights",
             lambda: _against_fused(network, limit),
             lambda: TrieModel(
@@ -97,19 +98,19 @@ def _rungs(
             ),
         ),
         Step(
-            "trie engine",
+            HookedTrunk.engine,
             "every shared prefix once, in batches",
             lambda: unsupported(network, limit),
             lambda: TrieModel(network, tokenizer, max_memory=max_memory, **common, **options),
         ),
         Step(
-            "depth-first engine",
+            CachedDfsModel.engine,
             "every shared prefix once, one text at a time over a key-value cache",
             lambda: moving_positions(network, limit),
             lambda: CachedDfsModel(network, tokenizer, **common, **chunk),
         ),
         Step(
-            "naive engine",
+            NaiveModel.engine,
             "one plain forward a text, nothing shared",
             lambda: "",
             lambda: NaiveModel(network, tokenizer, **common),

@@ -75,6 +75,11 @@ class TrieModel:
         )
 
     @property
+    def engine(self) -> str:
+        """What computes, for the manifest of a run."""
+        return self.trunk.engine
+
+    @property
     def chunk_rows(self) -> int:
         """Rows forwarded at once; smaller than asked where memory is short."""
         return self.runner.rows

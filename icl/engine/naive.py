@@ -22,6 +22,9 @@ from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores,
 class NaiveModel:
     """LanguageModel over a transformers causal LM, written to be obviously right."""
 
+    engine = "naive engine"
+    """What computes, for the manifest of a run."""
+
     def __init__(
         self, model: Any, tokenizer: Tokenizer, *, name: str, context_length: int, fingerprint: str
     ) -> None:

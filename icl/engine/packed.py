@@ -6,12 +6,18 @@ on every processor; packed once, the same product ran 2.2 times as fast where it
 
 Half precision is multiplied in fp32 on a processor where that is faster (no matrix unit): the inputs,
 the outputs and the exact products are the same, so here too only the order of fp32 sums differs.
+
+oneDNN compiles a kernel for every shape of a product, and torch and oneDNN keep the last 1,024 of them
+each, 1.4 MiB apiece where it was measured. A decoder asks the same few shapes in every layer of a step
+and hardly ever again, so importing this module makes both keep KERNELS only, unless the environment
+says otherwise.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 from typing import Any
 
@@ -19,6 +25,11 @@ import torch
 from torch import Tensor
 
 log = logging.getLogger("icl")
+
+KERNELS = 32
+"""Compiled kernels that are kept; a step of decoding with a chunk of prompts beside it needs fourteen."""
+for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, str(KERNELS))
 
 PACK_ROWS = 512
 """Rows that the layout is chosen for; any number of rows may be used with it."""

@@ -41,6 +41,11 @@ class Trunk(Protocol):
     """A decoder as a function of packed rows."""
 
     @property
+    def engine(self) -> str:
+        """What a trie engine on this trunk is called, for the manifest of a run."""
+        ...
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         ...
@@ -94,6 +99,8 @@ AttentionInterface.register(NAME, _attention)
 
 class HookedTrunk:
     """Every decoder of transformers that uses the attention interface."""
+
+    engine = "trie engine"
 
     def __init__(self, model: Any) -> None:
         if not model._can_set_attn_implementation():

@@ -111,6 +111,7 @@ class Runner:
         session = {
             "began": began,
             "ended": now(),
+            "engine": getattr(model, "engine", type(model).__name__),
             "computed": asdict(self.meter.computed),
             "reused": asdict(self.meter.reused),
             "near_ties": self.meter.near_ties,

@@ -42,12 +42,14 @@ def test_the_trie_engine_is_taken_in_silence(caplog: pytest.LogCaptureFixture) -
     assert (engine.chunk_rows, engine.max_slots) == (9, 5)
     assert warnings(caplog) == []
     assert re.search("tiny runs on the (fused )?trie engine", caplog.text)
+    assert engine.engine in ("fused trie engine", "trie engine")
 
 
 def test_without_the_attention_interface_depth_first(caplog: pytest.LogCaptureFixture) -> None:
     engine = chosen(tiny_network("bloom"), chunk_rows=9, max_slots=5)
     assert isinstance(engine, CachedDfsModel)
     assert engine.chunk_rows == 9
+    assert engine.engine == "depth-first engine"
     [line] = warnings(caplog)
     assert line == (
         "tiny (bloom) cannot run on the trie engine: BloomForCausalLM does not use the attention interface "

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from icl.engine import packed
+from icl.engine.fused import FusedTrunk
 from icl.engine.packed import PackedLinear
+
+from .tiny import tiny_network
 
 HALF = torch.bfloat16
 needs_half = pytest.mark.skipif(
@@ -42,6 +49,16 @@ def test_wide_weights_are_kept_in_fp32_and_hold_the_same_values() -> None:
     assert torch.equal(PackedLinear(weight, wide=False)(ones), weight.T)
 
 
+@needs_half
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_manifest_can_say_that_half_precision_was_widened(
+    wide: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed, "widened", lambda dtype: wide)
+    trunk = FusedTrunk(tiny_network("llama").to(HALF))
+    assert trunk.engine == "fused trie engine" + (", torch.bfloat16 multiplied in fp32" if wide else "")
+
+
 def test_fp32_is_never_widened_and_the_answer_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not packed.widened(torch.float32)
     packed.widened.cache_clear()
@@ -68,3 +85,25 @@ def test_half_precision_is_widened_where_fp32_is_clearly_faster(
         assert packed.widened(HALF) is expected
     finally:
         packed.widened.cache_clear()
+
+
+SHAPES = """
+import psutil, torch
+from icl.engine.packed import PackedLinear
+linear = PackedLinear(torch.ones(1536, 576))
+def resident(): return psutil.Process().memory_info().rss
+for rows in range(1, 401):
+    linear(torch.ones(rows, 576))
+    if rows == 40:
+        before = resident()
+print((resident() - before) / 2**20)
+"""
+
+
+@pytest.mark.skipif(not packed.available(torch.float32), reason="no packed fp32 in this build of torch")
+def test_kernels_of_shapes_that_have_passed_are_not_kept() -> None:
+    inherited = {k: v for k, v in os.environ.items() if not k.endswith("_CACHE_CAPACITY")}
+    ran = subprocess.run(
+        [sys.executable, "-c", SHAPES], env=inherited, capture_output=True, text=True, check=True
+    )
+    assert float(ran.stdout) < 120  # MiB; 38 where it was measured, and 490 with all kernels kept

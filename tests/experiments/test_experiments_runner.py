@@ -214,6 +214,7 @@ def test_the_plan_is_what_the_run_then_asks(write, tmp_path):
     planned = plan(check(*read_experiment(path)), icl.load_encoder("hashed"))
     run = icl.run(path, output=tmp_path)
     (session,) = run.folder.manifest()["sessions"]
+    assert session["engine"] == "FakeModel"
     grid = [r for r in run.results if r.cell.selector != "majority_class"]
     assert planned.cells == len(grid)
     assert planned.predictions == sum(len(r.predictions) for r in grid)
