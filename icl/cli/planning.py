@@ -13,6 +13,7 @@ from icl.cli.running import DEFAULT_OUTPUT, File, Output
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from icl.engine.footprint import Footprint
     from icl.experiments.check import Checked
     from icl.experiments.plan import Plan
 
@@ -47,8 +48,9 @@ def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
             note(f"loading encoder {name}")
             encoder = load_encoder(name, cache=output / CACHE / "embeddings")
         found = rehearse(checked, encoder, note=note)
-        time = _time(checked, found, output / CACHE, note)
-        memory = _memory(checked, found)
+        footprint = _footprint(checked, found)
+        texts = found.largest.texts if footprint is None else footprint.texts
+        time = _time(checked, found, texts, output / CACHE, note)
     console = Console()
     console.print(_table(checked, found))
     if found.total.tokens_generated:
@@ -58,7 +60,7 @@ def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    for line in (time, memory):
+    for line in (time, _memory(footprint)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -79,14 +81,14 @@ def _table(checked: Checked, found: Plan) -> Table:
     return table
 
 
-def _time(checked: Checked, found: Plan, cache: Path, note: Callable[[str], None]) -> str:
-    """One line: how long, at which rates, and where these come from."""
+def _time(checked: Checked, found: Plan, texts: int, cache: Path, note: Callable[[str], None]) -> str:
+    """One line: how long, at which rates, and where these come from. texts: written side by side."""
     from icl.cli.display import duration
     from icl.experiments.rates import ASSUMED, expected_rates
 
     total = found.total
     limit = total.tokens_generated
-    expected = expected_rates(cache, checked.experiment, texts=found.largest.texts, note=note)
+    expected = expected_rates(cache, checked.experiment, texts=texts, note=note)
     seconds = expected.rates.seconds(total.tokens_unique - limit, limit) if expected else None
     if expected is None or seconds is None:
         return "Expected time: unknown for this model until it has run once."
@@ -105,14 +107,20 @@ def _time(checked: Checked, found: Plan, cache: Path, note: Callable[[str], None
     return f"Expected time: {span} ({', '.join(parts)}; {expected.origin}), without loading the model."
 
 
-def _memory(checked: Checked, found: Plan) -> str:
-    """One line: how much at the peak, and what takes it."""
+def _footprint(checked: Checked, found: Plan) -> Footprint | None:
+    """None for a model whose shape is not at hand."""
     from icl.engine.footprint import expected_memory
 
     experiment = checked.experiment
     if not isinstance(experiment.model, str) or experiment.model == "fake":
+        return None
+    return expected_memory(experiment.model, experiment.dtype, found.largest, encoder=checked.needs_encoder)
+
+
+def _memory(part: Footprint | None) -> str:
+    """One line: how much at the peak, and what takes it."""
+    if part is None:
         return "Expected memory: unknown for this model."
-    part = expected_memory(experiment.model, experiment.dtype, found.largest, encoder=checked.needs_encoder)
     shown = [
         f"{size / 2**30:.1f}" for size in (part.total, part.process, part.weights, part.chunk, part.cache)
     ]

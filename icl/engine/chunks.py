@@ -124,7 +124,7 @@ def rows_for_memory(config: Any, dtype: torch.dtype, rows: int, memory: int) -> 
 
 
 def slots_for_memory(config: Any, dtype: torch.dtype, slots: int, tokens: int, memory: int) -> int:
-    """Samples decoded side by side, at most `slots`, whose tails of `tokens` take half of `memory` bytes."""
+    """Samples decoded side by side, at most `slots`, each holding `tokens` alone, in half of `memory`."""
     # twice: a tail is copied when it grows or moves
     return max(min(slots, memory // 2 // max(2 * tokens * bytes_per_token(config, dtype), 1)), 1)
 

@@ -18,7 +18,7 @@ from icl.engine.attention import PathStack
 from icl.engine.chunks import ChunkRunner
 from icl.engine.decode_memory import Capture, SharedNode, Tails, copy_from_stack
 from icl.engine.plan import Chunk, Layout
-from icl.engine.radix import Node, radix_nodes
+from icl.engine.radix import Node, held_alone, radix_nodes
 from icl.engine.resident import Kept, Loan, Resident
 from icl.engine.sampling import UniformStream, draw_batch
 from icl.engine.steps import step_runner
@@ -73,12 +73,10 @@ class DecodeLoop:
         requests: Sequence[GenerateRequest],
         prompts: Sequence[TokenIds],
         tokenizer: Tokenizer,
-        max_slots: int,
         resident: Resident,
     ) -> None:
         self.runner = runner
         self.trunk = runner.trunk
-        self.max_slots = max_slots
         self.requests = requests
         self.tokenizer = tokenizer
         self.counters = Counters()
@@ -93,7 +91,13 @@ class DecodeLoop:
         self.bills = [Bill() for _ in requests]
         self.owners = np.array([jobs[0][0] for jobs in self.jobs], dtype=np.int64)
         """For each sorted sequence the request that its own rows are booked on."""
-        self.nodes = radix_nodes(self.trie, [len(j) for j in self.jobs])
+        samples = [len(j) for j in self.jobs]
+        self.nodes = radix_nodes(self.trie, samples)
+        self.slot_tokens = max(
+            alone + max(requests[r].max_tokens for r, _ in jobs)
+            for alone, jobs in zip(held_alone(self.nodes, samples), self.jobs, strict=True)
+        )
+        """Tokens that a slot takes memory for, at most."""
         self.paths = self._paths()
         self.resident = resident
         self.loans = self._loans()
@@ -149,9 +153,9 @@ class DecodeLoop:
 
     # -- admission ---------------------------------------------------------------------------
 
-    def _admit(self) -> list[tuple[Slot, Tensor]]:
+    def _admit(self, max_slots: int) -> list[tuple[Slot, Tensor]]:
         """Fills free slots in DFS order, prefilling what is missing; new slots with first logits."""
-        free = self.max_slots - len(self.slots)
+        free = max_slots - len(self.slots)
         chosen: list[tuple[int, int, int]] = []  # sequence, request, sample
         while free > len(chosen) and self.next_sequence < len(self.jobs):
             jobs = self.jobs[self.next_sequence]
@@ -313,15 +317,15 @@ class DecodeLoop:
         self.counters.steps += 1
         return logits
 
-    def run(self) -> Iterator[tuple[int, int, StopWatcher]]:
-        """Yields (request, sample index, what was written) as samples end."""
+    def run(self, max_slots: int) -> Iterator[tuple[int, int, StopWatcher]]:
+        """Yields (request, sample index, what was written) as samples end; at most `max_slots` at once."""
         while True:
-            new = self._admit()
+            new = self._admit(max_slots)
             if new:
                 slots = [slot for slot, _ in new]
                 yield from self._take(slots, torch.stack([logits for _, logits in new]))
                 self._drop_finished()
-                if len(self.slots) < self.max_slots and self.next_sequence < len(self.jobs):
+                if len(self.slots) < max_slots and self.next_sequence < len(self.jobs):
                     continue
             if not self.slots:
                 return

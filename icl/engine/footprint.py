@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from icl.engine.chunks import bytes_per_token, engine_memory, resident_bytes, rows_for_memory
+from icl.engine.chunks import (
+    FREE_SHARE,
+    bytes_per_token,
+    engine_memory,
+    resident_bytes,
+    rows_for_memory,
+    slots_for_memory,
+)
 from icl.engine.loading import local_folder
 from icl.engine.model import default_sizes
 from icl.engine.scoring import HEAD_ROWS
@@ -24,13 +31,13 @@ class Largest:
     """The largest things that an experiment asks of an engine at once.
 
     read: tokens of the longest text that is scored or continued; texts: generated side by side, if
-    there were slots for all; tail: tokens of one of these that no other shares; kept: tokens of
-    texts that a later call goes on from.
+    there were slots for all; alone: tokens that memory holds for one of these and no other; kept:
+    tokens of texts that a later call goes on from.
     """
 
     read: int = 0
     texts: int = 0
-    tail: int = 0
+    alone: int = 0
     kept: int = 0
 
 
@@ -43,6 +50,8 @@ class Footprint:
     chunk: int
     """Activations and logits of the rows that are forwarded at once."""
     cache: int
+    texts: int
+    """Not bytes: how many texts there is memory to generate side by side."""
 
     @property
     def total(self) -> int:
@@ -73,18 +82,22 @@ def expected_memory(
     text = config.get_text_config()
     packs = not gpu and text.model_type in fused.FAMILIES and packed.available(precision)
     packed_size = (4 if packed.widened(precision) else precision.itemsize) if packs else 0
-    memory = engine_memory(limit, device)
+    # packed weights stand beside the plain ones; a tied head is packed too
+    weights = parameters * (precision.itemsize + packed_size)
+    # the engine shares out what is free once the weights are there
+    memory = limit or max(engine_memory(None, device) - int(FREE_SHARE * weights), 0)
     rows, slots = default_sizes(device)
     per_token = bytes_per_token(text, precision)
-    held = min(largest.texts, slots)
+    held = slots_for_memory(text, precision, min(largest.texts, slots), largest.alone, memory)
+    tails = int(TAIL_SLACK * held * largest.alone)
     return Footprint(
         process=PROCESS_BYTES + (ENCODER_BYTES if encoder else 0),
-        # packed weights stand beside the plain ones; a tied head is packed too
-        weights=parameters * (precision.itemsize + packed_size),
+        weights=weights,
         chunk=_chunk_bytes(text, precision, rows_for_memory(text, precision, rows, memory)),
         # the path to what is read now, and for decoding its nodes and the tails of all slots
-        cache=per_token * (largest.read * (2 if held else 1) + int(TAIL_SLACK * held * largest.tail))
+        cache=per_token * (largest.read * (2 if largest.texts else 1) + tails)
         + min(per_token * largest.kept, resident_bytes(memory)),
+        texts=held,
     )
 
 

@@ -148,13 +148,12 @@ class TrieModel:
             if not prompt:
                 raise ModelError(f"generate request {index} has an empty prompt")
             check_length(index, len(prompt) + request.max_tokens, self.context_length, self.name)
-        longest = max(len(p) + r.max_tokens for p, r in zip(prompts, requests, strict=True))
+        loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, self.resident)
         memory = engine_memory(self.max_memory, self.trunk.device)
-        slots = slots_for_memory(self._config, self._dtype, self.max_slots, longest, memory)
-        loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, slots, self.resident)
+        slots = slots_for_memory(self._config, self._dtype, self.max_slots, loop.slot_tokens, memory)
         results: list[Generation | None] = [None] * len(requests)
         done: list[dict[int, StopWatcher]] = [{} for _ in requests]
-        for r, sample, watcher in loop.run():
+        for r, sample, watcher in loop.run(slots):
             done[r][sample] = watcher
             if len(done[r]) < requests[r].n:
                 continue

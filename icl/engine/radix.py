@@ -29,6 +29,22 @@ class Node:
     shared: bool
 
 
+def held_alone(nodes: Sequence[Node], samples: Sequence[int]) -> list[int]:
+    """For each sorted sequence the tokens of its prompt that memory holds for each of its samples.
+
+    What stands in a tail counts whole, a node that the samples of this sequence alone share counts by
+    their number, and what other sequences read too counts for none.
+    """
+    lengths = [0] * len(samples)
+    for node in nodes:
+        for s in range(node.first, node.last):
+            if not node.shared:
+                lengths[s] += node.length
+            elif node.last - node.first == 1:
+                lengths[s] += -(-node.length // samples[s])
+    return lengths
+
+
 def radix_nodes(trie: Trie, samples: Sequence[int]) -> list[Node]:
     """All nodes by row. `samples[s]`: how many continuations sorted sequence s is forked into.
 

@@ -9,14 +9,14 @@ text is counted at its limit. No weights of the language model are read.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-
-import numpy as np
 
 from icl.engine.encoding import encode_scores, encode_texts
 from icl.engine.fake import FakeModel
 from icl.engine.footprint import Largest
+from icl.engine.radix import held_alone, radix_nodes
 from icl.engine.trie import Trie, as_arrays, build_trie, count_unique
 from icl.experiments.cache import CachedModel
 from icl.experiments.check import Checked
@@ -27,7 +27,7 @@ from icl.experiments.models import TokenizerOnly, open_tokenizer
 from icl.experiments.responses import ResponseStore
 from icl.experiments.runner import groups, resources_for
 from icl.protocols import Encoder, OnGeneration, OnScores
-from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, Usage
+from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, TokenIds, Usage
 
 
 class RehearsalModel:
@@ -63,19 +63,17 @@ class RehearsalModel:
     ) -> list[Generation]:
         """Made-up texts; counted as if every sample ran to its limit."""
         prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
-        trie = build_trie(as_arrays(prompts))
-        unique = trie.rows
+        trie = build_trie(as_arrays(list(dict.fromkeys(prompts))))
         made = [r.n * r.max_tokens for r in requests]
         ends = [len(p) + r.max_tokens for r, p in zip(requests, prompts, strict=True)]
         kept = sum(r.n * end for r, end in zip(requests, ends, strict=True) if r.continued)
-        tails = [own + r.max_tokens for r, own in zip(requests, private_lengths(trie, requests), strict=True)]
         texts = sum(r.n for r in requests)
-        self._met(Largest(max(ends, default=0), texts, max(tails, default=0), kept))
+        self._met(Largest(max(ends, default=0), texts, _longest_alone(trie, prompts, requests), kept))
         flat = [
             Usage(r.n * len(p) + m, len(p) + m, m) for r, p, m in zip(requests, prompts, made, strict=True)
         ]
         whole = sum(flat, start=NO_USAGE)
-        self.total += replace(whole, tokens_unique=unique + sum(made))
+        self.total += replace(whole, tokens_unique=trie.rows + sum(made))
         results = [replace(r, usage=u) for r, u in zip(self._fake.generate(requests), flat, strict=True)]
         self._fake.requests.clear()
         return results
@@ -85,19 +83,26 @@ class RehearsalModel:
         self.largest = Largest(
             max(held.read, asked.read),
             max(held.texts, asked.texts),
-            max(held.tail, asked.tail),
+            max(held.alone, asked.alone),
             held.kept + asked.kept,  # until the engine's budget for them is full
         )
 
 
-def private_lengths(trie: Trie, requests: Sequence[GenerateRequest]) -> list[int]:
-    """Tokens of each request's prompt that no other sample shares, in the order of the requests."""
-    following = np.append(trie.shared[1:], 0)
-    alone = trie.lengths - np.maximum(trie.shared, following)
-    lengths = [0] * len(requests)
-    for s, r in enumerate(trie.order):
-        lengths[int(r)] = int(alone[s]) if requests[int(r)].n == 1 else 0
-    return lengths
+def _longest_alone(trie: Trie, prompts: Sequence[TokenIds], requests: Sequence[GenerateRequest]) -> int:
+    """Tokens that memory holds for one sample and no other, at most: as the engine counts them.
+
+    trie: of the distinct prompts, in the order in which they first appear.
+    """
+    samples: Counter[TokenIds] = Counter()
+    limits: Counter[TokenIds] = Counter()
+    for prompt, request in zip(prompts, requests, strict=True):
+        samples[prompt] += request.n
+        limits[prompt] = max(limits[prompt], request.max_tokens)
+    distinct = list(samples)
+    in_order = [distinct[int(i)] for i in trie.order]
+    forks = [samples[p] for p in in_order]
+    alone = held_alone(radix_nodes(trie, forks), forks)
+    return max((own + limits[p] for own, p in zip(alone, in_order, strict=True)), default=0)
 
 
 def _made_up(prompt: str, sample: int) -> str:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import torch
 
+import icl
+from icl.engine.decoding import DecodeLoop
+from icl.engine.encoding import encode_texts
 from icl.engine.footprint import Largest, expected_memory
 from icl.engine.pace import measure_pace
 from icl.engine.packed import widened
+from icl.experiments.models import TokenizerOnly
+from icl.experiments.plan import RehearsalModel
+from icl.types import GenerateRequest
 
 PARAMETERS = 134_515_008
 
@@ -24,15 +30,30 @@ def test_weights_count_by_parameter_and_packed_ones_twice(embedded):
 def test_keys_and_values_grow_with_length_and_slots_up_to_what_there_is(embedded):
     token = 2 * 30 * 3 * 64 * 4  # keys and values, layers, heads, size, bytes
     assert expected_memory(embedded, "float32", Largest(read=100)).cache == token * 100
-    one = expected_memory(embedded, "float32", Largest(read=100, texts=1, tail=40))
+    one = expected_memory(embedded, "float32", Largest(read=100, texts=1, alone=40))
     assert one.cache == token * (200 + 50)
-    many = expected_memory(embedded, "float32", Largest(read=100, texts=10_000, tail=40))
-    more = expected_memory(embedded, "float32", Largest(read=100, texts=20_000, tail=40))
+    many = expected_memory(embedded, "float32", Largest(read=100, texts=10_000, alone=40))
+    more = expected_memory(embedded, "float32", Largest(read=100, texts=20_000, alone=40))
     assert one.cache < many.cache == more.cache
-    kept = expected_memory(embedded, "float32", Largest(read=100, texts=1, tail=40, kept=50))
+    kept = expected_memory(embedded, "float32", Largest(read=100, texts=1, alone=40, kept=50))
     assert kept.cache - one.cache == token * 50
 
 
 def test_a_pace_of_random_layers_is_within_reason(embedded):
     pace = measure_pace(embedded)
     assert pace.read > pace.write > 1
+
+
+def test_what_memory_holds_for_one_sample_alone_is_as_the_engine_counts_it(embedded):
+    model = icl.load_model(embedded)
+    texts = ["Q: 1 + 1?\nA:", "Q: 1 + 1?\nA:", "Q: 2 + 2?\nA:", "Name a colour that you like, please:"]
+    asked = [
+        GenerateRequest(t, n=n, max_tokens=m)
+        for t, n, m in zip(texts, (1, 2, 1, 4), (5, 9, 7, 3), strict=True)
+    ]
+    rehearsal = RehearsalModel(TokenizerOnly("m", model.tokenizer, 99))
+    rehearsal.generate(asked)
+    prompts = encode_texts(model.tokenizer, texts)
+    loop = DecodeLoop(model.runner, asked, prompts, model.tokenizer, model.resident)
+    assert rehearsal.largest.alone == loop.slot_tokens > 9
+    assert rehearsal.largest.texts == 8

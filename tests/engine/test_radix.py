@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from icl.engine import radix
 from icl.engine.plan import Layout
-from icl.engine.radix import Node, radix_nodes
+from icl.engine.radix import Node, held_alone, radix_nodes
 from icl.engine.trie import Trie, as_arrays, build_trie
 
 from .tiny import sequences
@@ -77,3 +77,17 @@ def test_a_node_is_shared_where_that_saves_memory_or_its_samples_fork(
         saved = node.length * (sum(samples[s] for s in inside) - 1)
         forks = any(samples[s] > 1 for s in inside)
         assert node.shared == (saved >= 6 or forks)
+
+
+def test_what_memory_holds_for_each_sample_alone() -> None:
+    trie = build_trie(as_arrays([(1, 2, 3, 4), (1, 2, 9), (5, 6, 7), (7, 8, 9)]))
+    assert trie.order.tolist() == [0, 1, 2, 3]
+    # nobody forks: "1 2" is too short to be shared and stands in both tails
+    assert held_alone(radix_nodes(trie, [1, 1, 1, 1]), [1, 1, 1, 1]) == [4, 3, 3, 3]
+    # two samples of the first share "3 4", and "1 2" with the second; two of the third share its three tokens
+    assert held_alone(radix_nodes(trie, [2, 1, 2, 1]), [2, 1, 2, 1]) == [1, 1, 2, 3]
+
+
+def test_a_long_prompt_that_all_share_costs_no_slot_anything() -> None:
+    _, nodes = nodes_of([(*range(900), 1000 + i, 7) for i in range(5)])
+    assert held_alone(nodes, [1] * 5) == [2] * 5

@@ -6,12 +6,10 @@ import pytest
 
 import icl
 from icl.encoders import load_encoder
-from icl.engine.trie import as_arrays, build_trie
 from icl.experiments.check import check
 from icl.experiments.config import read_experiment
-from icl.experiments.plan import plan, private_lengths
+from icl.experiments.plan import plan
 from icl.selectors import biencoder, ceil, rl
-from icl.types import GenerateRequest
 
 TRAINED = {
     "epr": {"items": 6, "candidates": 4, "epochs": 2},
@@ -62,10 +60,3 @@ def test_the_largest_call_is_kept_for_the_memory(write):
     assert found.largest.read > 9
     assert found.largest.texts == 10  # one a query of the test set
     assert found.largest.kept == 0
-
-
-def test_what_no_other_sample_shares():
-    prompts = [(1, 2, 3, 4), (1, 2, 9), (5, 6), (1, 2, 3, 4), (7, 8, 9)]
-    requests = [GenerateRequest(prompt, n=1 + (prompt == (5, 6))) for prompt in prompts]
-    # the first and fourth are one text, the third has two samples, the last shares nothing
-    assert private_lengths(build_trie(as_arrays(prompts)), requests) == [0, 1, 0, 0, 3]
