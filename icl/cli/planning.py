@@ -49,8 +49,8 @@ def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
             encoder = load_encoder(name, cache=output / CACHE / "embeddings")
         found = rehearse(checked, encoder, note=note)
         footprint = _footprint(checked, found)
-        texts = found.largest.texts if footprint is None else footprint.texts
-        time = _time(checked, found, texts, output / CACHE, note)
+        slots = found.largest.texts if footprint is None else footprint.texts
+        time = _time(checked, found, slots, output / CACHE, note)
     console = Console()
     console.print(_table(checked, found))
     if found.total.tokens_generated:
@@ -81,14 +81,15 @@ def _table(checked: Checked, found: Plan) -> Table:
     return table
 
 
-def _time(checked: Checked, found: Plan, texts: int, cache: Path, note: Callable[[str], None]) -> str:
-    """One line: how long, at which rates, and where these come from. texts: written side by side."""
+def _time(checked: Checked, found: Plan, slots: int, cache: Path, note: Callable[[str], None]) -> str:
+    """One line: how long, at which rates, and where these come from. slots: for texts written at once."""
     from icl.cli.display import duration
     from icl.experiments.rates import ASSUMED, expected_rates
 
     total = found.total
     limit = total.tokens_generated
-    expected = expected_rates(cache, checked.experiment, texts=texts, note=note)
+    texts, context = found.writing.side_by_side(slots, ASSUMED), found.writing.context
+    expected = expected_rates(cache, checked.experiment, texts=texts, context=context, note=note)
     seconds = expected.rates.seconds(total.tokens_unique - limit, limit) if expected else None
     if expected is None or seconds is None:
         return "Expected time: unknown for this model until it has run once."

@@ -39,8 +39,15 @@ class Pace:
     write: float
 
 
-def measure_pace(model: str, dtype: str | None = None, engine: str = "trie", samples: int = SAMPLES) -> Pace:
-    """A few seconds of work, writing that many texts side by side (as many as there are slots, at most).
+def measure_pace(
+    model: str,
+    dtype: str | None = None,
+    engine: str = "trie",
+    samples: int = SAMPLES,
+    context: int = WRITE_PROMPT,
+) -> Pace:
+    """A few seconds of work, writing that many texts side by side (as many as there are slots, at most)
+    below a prompt of `context` tokens.
 
     Raises ModelError if the model's configuration cannot be read.
     """
@@ -57,7 +64,9 @@ def measure_pace(model: str, dtype: str | None = None, engine: str = "trie", sam
     # the naive engine writes one text after another
     samples = 1 if engine == "naive" else max(1, min(samples, slots))
     vocabulary = int(config.get_text_config().vocab_size)
-    (one_read, two_read), (one_write, two_write) = _seconds(engines, vocabulary, samples)
+    (one_read, two_read), (one_write, two_write) = _seconds(
+        engines, vocabulary, samples, min(max(context, 1), READ_TOKENS)
+    )
     read = one_read + (layers - 1) * max(two_read - one_read, LEAST_LAYER * one_read)
     write = one_write + (layers - 1) * max(two_write - one_write, LEAST_LAYER * one_write)
     return Pace(READ_TOKENS / read, samples * (STEPS - 1) / write)
@@ -88,14 +97,15 @@ def random_network(config: Any, layers: int, dtype: str) -> Any:
 
 
 def _seconds(
-    models: Sequence[LanguageModel], vocabulary: int, samples: int
+    models: Sequence[LanguageModel], vocabulary: int, samples: int, context: int
 ) -> tuple[list[float], list[float]]:
-    """For each model: of reading READ_TOKENS, and of writing STEPS - 1 tokens in so many texts."""
+    """For each model: of reading READ_TOKENS, and of writing STEPS - 1 tokens in so many texts below a prompt
+    of `context` tokens."""
     ids = tuple(np.random.default_rng(0).integers(1, vocabulary, READ_TOKENS).tolist())
     scoring = [ScoreRequest(ids[:-1], (ids[-1:],))]
 
     def writing(steps: int) -> list[GenerateRequest]:
-        prompt = ids[:WRITE_PROMPT]
+        prompt = ids[:context]
         return [GenerateRequest(prompt, n=samples, max_tokens=steps, temperature=1.0, ignore_eos=True)]
 
     read = _best([partial(model.score, scoring) for model in models])

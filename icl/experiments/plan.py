@@ -30,6 +30,35 @@ from icl.protocols import Encoder, OnGeneration, OnScores
 from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, TokenIds, Usage
 
 
+@dataclass
+class Writing:
+    """The generating calls of a plan, of which the width decides the pace: a step forwards one token of
+    every text that is under way."""
+
+    calls: list[tuple[int, int]] = field(default_factory=list)
+    """For each call the tokens of all its texts, and of the longest, at most."""
+    _behind: int = 0
+
+    def add(self, texts: Sequence[tuple[int, int]]) -> None:
+        """A call; for each text its limit and the length of its prompt, in tokens."""
+        self.calls.append((sum(limit for limit, _ in texts), max((limit for limit, _ in texts), default=0)))
+        self._behind += sum(limit * prompt for limit, prompt in texts)
+
+    @property
+    def context(self) -> int:
+        """Tokens of the prompt that stands above a text, on average."""
+        return self._behind // max(sum(made for made, _ in self.calls), 1)
+
+    def side_by_side(self, slots: int, share: float) -> int:
+        """Texts that are written at once, on average over the steps; 0 where none are written.
+
+        slots: how many can be; share: of its limit that a text takes. One text in a call takes all of it,
+        so a call has as many steps as that.
+        """
+        steps = sum(max(longest, share * made / max(slots, 1)) for made, longest in self.calls)
+        return max(round(share * sum(made for made, _ in self.calls) / steps), 1) if steps else 0
+
+
 class RehearsalModel:
     """`LanguageModel` that counts tokens as the trie engine would and answers like the fake one.
 
@@ -43,6 +72,7 @@ class RehearsalModel:
         self.fingerprint = "rehearsal"
         self.total = NO_USAGE
         self.largest = Largest()
+        self.writing = Writing()
         self._fake = FakeModel(reply_with=_made_up)
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
@@ -68,6 +98,9 @@ class RehearsalModel:
         ends = [len(p) + r.max_tokens for r, p in zip(requests, prompts, strict=True)]
         kept = sum(r.n * end for r, end in zip(requests, ends, strict=True) if r.continued)
         texts = sum(r.n for r in requests)
+        self.writing.add(
+            [(r.max_tokens, len(p)) for r, p in zip(requests, prompts, strict=True) for _ in range(r.n)]
+        )
         self._met(Largest(max(ends, default=0), texts, _longest_alone(trie, prompts, requests), kept))
         flat = [
             Usage(r.n * len(p) + m, len(p) + m, m) for r, p, m in zip(requests, prompts, made, strict=True)
@@ -130,6 +163,7 @@ class Plan:
 
     tasks: list[TaskPlan] = field(default_factory=list)
     largest: Largest = field(default_factory=Largest)
+    writing: Writing = field(default_factory=Writing)
 
     @property
     def total(self) -> Usage:
@@ -185,7 +219,7 @@ def plan(
         entry.predictions += len(cells) * len(choices.queries)
         entry.selection += _minus(chosen, before)
         entry.inference += _minus(rehearsal.total, chosen)
-    return Plan(list(plans.values()), rehearsal.largest)
+    return Plan(list(plans.values()), rehearsal.largest, rehearsal.writing)
 
 
 def _minus(a: Usage, b: Usage) -> Usage:

@@ -103,10 +103,18 @@ def learned(before: Rates, work: Work) -> Rates:
 
 
 def expected_rates(
-    cache: Path, experiment: Experiment, *, texts: int, note: Callable[[str], None] = lambda _: None
+    cache: Path,
+    experiment: Experiment,
+    *,
+    texts: int,
+    context: int = 0,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Expected | None:
     """The rates of earlier runs here with this model, else rates measured now. None for a model whose
-    shape is not at hand. texts: how many the experiment generates side by side."""
+    shape is not at hand.
+
+    texts: how many the experiment writes at once, on average; context: tokens of the prompts above them.
+    """
     known = _rates(_read(cache).get(_key(experiment)))
     if known.read and (known.write or not texts):
         return Expected(known, "as in earlier runs with this model here")
@@ -116,7 +124,7 @@ def expected_rates(
     from icl.engine.pace import measure_pace
 
     try:
-        pace = measure_pace(experiment.model, experiment.dtype, experiment.engine, texts or 1)
+        pace = measure_pace(experiment.model, experiment.dtype, experiment.engine, texts or 1, context)
     except IclError:
         return None
     measured = Rates(known.read or pace.read, known.write or pace.write, known.share)

@@ -8,7 +8,7 @@ import icl
 from icl.encoders import load_encoder
 from icl.experiments.check import check
 from icl.experiments.config import read_experiment
-from icl.experiments.plan import plan
+from icl.experiments.plan import Writing, plan
 from icl.selectors import biencoder, ceil, rl
 
 TRAINED = {
@@ -60,3 +60,14 @@ def test_the_largest_call_is_kept_for_the_memory(write):
     assert found.largest.read > 9
     assert found.largest.texts == 10  # one a query of the test set
     assert found.largest.kept == 0
+
+
+def test_the_texts_written_at_once_are_counted_by_steps():
+    writing = Writing()
+    assert writing.side_by_side(slots=4, share=0.5) == 0
+    writing.add([(10, 100)] * 8)  # 40 tokens in the 10 steps of the longest
+    assert writing.side_by_side(slots=4, share=0.5) == 4
+    writing.add([(10, 400)])  # 5 more in 10 more steps
+    assert writing.side_by_side(slots=4, share=0.5) == 2  # 45 in 20
+    assert writing.side_by_side(slots=4, share=1.0) == 3  # 90 in 30: the eight take turns on four slots
+    assert writing.context == (8 * 100 + 400) // 9
