@@ -11,29 +11,37 @@ from typing import Any
 from icl.errors import ModelError
 from icl.types import TokenIds
 
+ENDS = frozenset(
+    {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<EOT>"}  # of a text
+    | {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<end_of_turn>"}  # of a turn
+)
+"""Special tokens that mean an end wherever they are special."""
+
 
 class HFTokenizer:
     """Wraps a transformers tokenizer so that special tokens are neither doubled nor lost.
 
-    `eos_ids` are those of the model's generation settings, which know more than the tokenizer
-    (chat models end a turn with another token than a text).
+    `eos_ids`: its own, the given ones (of the model's generation settings), and whatever else of its
+    special tokens is an end by its name. A GGUF file names one only, the end of a turn, but below a prompt
+    that is no chat the model ends its text with the other; unnoticed, it would begin another text there.
     """
 
     def __init__(self, tokenizer: Any, eos_ids: frozenset[int] = frozenset()) -> None:
         self.tokenizer = tokenizer
         own = frozenset() if tokenizer.eos_token_id is None else frozenset({int(tokenizer.eos_token_id)})
-        self.eos_ids = eos_ids | own
+        added = tokenizer.added_tokens_decoder.items()
+        self.eos_ids = eos_ids | own | {int(i) for i, t in added if t.special and t.content in ENDS}
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of vocabulary, merges and special tokens."""
+        """Hash of vocabulary, merges, special tokens and ends."""
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         text = (
             backend.to_str()
             if backend is not None
             else json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
         )
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(f"{sorted(self.eos_ids)} {text}".encode(), digest_size=8).hexdigest()
 
     def _special(self, text: str) -> bool:
         """A text that already begins with BOS (chat templates do) must not get a second one."""

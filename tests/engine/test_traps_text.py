@@ -214,6 +214,17 @@ def test_trap_03_a_label_with_and_without_its_space(kind: str) -> None:
         assert "".join(alone) == "▁good"
 
 
+def test_every_special_token_that_is_an_end_by_name_ends_a_text() -> None:
+    plain = hugging_face("byte-level")
+    before = HFTokenizer(plain)
+    assert before.eos_ids == {plain.eos_token_id}
+    plain.add_special_tokens({"additional_special_tokens": ["<|endoftext|>", "<|fim_middle|>"]})
+    plain.add_tokens(["<|im_end|>"])  # an ordinary word of this tokenizer
+    after = HFTokenizer(plain, frozenset({7}))
+    assert after.eos_ids == {7, plain.eos_token_id, plain.convert_tokens_to_ids("<|endoftext|>")}
+    assert after.fingerprint != HFTokenizer(plain).fingerprint  # answers would differ
+
+
 class Pieces:
     """A tokenizer whose tokens are given byte strings, cut anywhere, also inside a character."""
 
