@@ -30,18 +30,15 @@ class Node:
 
 
 def held_alone(nodes: Sequence[Node], samples: Sequence[int]) -> list[int]:
-    """For each sorted sequence the tokens of its prompt that memory holds for each of its samples.
+    """For each sorted sequence the tokens of its prompt that memory holds for one of its samples.
 
-    What stands in a tail counts whole, a node that the samples of this sequence alone share counts by
-    their number, and what other sequences read too counts for none.
+    What stands in a tail counts whole, a shared node for each of the samples that read it with its part.
     """
     lengths = [0] * len(samples)
     for node in nodes:
+        readers = sum(samples[node.first : node.last]) if node.shared else 1
         for s in range(node.first, node.last):
-            if not node.shared:
-                lengths[s] += node.length
-            elif node.last - node.first == 1:
-                lengths[s] += -(-node.length // samples[s])
+            lengths[s] += -(-node.length // readers)
     return lengths
 
 

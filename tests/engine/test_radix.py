@@ -85,9 +85,11 @@ def test_what_memory_holds_for_each_sample_alone() -> None:
     # nobody forks: "1 2" is too short to be shared and stands in both tails
     assert held_alone(radix_nodes(trie, [1, 1, 1, 1]), [1, 1, 1, 1]) == [4, 3, 3, 3]
     # two samples of the first share "3 4", and "1 2" with the second; two of the third share its three tokens
-    assert held_alone(radix_nodes(trie, [2, 1, 2, 1]), [2, 1, 2, 1]) == [1, 1, 2, 3]
+    assert held_alone(radix_nodes(trie, [2, 1, 2, 1]), [2, 1, 2, 1]) == [1 + 1, 1 + 1, 2, 3]
 
 
-def test_a_long_prompt_that_all_share_costs_no_slot_anything() -> None:
+def test_a_long_prompt_that_all_share_counts_once() -> None:
     _, nodes = nodes_of([(*range(900), 1000 + i, 7) for i in range(5)])
-    assert held_alone(nodes, [1] * 5) == [2] * 5
+    assert held_alone(nodes, [1] * 5) == [900 // 5 + 2] * 5
+    _, nodes = nodes_of([(*range(900), 1000 + i, 7) for i in range(900)])
+    assert held_alone(nodes, [1] * 900) == [1 + 2] * 900
