@@ -42,12 +42,10 @@ def rates(meter: Meter) -> str:
     return " · ".join(parts)
 
 
-class BarMeter(Meter):
+class BarDisplay:
     """A bar that is redrawn ten times a second, with notes above it."""
 
     def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
         self._progress = Progress(
             TextColumn("{task.fields[done]}/{task.total}"),
             BarColumn(bar_width=24),
@@ -58,55 +56,58 @@ class BarMeter(Meter):
         self._task = self._progress.add_task("", total=None, done=0, rates="")
         self._drawn = 0.0
 
-    def start(self, total: int, found: int) -> None:
-        """See Meter."""
+    def start(self, meter: Meter) -> None:
+        """See Display."""
         self._progress.start()
-        super().start(total, found)
-        if found:
-            self.note(f"going on: {found} of {total} predictions are there already")
+        self.changed(meter)
+        if meter.found:
+            self.note(f"going on: {meter.found} of {meter.total} predictions are there already")
 
     def note(self, text: str) -> None:
         """A line above the bar."""
         self._progress.console.print(Text(text, style="dim"))
 
-    def changed(self) -> None:
+    def changed(self, meter: Meter) -> None:
         """Redraws, at most every DRAW_SECONDS."""
         now = time.monotonic()
-        if now - self._drawn < DRAW_SECONDS and self.done < self.total:
+        if now - self._drawn < DRAW_SECONDS and meter.done < meter.total:
             return
         self._drawn = now
         self._progress.update(
-            self._task, completed=self.reached, total=self.total, done=self.done, rates=rates(self)
+            self._task, completed=meter.reached, total=meter.total, done=meter.done, rates=rates(meter)
         )
 
-    def stop(self) -> None:
+    def stop(self, meter: Meter) -> None:
         """Takes the bar away."""
         self._progress.stop()
 
 
-class LineMeter(Meter):
-    """A line every fifteen seconds, and one a note."""
+class LineDisplay:
+    """A line every fifteen seconds, one a note, and one where the run ends."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        super().__init__()
         self._write = write
         self._said = time.monotonic()
 
-    def start(self, total: int, found: int) -> None:
-        """See Meter."""
-        super().start(total, found)
-        self._write(f"{total} predictions" + (f", {found} of them there already" if found else ""))
+    def start(self, meter: Meter) -> None:
+        """See Display."""
+        already = f", {meter.found} of them there already" if meter.found else ""
+        self._write(f"{meter.total} predictions{already}")
 
     def note(self, text: str) -> None:
         """A line."""
         self._write(text)
 
-    def changed(self) -> None:
+    def changed(self, meter: Meter) -> None:
         """A line now and then."""
         now = time.monotonic()
         if now - self._said >= LINE_SECONDS:
             self._said = now
-            self._write(f"{self.done}/{self.total} predictions · {rates(self)}")
+            self._write(f"{meter.done}/{meter.total} predictions · {rates(meter)}")
+
+    def stop(self, meter: Meter) -> None:
+        """How far it came."""
+        self._write(f"{meter.done}/{meter.total} predictions in {duration(meter.elapsed)}")
 
 
 @contextmanager
@@ -150,9 +151,9 @@ def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
 
 
 def meter_for(console: Console, quiet: bool) -> Meter:
-    """The display that fits where the output goes."""
+    """With the display that fits where the output goes."""
     if quiet:
         return Meter()
     if console.is_terminal:
-        return BarMeter(console)
-    return LineMeter(lambda text: console.print(Text(text), soft_wrap=True))
+        return Meter(BarDisplay(console))
+    return Meter(LineDisplay(lambda text: console.print(Text(text), soft_wrap=True)))

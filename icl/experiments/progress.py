@@ -4,18 +4,43 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from icl.types import NO_USAGE, Usage
+
+LEAST_REACHED = 0.02
+"""Share of what a session has to do that must be done before the time left is guessed."""
+
+
+class Display(Protocol):
+    """Where somebody watches a run."""
+
+    def start(self, meter: Meter) -> None:
+        """The run begins."""
+        ...
+
+    def note(self, text: str) -> None:
+        """A step worth a line."""
+        ...
+
+    def changed(self, meter: Meter) -> None:
+        """A count has changed: called very often."""
+        ...
+
+    def stop(self, meter: Meter) -> None:
+        """The run is over, or has been broken off."""
+        ...
 
 
 @dataclass
 class Meter:
-    """Counts of a run so far. The base of every display; alone it shows nothing.
+    """Counts of a run so far, told to a display if there is one.
 
     `total`, `done`: predictions of the run and those that are final, with `found` of them from
     an earlier session. `computed`: what the engine did; `reused`: what the cache answered.
     """
 
+    display: Display | None = None
     total: int = 0
     done: int = 0
     found: int = 0
@@ -28,15 +53,20 @@ class Meter:
     """The call under way: conversations that wait for it, requests the engine computes for it, and
     those that are answered."""
     began: float = field(default_factory=time.monotonic)
+    asked: float | None = None
+    """When the first call began, on the clock of `began`: what came before was choosing demonstrations."""
 
     def start(self, total: int, found: int) -> None:
         """The run begins with `found` of `total` predictions already there."""
         self.total, self.done, self.found = total, found, found
         self.began = time.monotonic()
-        self.changed()
+        if self.display:
+            self.display.start(self)
 
     def note(self, text: str) -> None:
         """A step worth a line."""
+        if self.display:
+            self.display.note(text)
 
     def response(self, usage: Usage, cached: bool) -> None:
         """A response came from the cache or from the engine."""
@@ -45,11 +75,12 @@ class Meter:
         else:
             self.computed += usage
             self.answered += 1
-        self.changed()
+        self._changed()
 
     def asks(self, conversations: int) -> None:
         """That many conversations ask the model in one call."""
         self.asking, self.expected, self.answered = conversations, 0, 0
+        self.asked = time.monotonic() if self.asked is None else self.asked
 
     def expects(self, requests: int) -> None:
         """That many requests of the call are not in the cache."""
@@ -60,13 +91,16 @@ class Meter:
         self.done += 1
         self.asking = max(self.asking - 1, 0)
         self.near_ties += "near_tie" in flags
-        self.changed()
+        self._changed()
 
-    def changed(self) -> None:
-        """Called after every change; a display draws itself here."""
+    def _changed(self) -> None:
+        if self.display:
+            self.display.changed(self)
 
     def stop(self) -> None:
         """The run is over, or has been broken off."""
+        if self.display:
+            self.display.stop(self)
 
     @property
     def reached(self) -> float:
@@ -98,6 +132,8 @@ class Meter:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the rate of predictions in this session; None before anything is known."""
+        """By the rate of predictions since the first call of this session; None before much is known."""
         made = self.reached - self.found
-        return (self.total - self.reached) * self.elapsed / made if made > 0 else None
+        if self.asked is None or made <= 0 or made < LEAST_REACHED * (self.total - self.found):
+            return None
+        return (self.total - self.reached) * (time.monotonic() - self.asked) / made

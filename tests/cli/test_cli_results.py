@@ -9,7 +9,7 @@ import time
 import pytest
 from rich.console import Console
 
-from icl.cli.display import BarMeter, LineMeter, duration, rates, waiting
+from icl.cli.display import BarDisplay, LineDisplay, duration, rates, waiting
 from icl.experiments.progress import Meter
 from icl.types import Usage
 
@@ -151,17 +151,34 @@ def test_time_left_counts_the_call_under_way(monkeypatch):
     assert (meter.reached, meter.near_ties) == (30, 10)
 
 
+def test_time_left_leaves_out_the_choosing_and_says_nothing_too_early(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("icl.experiments.progress.time.monotonic", lambda: now[0])
+    meter = Meter()
+    meter.start(total=100, found=0)
+    now[0] += 900  # choosing demonstrations
+    meter.asks(100)
+    meter.expects(100)
+    now[0] += 10
+    meter.response(Usage(30, 10, 0, 0.1, 1), False)
+    assert meter.seconds_left is None  # one of a hundred
+    meter.response(Usage(30, 10, 0, 0.1, 1), False)
+    assert meter.seconds_left == pytest.approx(10 / 2 * 98)
+
+
 def test_lines_come_now_and_then(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("icl.cli.display.time.monotonic", lambda: now[0])
     lines: list[str] = []
-    meter = LineMeter(lines.append)
+    meter = Meter(LineDisplay(lines.append))
     meter.start(total=100, found=0)
     for _ in range(100):
         now[0] += 1
         meter.predicted(())
     assert len(lines) == 1 + 100 // 15
     assert lines[1].startswith("15/100 predictions")
+    meter.stop()
+    assert lines[-1].startswith("100/100 predictions in ")
 
 
 def test_what_takes_long_says_what_it_does(monkeypatch):
@@ -179,7 +196,7 @@ def test_what_takes_long_says_what_it_does(monkeypatch):
 
 def test_notes_on_a_terminal_are_not_markup():
     out = io.StringIO()
-    meter = BarMeter(Console(file=out, force_terminal=True, width=120))
+    meter = Meter(BarDisplay(Console(file=out, force_terminal=True, width=120)))
     meter.start(total=2, found=1)
     meter.note("[red]not red[/red]")
     meter.predicted(())
