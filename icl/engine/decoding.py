@@ -17,8 +17,9 @@ from torch import Tensor
 from icl.engine.attention import PathStack
 from icl.engine.chunks import ChunkRunner
 from icl.engine.decode_memory import Capture, SharedNode, Tails, copy_from_stack
+from icl.engine.ledger import Ledger
 from icl.engine.plan import Chunk, Layout
-from icl.engine.radix import Node, held_alone, radix_nodes
+from icl.engine.radix import Node, radix_nodes, slot_tokens
 from icl.engine.resident import Kept, Loan, Resident
 from icl.engine.sampling import UniformStream, draw_batch
 from icl.engine.steps import step_runner
@@ -55,15 +56,6 @@ class Counters:
     peak_slots: int = 0
 
 
-@dataclass(slots=True)
-class Bill:
-    """What one request has cost: the rows of its samples, and those of its prompt that no request
-    before it in the trie's order has had forwarded; of the model's time and of drawing tokens, its share."""
-
-    tokens: int = 0
-    seconds: float = 0.0
-
-
 class DecodeLoop:
     """Runs generate requests whose prompts are already token ids."""
 
@@ -88,16 +80,11 @@ class DecodeLoop:
         self.jobs: list[list[tuple[int, int]]] = [[] for _ in unique]
         for r, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             self.jobs[rank[prompt]] += [(r, request.first_sample + i) for i in range(request.n)]
-        self.bills = [Bill() for _ in requests]
-        self.owners = np.array([jobs[0][0] for jobs in self.jobs], dtype=np.int64)
-        """For each sorted sequence the request that its own rows are booked on."""
+        self.ledger = Ledger(len(requests), self.trie.starts, [jobs[0][0] for jobs in self.jobs])
         samples = [len(j) for j in self.jobs]
         self.nodes = radix_nodes(self.trie, samples)
-        self.slot_tokens = max(
-            alone + max(requests[r].max_tokens for r, _ in jobs)
-            for alone, jobs in zip(held_alone(self.nodes, samples), self.jobs, strict=True)
-        )
-        """Tokens that a slot takes memory for, at most."""
+        limits = [max(requests[r].max_tokens for r, _ in jobs) for jobs in self.jobs]
+        self.slot_tokens = slot_tokens(self.nodes, samples, limits)
         self.paths = self._paths()
         self.resident = resident
         self.loans = self._loans()
@@ -240,21 +227,9 @@ class DecodeLoop:
                 for row, values in zip(rows, logits, strict=True):
                     self.first_logits[ends[row]] = values.clone()
             now = time.perf_counter()
-            self._book_rows(low + computed.numpy(), now - began)
+            self.ledger.book_rows(low + computed.numpy(), now - began)
             began = now
         self.rows_done = last
-
-    def _book_rows(self, rows: np.ndarray, seconds: float) -> None:
-        """Prefilled rows, each on the request that owns its sequence."""
-        sequences = np.searchsorted(self.trie.starts, rows, side="right") - 1
-        for request, count in zip(*np.unique(self.owners[sequences], return_counts=True), strict=True):
-            self.bills[request].tokens += int(count)
-            self.bills[request].seconds += seconds * int(count) / len(rows)
-
-    def _book_time(self, slots: Sequence[Slot], seconds: float) -> None:
-        """Time of what was done for all of these slots at once."""
-        for slot in slots:
-            self.bills[slot.request].seconds += seconds / len(slots)
 
     def _leaf_row(self, s: int) -> int:
         """Row of the last token of sorted sequence s."""
@@ -311,8 +286,8 @@ class DecodeLoop:
         for b, slot in enumerate(self.slots):
             self.tails.lengths[b] += 1
             slot.position += 1
-            self.bills[slot.request].tokens += 1
-        self._book_time(self.slots, time.perf_counter() - began)
+            self.ledger.bills[slot.request].tokens += 1
+        self.ledger.book_time([s.request for s in self.slots], time.perf_counter() - began)
         self.counters.decoded += len(self.slots)
         self.counters.steps += 1
         return logits
@@ -336,7 +311,7 @@ class DecodeLoop:
     def _take(self, slots: Sequence[Slot], logits: Tensor) -> Iterator[tuple[int, int, StopWatcher]]:
         began = time.perf_counter()
         chosen = self._choose(slots, logits)
-        self._book_time(slots, time.perf_counter() - began)
+        self.ledger.book_time([s.request for s in slots], time.perf_counter() - began)
         for slot, (token, logprob) in zip(list(slots), chosen, strict=True):
             if slot.watcher.push(token, logprob) is not None:
                 yield slot.request, slot.sample, slot.watcher

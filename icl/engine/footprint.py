@@ -85,7 +85,7 @@ def expected_memory(
     # packed weights stand beside the plain ones; a tied head is packed too
     weights = parameters * (precision.itemsize + packed_size)
     # the engine shares out what is free once the weights are there
-    memory = limit or max(engine_memory(None, device) - int(FREE_SHARE * weights), 0)
+    memory = limit if limit is not None else max(engine_memory(None, device) - int(FREE_SHARE * weights), 0)
     rows, slots = default_sizes(device)
     per_token = bytes_per_token(text, precision)
     held = slots_for_memory(text, precision, min(largest.texts, slots), largest.alone, memory)

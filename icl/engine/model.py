@@ -163,7 +163,7 @@ class TrieModel:
             )
             generated = sum(len(s.token_ids) for s in samples)
             flat = requests[r].n * (len(prompts[r]) - 1) + generated
-            bill = loop.bills[r]
+            bill = loop.ledger.bills[r]
             result = Generation(samples, Usage(flat, bill.tokens, generated, bill.seconds))
             results[r] = result
             if on_result is not None:

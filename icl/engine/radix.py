@@ -29,17 +29,18 @@ class Node:
     shared: bool
 
 
-def held_alone(nodes: Sequence[Node], samples: Sequence[int]) -> list[int]:
-    """For each sorted sequence the tokens of its prompt that memory holds for one of its samples.
+def slot_tokens(nodes: Sequence[Node], samples: Sequence[int], limits: Sequence[int]) -> int:
+    """Tokens that memory holds for one sample, at most over all.
 
-    What stands in a tail counts whole, a shared node for each of the samples that read it with its part.
+    samples, limits: for each sorted sequence how many are drawn, and of how many tokens. What stands in a
+    sample's tail counts whole, a shared node for each of the samples that read it with its part.
     """
-    lengths = [0] * len(samples)
+    held = list(limits)
     for node in nodes:
         readers = sum(samples[node.first : node.last]) if node.shared else 1
         for s in range(node.first, node.last):
-            lengths[s] += -(-node.length // readers)
-    return lengths
+            held[s] += -(-node.length // readers)
+    return max(held, default=0)
 
 
 def radix_nodes(trie: Trie, samples: Sequence[int]) -> list[Node]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from icl.engine.encoding import encode_scores, encode_texts
 from icl.engine.fake import FakeModel
 from icl.engine.footprint import Largest
-from icl.engine.radix import held_alone, radix_nodes
+from icl.engine.radix import radix_nodes, slot_tokens
 from icl.engine.trie import Trie, as_arrays, build_trie, count_unique
 from icl.experiments.cache import CachedModel
 from icl.experiments.check import Checked
@@ -122,10 +122,7 @@ class RehearsalModel:
 
 
 def _longest_alone(trie: Trie, prompts: Sequence[TokenIds], requests: Sequence[GenerateRequest]) -> int:
-    """Tokens that memory holds for one sample and no other, at most: as the engine counts them.
-
-    trie: of the distinct prompts, in the order in which they first appear.
-    """
+    """`slot_tokens` of these requests; trie: of the distinct prompts, as they first appear."""
     samples: Counter[TokenIds] = Counter()
     limits: Counter[TokenIds] = Counter()
     for prompt, request in zip(prompts, requests, strict=True):
@@ -133,9 +130,8 @@ def _longest_alone(trie: Trie, prompts: Sequence[TokenIds], requests: Sequence[G
         limits[prompt] = max(limits[prompt], request.max_tokens)
     distinct = list(samples)
     in_order = [distinct[int(i)] for i in trie.order]
-    forks = [samples[p] for p in in_order]
-    alone = held_alone(radix_nodes(trie, forks), forks)
-    return max((own + limits[p] for own, p in zip(alone, in_order, strict=True)), default=0)
+    drawn = [samples[p] for p in in_order]
+    return slot_tokens(radix_nodes(trie, drawn), drawn, [limits[p] for p in in_order])
 
 
 def _made_up(prompt: str, sample: int) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from icl.engine import radix
 from icl.engine.plan import Layout
-from icl.engine.radix import Node, held_alone, radix_nodes
+from icl.engine.radix import Node, radix_nodes, slot_tokens
 from icl.engine.trie import Trie, as_arrays, build_trie
 
 from .tiny import sequences
@@ -79,17 +79,24 @@ def test_a_node_is_shared_where_that_saves_memory_or_its_samples_fork(
         assert node.shared == (saved >= 6 or forks)
 
 
-def test_what_memory_holds_for_each_sample_alone() -> None:
+def test_what_memory_holds_for_one_sample() -> None:
     trie = build_trie(as_arrays([(1, 2, 3, 4), (1, 2, 9), (5, 6, 7), (7, 8, 9)]))
     assert trie.order.tolist() == [0, 1, 2, 3]
+
+    def held(samples: list[int]) -> list[int]:
+        """Of each sequence: the others do not write."""
+        nodes = radix_nodes(trie, samples)
+        far = 100
+        return [slot_tokens(nodes, samples, [far * (s == i) for i in range(4)]) - far for s in range(4)]
+
     # nobody forks: "1 2" is too short to be shared and stands in both tails
-    assert held_alone(radix_nodes(trie, [1, 1, 1, 1]), [1, 1, 1, 1]) == [4, 3, 3, 3]
+    assert held([1, 1, 1, 1]) == [4, 3, 3, 3]
     # two samples of the first share "3 4", and "1 2" with the second; two of the third share its three tokens
-    assert held_alone(radix_nodes(trie, [2, 1, 2, 1]), [2, 1, 2, 1]) == [1 + 1, 1 + 1, 2, 3]
+    assert held([2, 1, 2, 1]) == [1 + 1, 1 + 1, 2, 3]
 
 
 def test_a_long_prompt_that_all_share_counts_once() -> None:
     _, nodes = nodes_of([(*range(900), 1000 + i, 7) for i in range(5)])
-    assert held_alone(nodes, [1] * 5) == [900 // 5 + 2] * 5
+    assert slot_tokens(nodes, [1] * 5, [8] * 5) == 900 // 5 + 2 + 8
     _, nodes = nodes_of([(*range(900), 1000 + i, 7) for i in range(900)])
-    assert held_alone(nodes, [1] * 900) == [1 + 2] * 900
+    assert slot_tokens(nodes, [1] * 900, [8] * 900) == 1 + 2 + 8
