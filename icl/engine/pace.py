@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import psutil
 
 from icl.engine.ladder import choose_engine
 from icl.engine.loading import load_tokenizer, local_folder
@@ -37,6 +38,8 @@ class Pace:
 
     read: float
     write: float
+    others: float = 0.0
+    """Share of the processor that other programs took meanwhile: where it is large, the rates say little."""
 
 
 def measure_pace(
@@ -64,12 +67,23 @@ def measure_pace(
     # the naive engine writes one text after another
     samples = 1 if engine == "naive" else max(1, min(samples, slots))
     vocabulary = int(config.get_text_config().vocab_size)
+    before = _used()
     (one_read, two_read), (one_write, two_write) = _seconds(
         engines, vocabulary, samples, min(max(context, 1), READ_TOKENS)
     )
+    everyone, own, available = (now - then for now, then in zip(_used(), before, strict=True))
     read = one_read + (layers - 1) * max(two_read - one_read, LEAST_LAYER * one_read)
     write = one_write + (layers - 1) * max(two_write - one_write, LEAST_LAYER * one_write)
-    return Pace(READ_TOKENS / read, samples * (STEPS - 1) / write)
+    others = min(max((everyone - own) / max(available, 1e-9), 0.0), 1.0)
+    return Pace(READ_TOKENS / read, samples * (STEPS - 1) / write, others)
+
+
+def _used() -> tuple[float, float, float]:
+    """Processor seconds so far: of all programs, of this one, and those there were."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    there = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return there - idle, time.process_time(), there
 
 
 def _engine(config: Any, layers: int, dtype: str, tokenizer: Tokenizer, engine: str) -> LanguageModel:

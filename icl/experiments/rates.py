@@ -29,6 +29,9 @@ SHORTEST, ASSUMED = 0.1, 0.55
 """Share of their limits that texts take at least, and the guess between that and all of it, where nothing is
 known of the model's."""
 
+BUSY = 0.1
+"""Share of the processor that other programs take from which a measurement is said to be of little worth."""
+
 
 class Span(NamedTuple):
     """Seconds: at least, most likely, at most."""
@@ -128,7 +131,10 @@ def expected_rates(
     except IclError:
         return None
     measured = Rates(known.read or pace.read, known.write or pace.write, known.share)
-    return Expected(measured, "measured on two random layers of its shape")
+    origin = "measured on two random layers of its shape"
+    if pace.others > BUSY:
+        origin += f" while other programs took {pace.others:.0%} of the processor, so of little worth"
+    return Expected(measured, origin)
 
 
 def _rates(entry: Any) -> Rates:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import torch
 
 import icl
@@ -42,6 +46,18 @@ def test_keys_and_values_grow_with_length_and_slots_up_to_what_there_is(embedded
 def test_a_pace_of_random_layers_is_within_reason(embedded):
     pace = measure_pace(embedded)
     assert pace.read > pace.write > 1
+    assert 0 <= pace.others <= 1
+
+
+def test_what_other_programs_take_meanwhile_is_told(embedded):
+    spin = "while True: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(max((os.cpu_count() or 1) // 2, 1))]
+    try:
+        assert measure_pace(embedded, samples=2).others > 0.1
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def test_what_memory_holds_for_one_sample_alone_is_as_the_engine_counts_it(embedded):
