@@ -36,11 +36,23 @@ class Conversation(Generic[Tag]):
 
     tag: Tag
     solve: Solve
+    paid: set[int] = field(default_factory=set)
+    """Hashes of the requests that have been paid for, by this conversation or others that are given
+    the same set (those of a cell): asked again, a request is forwarded no more."""
     pending: list[Request] = field(default_factory=list)
     usage: Usage = NO_USAGE
     size: int = 0
     spread: int = 0
     """Characters of what is pending; `spread` with the prompt once a continuation or sample."""
+
+    def pay(self, responses: list[Response]) -> None:
+        """Adds what the answers to `pending` have cost."""
+        for request, response in zip(self.pending, responses, strict=True):
+            cost, key = response.usage, hash(request)
+            if key in self.paid:
+                cost = Usage(cost.tokens_flat, requests=cost.requests)
+            self.paid.add(key)
+            self.usage += cost
 
     def advance(self, responses: list[Response] | None) -> Outcome | None:
         """Sends the responses (None: begins). The outcome, or None with requests pending."""
@@ -78,7 +90,7 @@ def converse(
         still = []
         for conversation in active:
             responses = [next(answers) for _ in conversation.pending]
-            conversation.usage = sum((r.usage for r in responses), start=conversation.usage)
+            conversation.pay(responses)
             outcome = conversation.advance(responses)
             if outcome is None:
                 still.append(conversation)

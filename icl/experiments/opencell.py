@@ -31,6 +31,8 @@ class OpenCell:
     """Why the demonstrations stand in this order, one mapping a query, where the orderer tells."""
     method: Method = field(init=False)
     cost: Cost = field(default_factory=Cost)
+    paid: set[int] = field(default_factory=set)
+    """What its conversations have paid for (`Conversation.paid`)."""
     outcomes: dict[int, tuple[Outcome, Usage]] = field(default_factory=dict)
     predictions: list[Prediction] = field(default_factory=list)
 

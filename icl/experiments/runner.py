@@ -165,7 +165,7 @@ class Runner:
             for index, query in enumerate(choices.queries):
                 for cell in cells:
                     solve = cell.method.solve(query, cell.demonstrations[index], choices.resources)
-                    yield Conversation(Place(cell, index), solve)
+                    yield Conversation(Place(cell, index), solve, cell.paid)
 
     def _open(self, planned: PlannedCell, choices: Choices) -> OpenCell:
         task = choices.resources.task

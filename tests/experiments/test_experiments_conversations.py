@@ -43,6 +43,28 @@ def test_usage_is_that_of_the_conversation():
     assert [found[i][1].requests for i in range(4)] == [0, 1, 3, 4]
 
 
+def test_what_a_cell_asks_again_is_forwarded_once():
+    def shares(name):
+        yield [ScoreRequest("the same for all", ("x",)), ScoreRequest(f"that of {name}", ("x",))]
+        yield [ScoreRequest("the same for all", ("x",))]
+        return Outcome(name, Prompt(""))
+
+    def costs(paid, window):
+        found = {}
+        talks = (Conversation(name, shares(name), paid[name[0]]) for name in ("a1", "a2", "b1"))
+        converse(talks, FakeModel(), window, lambda c, outcome: found.setdefault(c.tag, c.usage))
+        return found
+
+    for window in (Window(), Window(requests=1)):
+        found = costs({"a": set(), "b": set()}, window)
+        first, again, other = found["a1"], found["a2"], found["b1"]
+        assert first.tokens_flat == again.tokens_flat == other.tokens_flat
+        assert first.requests == again.requests == 3
+        own = first.tokens_unique - again.tokens_unique
+        assert 0 < own < first.tokens_unique
+        assert other.tokens_unique == first.tokens_unique
+
+
 def test_never_more_is_asked_than_the_window_holds():
     class Counting(FakeModel):
         sizes: list[int] = []  # noqa: RUF012
