@@ -38,7 +38,7 @@ class Conversation(Generic[Tag]):
     solve: Solve
     paid: set[int] = field(default_factory=set)
     """Hashes of the requests that have been paid for, by this conversation or others that are given
-    the same set (those of a cell): asked again, a request is forwarded no more."""
+    the same set (those of a cell): asked again, a request costs nothing."""
     pending: list[Request] = field(default_factory=list)
     usage: Usage = NO_USAGE
     size: int = 0
@@ -48,11 +48,10 @@ class Conversation(Generic[Tag]):
     def pay(self, responses: list[Response]) -> None:
         """Adds what the answers to `pending` have cost."""
         for request, response in zip(self.pending, responses, strict=True):
-            cost, key = response.usage, hash(request)
-            if key in self.paid:
-                cost = Usage(cost.tokens_flat, requests=cost.requests)
-            self.paid.add(key)
-            self.usage += cost
+            key = hash(request)
+            if key not in self.paid:
+                self.paid.add(key)
+                self.usage += response.usage
 
     def advance(self, responses: list[Response] | None) -> Outcome | None:
         """Sends the responses (None: begins). The outcome, or None with requests pending."""
