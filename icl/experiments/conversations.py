@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from icl.conversation import ask
 from icl.errors import ContextOverflow
 from icl.protocols import LanguageModel, Solve
-from icl.types import NO_USAGE, GenerateRequest, Outcome, Request, Response, ScoreRequest, Usage
+from icl.types import NO_USAGE, Outcome, Request, Response, ScoreRequest, Usage
 
 Tag = TypeVar("Tag")
 
@@ -85,7 +86,7 @@ def converse(
         if not active:
             return
         asks(len(active))
-        answers = iter(_ask(model, [request for c in active for request in c.pending]))
+        answers = iter(ask([request for c in active for request in c.pending], model))
         still = []
         for conversation in active:
             responses = [next(answers) for _ in conversation.pending]
@@ -124,18 +125,6 @@ def _fill(
     return begun
 
 
-def _ask(model: LanguageModel, requests: list[Request]) -> list[Response]:
-    """All scores in one call and all generations in another; answers in the order of requests."""
-    scored = [i for i, r in enumerate(requests) if isinstance(r, ScoreRequest)]
-    generated = [i for i, r in enumerate(requests) if isinstance(r, GenerateRequest)]
-    answers: dict[int, Response] = {}
-    if scored:
-        answers.update(zip(scored, model.score([requests[i] for i in scored]), strict=True))  # type: ignore[misc]
-    if generated:
-        answers.update(zip(generated, model.generate([requests[i] for i in generated]), strict=True))  # type: ignore[misc]
-    return [answers[i] for i in range(len(requests))]
-
-
 def _characters(request: Request) -> int:
     if isinstance(request, ScoreRequest):
         return len(request.prompt) + sum(len(c) for c in request.continuations)
@@ -145,4 +134,4 @@ def _characters(request: Request) -> int:
 def _spread(request: Request) -> int:
     if isinstance(request, ScoreRequest):
         return sum(len(request.prompt) + len(c) for c in request.continuations)
-    return len(request.prompt) + 4 * request.n * request.max_tokens
+    return _characters(request)
