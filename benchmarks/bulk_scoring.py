@@ -26,10 +26,10 @@ from icl.bench.run import Bench, Settings, largest_gap, machine
 from icl.bench.workloads import strided
 from icl.encoders.hashed import HashEncoder
 from icl.encoders.words import words
-from icl.engine.ladder import choose_engine
-from icl.engine.naive import NaiveModel
+from icl.engine.rungs.ladder import choose_engine
+from icl.engine.rungs.naive import NaiveModel
 from icl.orderers.global_entropy import GlobalEntropy
-from icl.orderers.probes import QueryShape
+from icl.orderers.shared.probes import QueryShape
 from icl.prompts import PromptRenderer
 from icl.protocols import LanguageModel, OnGeneration, OnScores, Resources
 from icl.selectors.epr import EPR

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icl.bench.run import processor
-from icl.engine.trie import build_trie
+from icl.engine.trie.preorder import build_trie
 from icl.seeding import generator
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from icl.engine.packed import PackedLinear
+from icl.engine.trunks.packed import PackedLinear
 
 HIDDEN, MIDDLE, KEYS, LAYERS, ROUNDS = 576, 1536, 192, 30, 3
 SHAPES = {

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from icl.encoders.neighbours import IndexKind, NeighbourIndex
 from icl.seeding import generator
-from icl.selectors.determinants import greedy_map, relevance_kernel
 from icl.selectors.mmr import maximal_marginal_relevance
-from icl.selectors.prefetch import BATCH, Neighbours, allowed_first, gram
+from icl.selectors.shared.determinants import greedy_map, relevance_kernel
+from icl.selectors.shared.prefetch import BATCH, Neighbours, allowed_first, gram
 
 Vectors = NDArray[np.float32]
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from icl.bench.networks import load_plain
 from icl.bench.workloads import Workload, read_workloads
-from icl.engine.ladder import choose_engine
+from icl.engine.rungs.ladder import choose_engine
 from icl.protocols import LanguageModel
 
 GROUPS = {

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from icl.api import Run, compare_runs, run
     from icl.encoders import load_encoder
     from icl.engine import load_model
-    from icl.experiments.config import Experiment
+    from icl.experiments.file.config import Experiment
     from icl.prompts import PromptRenderer
     from icl.protocols import Resources
     from icl.tasks import load_task
 
 _WHERE = {
-    "Experiment": "icl.experiments.config",
+    "Experiment": "icl.experiments.file.config",
     "PromptRenderer": "icl.prompts",
     "Resources": "icl.protocols",
     "Run": "icl.api",

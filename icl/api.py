@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icl.experiments.check import check
-from icl.experiments.config import Experiment, read_experiment
-from icl.experiments.conversations import Window
-from icl.experiments.progress import Meter
+from icl.experiments.asking.conversations import Window
+from icl.experiments.file.config import Experiment, read_experiment
+from icl.experiments.folder.store import RunFolder
+from icl.experiments.grid.check import check
 from icl.experiments.records import CellResult
-from icl.experiments.runner import Runner
-from icl.experiments.store import RunFolder
+from icl.experiments.running.progress import Meter
+from icl.experiments.running.runner import Runner
 from icl.protocols import LanguageModel
 from icl.types import Task
 
@@ -70,7 +70,7 @@ class Run:
     def tasks(self) -> dict[str, Task]:
         """Definitions of the run's tasks, for metrics that need the labels."""
         if not self._tasks:
-            from icl.experiments.config import Source
+            from icl.experiments.file.config import Source
             from icl.tasks import load_task
 
             source = Source("", Path(self.folder.manifest()["folder"]), {})

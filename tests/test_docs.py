@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 import icl
 from icl.cot.self_training import training_rows
-from icl.experiments.check import check
-from icl.experiments.config import Experiment, Grid, LeaderboardSettings, PromptSettings, read_experiment
+from icl.experiments.file.config import Experiment, Grid, LeaderboardSettings, PromptSettings, read_experiment
+from icl.experiments.grid.check import check
 from icl.protocols import methods, orderers, selectors
 from icl.registry import Entry
 from icl.tasks import read_task_file
@@ -104,11 +104,24 @@ def test_the_layers_are_those_that_are_enforced() -> None:
 
 def test_the_architecture_names_real_files() -> None:
     engine = ARCHITECTURE.split("## The engine")[1].split("## Where")[0]
-    named = {f"icl/engine/{name}" for name in re.findall(r"`(\w+\.py)`", engine)}
-    named |= set(re.findall(r"`(icl/[\w/.]+|tests/[\w/.]+|docs/[\w/.]+)`", ARCHITECTURE))
+    files = {
+        path.relative_to(ROOT / "icl" / "engine").as_posix() for path in (ROOT / "icl/engine").rglob("*.py")
+    }
+    named = set(re.findall(r"`((?:\w+/)?\w+\.py)`", engine))
     assert len(named) > 15
-    missing = sorted(name for name in named if not (ROOT / name).exists())
-    assert not missing
+    assert [
+        name for name in sorted(named) if not any(f"/{file}".endswith(f"/{name}") for file in files)
+    ] == []
+    elsewhere = set(re.findall(r"`(icl/[\w/.]+|tests/[\w/.]+|docs/[\w/.]+)`", ARCHITECTURE))
+    assert [name for name in sorted(elsewhere) if not (ROOT / name).exists()] == []
+
+
+def test_the_map_of_rooms_is_that_of_the_folders() -> None:
+    rooms = ARCHITECTURE.split("    engine/ ")[1].split("\n\n")[0]
+    for part in ("engine", "experiments"):
+        for room in (ROOT / "icl" / part).iterdir():
+            if room.is_dir() and room.name != "__pycache__":
+                assert f"{room.name}/ " in rooms, f"icl/{part}/{room.name}"
 
 
 def test_citation_and_changelog_have_the_version() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 import icl
 from icl.engine import load_model
-from icl.engine.sources import ALIASES, package_file
-from icl.experiments.conversations import Window
+from icl.engine.loading.sources import ALIASES, package_file
+from icl.experiments.asking.conversations import Window
 from icl.experiments.records import CellResult
 
 EMBEDDED = "smollm2-135m-instruct"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from icl.experiments import runner
-from icl.experiments.check import check
-from icl.experiments.config import Experiment, read_experiment
+from icl.experiments.file.config import Experiment, read_experiment
+from icl.experiments.grid.check import check
+from icl.experiments.running import runner
 from icl.protocols import metrics
 from icl.tasks import read_task_file, task_names
 
@@ -26,8 +26,8 @@ LOCAL = {"generator", "bundled"}
 """Sources that need neither the hub nor ICL_DATA."""
 CHECK_ALONE = """
 import sys
-from icl.experiments.check import check
-from icl.experiments.config import read_experiment
+from icl.experiments.grid.check import check
+from icl.experiments.file.config import read_experiment
 assert check(*read_experiment(sys.argv[1])).cells
 print(sorted({"torch", "transformers"} & set(sys.modules)))
 """
@@ -65,8 +65,8 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr(runner, "open_model", refuse)
-    monkeypatch.setattr("icl.engine.loading.load_model", refuse)
-    monkeypatch.setattr("icl.experiments.models.load_model", refuse)
+    monkeypatch.setattr("icl.engine.loading.load.load_model", refuse)
+    monkeypatch.setattr("icl.experiments.asking.models.load_model", refuse)
 
 
 def test_there_are_some_of_each() -> None:

@@ -29,6 +29,33 @@ LAYERS: list[set[str]] = [
 SIBLINGS = LAYERS[2]
 """They see protocols, encoders, tasks and prompts, but neither one another nor the engine."""
 
+ROOMS: dict[str, list[set[str]]] = {
+    "engine": [
+        {"fake", "trie", "requests"},
+        {"attention"},
+        {"trunks"},
+        {"forward"},
+        {"decoding"},
+        {"rungs"},
+        {"loading"},
+        {"measuring"},
+        {"__init__"},
+    ],
+    "experiments": [
+        {"records"},
+        {"file"},
+        {"asking"},
+        {"grid"},
+        {"folder"},
+        {"running"},
+        {"plan", "audit"},
+        {"__init__"},
+    ],
+}
+"""Rooms of a part, in the same way: imports run from a row to the rows above it."""
+FAMILIES = ("selectors", "orderers", "methods", "calibration", "cot", "metrics")
+"""A file is one published method; what several of them build on is in the room `shared`."""
+
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -39,8 +66,8 @@ def part_of(module: Path) -> str:
     return inside.parts[0].removesuffix(".py")
 
 
-def imported_parts(source: str, package: tuple[str, ...]) -> set[str]:
-    """The parts of icl that a module in `package`, e.g. ("icl", "selectors"), imports."""
+def imported_names(source: str, package: tuple[str, ...]) -> set[str]:
+    """Full names that a module in `package`, e.g. ("icl", "selectors"), imports."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -52,10 +79,17 @@ def imported_parts(source: str, package: tuple[str, ...]) -> set[str]:
             names = [f"{base}.{alias.name}" for alias in node.names]
         else:
             continue
-        for name in names:
-            head, _, rest = name.partition(".")
-            if head == "icl":
-                found.add(rest.split(".")[0] or "__init__")
+        found.update(names)
+    return found
+
+
+def imported_parts(source: str, package: tuple[str, ...]) -> set[str]:
+    """The parts of icl among them."""
+    found = set()
+    for name in imported_names(source, package):
+        head, _, rest = name.partition(".")
+        if head == "icl":
+            found.add(rest.split(".")[0] or "__init__")
     return found
 
 
@@ -110,6 +144,75 @@ def test_no_cycle_between_parts_of_one_layer() -> None:
         part = part_of(module)
         graph[part] |= imports_of(module) - {part}
     assert cycle_in(graph) == []
+
+
+def modules_imported(module: Path) -> set[str]:
+    """Dotted names of the modules of icl that a module imports."""
+    package = ("icl", *module.relative_to(ROOT).parts[:-1])
+    found = set()
+    for name in imported_names(module.read_text(encoding="utf-8"), package):
+        while name and name not in NAMES:
+            name = name.rpartition(".")[0]
+        if name:
+            found.add(name)
+    return found
+
+
+def dotted(module: Path) -> str:
+    """icl/engine/fake.py -> icl.engine.fake; a package's __init__ by the package's name."""
+    parts = module.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {dotted(module): module for module in MODULES}
+
+
+def test_no_cycle_between_modules() -> None:
+    # a package's own __init__ is loaded before its modules whatever they name
+    graph = {name: modules_imported(path) - {name} for name, path in NAMES.items()}
+    assert cycle_in(graph) == []
+
+
+def room_of(name: str) -> tuple[str, str] | None:
+    """icl.engine.trie.plan -> (engine, trie); None outside the parts that have rooms."""
+    _, *rest = name.split(".")
+    if not rest or rest[0] not in ROOMS:
+        return None
+    return rest[0], rest[1] if len(rest) > 1 else "__init__"
+
+
+@pytest.mark.parametrize("part", sorted(ROOMS))
+def test_every_room_has_its_place(part: str) -> None:
+    found = {room[1] for name in NAMES if (room := room_of(name)) is not None and room[0] == part}
+    assert found == set().union(*ROOMS[part])
+
+
+@pytest.mark.parametrize("part", sorted(ROOMS))
+def test_rooms_import_one_way(part: str) -> None:
+    level = {room: at for at, row in enumerate(ROOMS[part]) for room in row}
+    wrong = []
+    for name, path in NAMES.items():
+        here = room_of(name)
+        if here is None or here[0] != part:
+            continue
+        for imported in modules_imported(path):
+            there = room_of(imported)
+            if there is None or there[0] != part or there[1] == here[1]:
+                continue
+            if level[there[1]] >= level[here[1]]:
+                wrong.append(f"{name} imports {imported}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_file_of_a_family_is_a_method(family: str) -> None:
+    """Each registers one component, or is named by a card of its own."""
+    cards = {card.stem.removeprefix("cot_") for card in (ROOT.parent / "docs" / "methods").glob("*.md")}
+    for module in (ROOT / family).glob("*.py"):
+        registered = module.read_text(encoding="utf-8").count(".register(")
+        if module.stem != "__init__" and registered == 0:
+            assert module.stem in cards, f"{family}/{module.name} belongs in {family}/shared"
+        assert registered <= 1
 
 
 @pytest.mark.parametrize(

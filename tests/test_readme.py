@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from icl.experiments.config import read_experiment
+from icl.experiments.file.config import read_experiment
 from icl.tasks import load_task
 
 ROOT = Path(__file__).parents[1]

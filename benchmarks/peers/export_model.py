@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from icl.engine.loading import local_folder
-from icl.engine.sources import resolve
+from icl.engine.loading.load import local_folder
+from icl.engine.loading.sources import resolve
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ import psutil
 import torch
 from torch import Tensor
 
-from icl.engine.trunk import Attend, Trunk
+from icl.engine.attention.contract import Attend
+from icl.engine.trunks.contract import Trunk
 
 SAMPLE_SECONDS = 0.02
 

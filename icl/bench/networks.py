@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from icl.engine.loading import load_model
-from icl.engine.naive import NaiveModel
+from icl.engine.loading.load import load_model
+from icl.engine.rungs.naive import NaiveModel
 from icl.errors import ConfigError, ModelError
 from icl.types import TokenIds
 

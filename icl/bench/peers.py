@@ -2,7 +2,7 @@
 
 All score and generate like a `LanguageModel` whose prompts are token ids, over the same network.
 
-naive: one plain forward a sequence (icl.engine.naive). padded: left-padded batches. shared: the prefix
+naive: one plain forward a sequence (icl.engine.rungs.naive). padded: left-padded batches. shared: the prefix
 that all requests have in common prefilled once into a DynamicCache, the rest in padded batches over it.
 continuous: transformers' own continuous batching; it generates only.
 """

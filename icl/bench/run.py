@@ -18,16 +18,24 @@ from icl.bench.networks import SHAPES, load_plain
 from icl.bench.peers import ContinuousEngine, Engine, PaddedEngine, SharedPrefixEngine
 from icl.bench.table import Row, compare
 from icl.bench.workloads import Workload, strided
-from icl.engine.chunks import ChunkRunner
-from icl.engine.encoding import encode_scores, encode_texts
-from icl.engine.ladder import choose_engine
-from icl.engine.model import TrieModel, default_sizes
-from icl.engine.naive import NaiveModel
-from icl.engine.plan import Layout
-from icl.engine.radix import radix_nodes
-from icl.engine.roofline import Rates, Shape, generate_bound, measure_rates, score_bound, score_work, shape_of
-from icl.engine.scoring import plan_scores
-from icl.engine.trie import as_arrays, build_trie
+from icl.engine.forward.chunks import ChunkRunner
+from icl.engine.forward.scoring import plan_scores
+from icl.engine.measuring.roofline import (
+    Rates,
+    Shape,
+    generate_bound,
+    measure_rates,
+    score_bound,
+    score_work,
+    shape_of,
+)
+from icl.engine.requests.encoding import encode_scores, encode_texts
+from icl.engine.rungs.ladder import choose_engine
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.trie_model import TrieModel, default_sizes
+from icl.engine.trie.plan import Layout
+from icl.engine.trie.preorder import as_arrays, build_trie
+from icl.engine.trie.radix import radix_nodes
 from icl.errors import ConfigError, ModelError, unknown_name
 from icl.types import Generation, ScoreRequest, Scores
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from icl.calibration.reference import by_label, measure
+from icl.calibration.shared.reference import by_label, measure
 from icl.components import MethodDefaults, check_choice, check_number
 from icl.labels import LABELLED, NORMALISE, Normalise, choose
 from icl.protocols import Resources, Solve, methods

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import softmax
 
-from icl.calibration.reference import by_label, log_mean, measure
+from icl.calibration.shared.reference import by_label, log_mean, measure
 from icl.components import MethodDefaults, check_choice, check_texts
 from icl.errors import ConfigError
 from icl.labels import LABELLED, NORMALISE, Normalise, choose

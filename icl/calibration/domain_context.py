@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from icl.calibration.reference import by_label, log_mean, measure
+from icl.calibration.shared.reference import by_label, log_mean, measure
 from icl.components import MethodDefaults, check_choice, check_number
 from icl.labels import LABELLED, NORMALISE, Normalise, choose
 from icl.protocols import Resources, Solve, methods

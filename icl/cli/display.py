@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from icl.experiments.progress import Meter
+from icl.experiments.running.progress import Meter
 
 LINE_SECONDS = 15.0
 DRAW_SECONDS = 0.1

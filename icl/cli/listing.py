@@ -100,7 +100,7 @@ def tasks() -> None:
 
 def version() -> None:
     """Print the versions of icl and of what it stands on."""
-    from icl.experiments.manifest import versions
+    from icl.experiments.folder.manifest import versions
 
     for package, number in versions().items():
         typer.echo(f"{package} {number}")

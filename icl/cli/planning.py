@@ -13,8 +13,8 @@ from icl.cli.running import DEFAULT_OUTPUT, File, Output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from icl.engine.footprint import Footprint
-    from icl.experiments.check import Checked
+    from icl.engine.measuring.footprint import Footprint
+    from icl.experiments.grid.check import Checked
     from icl.experiments.plan import Plan
 
 COLUMNS = ("task", "cells", "predictions", "requests", "tokens flat", "unique", "sharing", "selection")
@@ -35,10 +35,10 @@ def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
 
     from icl.cli.display import waiting
     from icl.encoders import load_encoder
-    from icl.experiments.check import check
-    from icl.experiments.config import read_experiment
+    from icl.experiments.file.config import read_experiment
+    from icl.experiments.grid.check import check
     from icl.experiments.plan import plan as rehearse
-    from icl.experiments.runner import CACHE
+    from icl.experiments.running.runner import CACHE
 
     checked = check(*read_experiment(file))
     with waiting(Console(stderr=True), "planning") as note:
@@ -84,7 +84,7 @@ def _table(checked: Checked, found: Plan) -> Table:
 def _time(checked: Checked, found: Plan, slots: int, cache: Path, note: Callable[[str], None]) -> str:
     """One line: how long, at which rates, and where these come from. slots: for texts written at once."""
     from icl.cli.display import duration
-    from icl.experiments.rates import ASSUMED, expected_rates
+    from icl.experiments.folder.rates import ASSUMED, expected_rates
 
     total = found.total
     limit = total.tokens_generated
@@ -110,7 +110,7 @@ def _time(checked: Checked, found: Plan, slots: int, cache: Path, note: Callable
 
 def _footprint(checked: Checked, found: Plan) -> Footprint | None:
     """None for a model whose shape is not at hand."""
-    from icl.engine.footprint import expected_memory
+    from icl.engine.measuring.footprint import expected_memory
 
     experiment = checked.experiment
     if not isinstance(experiment.model, str) or experiment.model == "fake":

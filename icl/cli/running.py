@@ -45,7 +45,7 @@ def run(
     from icl import api
     from icl.cli.display import meter_for
     from icl.cli.options import memory_size
-    from icl.experiments.conversations import Window
+    from icl.experiments.asking.conversations import Window
 
     console = Console()
     memory = memory_size(max_memory)

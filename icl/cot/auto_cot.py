@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from icl.components import check_number
-from icl.cot.annotate import reason
-from icl.cot.chain import Chain, ChainDefaults, Chains, Decoding, Reading, stop_strings
-from icl.cot.shown import OwnDemonstrations, Shown, Writing, write_chains
-from icl.cot.triggers import reasoning_trigger
+from icl.cot.shared.annotate import reason
+from icl.cot.shared.chain import Chain, ChainDefaults, Chains, Decoding, Reading, stop_strings
+from icl.cot.shared.shown import OwnDemonstrations, Shown, Writing, write_chains
+from icl.cot.shared.triggers import reasoning_trigger
 from icl.cot.zero_shot import ZeroShot
 from icl.errors import ConfigError
 from icl.protocols import Resources, methods

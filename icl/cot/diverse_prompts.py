@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from icl.components import check_number
-from icl.cot.annotate import self_taught
-from icl.cot.chain import ChainDefaults, Chains, Decoding, Reading, side_by_side, stop_strings
-from icl.cot.manual import given_file, read_demonstrations
-from icl.cot.sampled import check_sampling, elect, elected
-from icl.cot.shown import OwnDemonstrations, Shown, Writing, has_rationale, write_chains
+from icl.cot.shared.annotate import self_taught
+from icl.cot.shared.chain import ChainDefaults, Chains, Decoding, Reading, side_by_side, stop_strings
+from icl.cot.shared.manual import given_file, read_demonstrations
+from icl.cot.shared.sampled import check_sampling, elect, elected
+from icl.cot.shared.shown import OwnDemonstrations, Shown, Writing, has_rationale, write_chains
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from icl.components import check_choice, check_number
-from icl.cot.chain import (
+from icl.cot.shared.chain import (
     Chain,
     ChainDefaults,
     ChainMethod,
@@ -16,9 +16,9 @@ from icl.cot.chain import (
     rationale_of,
     side_by_side,
 )
-from icl.cot.nested import InnerKinds, InnerNeeds, chain_method
-from icl.cot.sampled import check_sampling, elect, elected
-from icl.cot.shown import Shown
+from icl.cot.shared.nested import InnerKinds, InnerNeeds, chain_method
+from icl.cot.shared.sampled import check_sampling, elect, elected
+from icl.cot.shared.shown import Shown
 from icl.errors import ConfigError
 from icl.prompts.answers import equivalent
 from icl.protocols import Resources, Solve, methods

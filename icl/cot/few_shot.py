@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from icl.components import check_choice, check_number, check_texts
-from icl.cot.chain import RULES, ChainDefaults, Chains, Decoding, Reading, stop_strings
-from icl.cot.manual import given_file, published_file, read_demonstrations
-from icl.cot.nested import inner_selector
-from icl.cot.shown import (
+from icl.cot.shared.chain import RULES, ChainDefaults, Chains, Decoding, Reading, stop_strings
+from icl.cot.shared.manual import given_file, published_file, read_demonstrations
+from icl.cot.shared.nested import inner_selector
+from icl.cot.shared.shown import (
     OwnDemonstrations,
     Shown,
     Writing,

@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 from typing import Any, ClassVar, Self
 
 from icl.components import check_number
-from icl.cot.chain import (
+from icl.cot.shared.chain import (
     Chain,
     ChainDefaults,
     Chains,
@@ -18,9 +18,9 @@ from icl.cot.chain import (
     read_answer,
     stop_strings,
 )
-from icl.cot.continuation import extend, ids_after, ids_of, tokenizer_of
-from icl.cot.manual import example_of, given_file
-from icl.cot.shown import OwnDemonstrations
+from icl.cot.shared.continuation import extend, ids_after, ids_of, tokenizer_of
+from icl.cot.shared.manual import example_of, given_file
+from icl.cot.shared.shown import OwnDemonstrations
 from icl.errors import ConfigError, DataError
 from icl.labels import renderer_of
 from icl.prompts.answers import cut_run_on

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from icl.components import check_choice, check_flag, check_number
-from icl.cot.adaptive import CRITERIA, Criterion, confidence
-from icl.cot.chain import Chain, ChainDefaults, ChainMethod, Chains, Decoding
-from icl.cot.nested import InnerKinds, InnerNeeds, chain_method
-from icl.cot.sampled import check_sampling, elect, elected
+from icl.cot.shared.adaptive import CRITERIA, Criterion, confidence
+from icl.cot.shared.chain import Chain, ChainDefaults, ChainMethod, Chains, Decoding
+from icl.cot.shared.nested import InnerKinds, InnerNeeds, chain_method
+from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query, Request, Response
 
@@ -30,7 +30,7 @@ class SelfConsistency(ChainDefaults):
     2023); n is then the most that is drawn, and details["adaptive"] says what was saved.
     `texts`: whether the chains' texts are kept in the details, beside their answers.
 
-    Sample i is the same whatever n: accuracy at smaller n can be read off one run (`icl.cot.curves`).
+    Sample i is the same whatever n: accuracy at smaller n can be read off one run (`icl.cot.shared.curves`).
     """
 
     needs = InnerNeeds()  # type: ignore[assignment]

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from icl.components import check_choice, check_number
-from icl.cot.annotate import model_of
-from icl.cot.chain import Chain, ChainMethod, Decoding, drive, rationale_of, side_by_side
-from icl.cot.nested import chain_method
-from icl.cot.sampled import check_sampling, elect
+from icl.cot.shared.annotate import model_of
+from icl.cot.shared.chain import Chain, ChainMethod, Decoding, drive, rationale_of, side_by_side
+from icl.cot.shared.nested import chain_method
+from icl.cot.shared.sampled import check_sampling, elect
 from icl.labels import renderer_of
 from icl.prompts.answers import equivalent
 from icl.prompts.template import render_side

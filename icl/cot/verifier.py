@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from icl.components import check_flag, check_number
-from icl.cot.annotate import model_of
-from icl.cot.chain import ChainDefaults, ChainMethod, Chains, Decoding, drive, side_by_side
-from icl.cot.nested import InnerKinds, InnerNeeds, chain_method
-from icl.cot.sampled import check_sampling, elect, elected
-from icl.cot.scorer import ChainScorer, Training
-from icl.cot.shown import has_rationale
+from icl.cot.shared.annotate import model_of
+from icl.cot.shared.chain import ChainDefaults, ChainMethod, Chains, Decoding, drive, side_by_side
+from icl.cot.shared.nested import InnerKinds, InnerNeeds, chain_method
+from icl.cot.shared.sampled import check_sampling, elect, elected
+from icl.cot.shared.scorer import ChainScorer, Training
+from icl.cot.shared.shown import has_rationale
 from icl.errors import ConfigError
 from icl.prompts.answers import equivalent
 from icl.protocols import Resources, Solve, methods

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from icl.components import check_choice, check_number
-from icl.cot.chain import (
+from icl.cot.shared.chain import (
     RULES,
     Chain,
     ChainDefaults,
@@ -16,8 +16,8 @@ from icl.cot.chain import (
     read_answer,
     stop_strings,
 )
-from icl.cot.continuation import extend, ids_after, ids_of, tokenizer_of
-from icl.cot.triggers import answer_trigger, reasoning_trigger
+from icl.cot.shared.continuation import extend, ids_after, ids_of, tokenizer_of
+from icl.cot.shared.triggers import answer_trigger, reasoning_trigger
 from icl.labels import renderer_of
 from icl.prompts.answers import cut_run_on
 from icl.prompts.answers.parse import Rules

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from icl.encoders import load_encoder
 from icl.errors import DataError, ModelError, unknown_name
-from icl.experiments.cache import CachedModel
-from icl.experiments.config import Experiment, Source, read_experiment
-from icl.experiments.grid import MAJORITY, plan_cells
-from icl.experiments.models import TokenizerOnly, open_tokenizer
+from icl.experiments.asking.cache import CachedModel
+from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
+from icl.experiments.asking.responses import ResponseStore
+from icl.experiments.file.config import Experiment, Source, read_experiment
+from icl.experiments.folder.store import RunFolder
+from icl.experiments.grid.cells import MAJORITY, plan_cells
 from icl.experiments.records import Cell, CellResult
-from icl.experiments.responses import ResponseStore
-from icl.experiments.store import RunFolder
 from icl.prompts import PromptRenderer
 from icl.protocols import LanguageModel, OnGeneration, OnScores, Resources, Tokenizer, methods
 from icl.tasks import TaskData, load_task

@@ -13,19 +13,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from icl.engine.encoding import encode_scores, encode_texts
 from icl.engine.fake import FakeModel
-from icl.engine.footprint import Largest
-from icl.engine.radix import radix_nodes, slot_tokens
-from icl.engine.trie import Trie, as_arrays, build_trie, count_unique
-from icl.experiments.cache import CachedModel
-from icl.experiments.check import Checked
-from icl.experiments.choices import Choices
-from icl.experiments.conversations import Conversation, Window, converse
-from icl.experiments.metered import MeteredModel
-from icl.experiments.models import TokenizerOnly, open_tokenizer
-from icl.experiments.responses import ResponseStore
-from icl.experiments.runner import groups, resources_for
+from icl.engine.measuring.footprint import Largest
+from icl.engine.requests.encoding import encode_scores, encode_texts
+from icl.engine.trie.preorder import Trie, as_arrays, build_trie, count_unique
+from icl.engine.trie.radix import radix_nodes, slot_tokens
+from icl.experiments.asking.cache import CachedModel
+from icl.experiments.asking.conversations import Conversation, Window, converse
+from icl.experiments.asking.metered import MeteredModel
+from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
+from icl.experiments.asking.responses import ResponseStore
+from icl.experiments.grid.check import Checked
+from icl.experiments.grid.choices import Choices
+from icl.experiments.running.runner import groups, resources_for
 from icl.protocols import Encoder, OnGeneration, OnScores
 from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, TokenIds, Usage
 

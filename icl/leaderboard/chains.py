@@ -1,6 +1,6 @@
 """Accuracy against the number of chains, for every row whose predictions hold several.
 
-The votes are taken again from the stored chains (`icl.cot.curves`): no model is asked.
+The votes are taken again from the stored chains (`icl.cot.shared.curves`): no model is asked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from icl.cot.curves import Rule, chains_of_all, sample_values
+from icl.cot.shared.curves import Rule, chains_of_all, sample_values
 from icl.errors import DataError
 from icl.experiments.records import CellResult
 from icl.leaderboard.layout import Layout

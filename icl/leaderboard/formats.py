@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, JustifyMethod
@@ -13,11 +12,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from icl.leaderboard.board import Board
 from icl.leaderboard.columns import Column
 from icl.leaderboard.rows import Extraction, Row
-
-if TYPE_CHECKING:
-    from icl.leaderboard.table import Leaderboard
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -50,7 +47,7 @@ def markdown_escape(text: str) -> str:
     return "".join("\\" + c if c in "\\`*_|<>[]" else c for c in flat)
 
 
-def footer(board: Leaderboard) -> list[str]:
+def footer(board: Board) -> list[str]:
     """Sentences: how the numbers were made, then everything that must not pass in silence."""
     lines = [
         f"{board.metric} in %: mean over seeds; 95 % intervals by bootstrap over seeds and queries "
@@ -149,7 +146,7 @@ def _style(row: Row) -> str:
     return "dim" if row.is_reference else "cyan" if row.is_baseline else ""
 
 
-def to_rich(board: Leaderboard, width: int) -> Table:
+def to_rich(board: Board, width: int) -> Table:
     """Too wide: columns move together and heads take two lines, then columns of the highest rank go."""
     console = Console(width=10_000)
     columns, hidden, gap = board.columns, list[Column](), 1
@@ -165,7 +162,7 @@ def to_rich(board: Leaderboard, width: int) -> Table:
             break  # what is left folds its text
         table = _bare(board, columns, gap)
     table.title = Text(board.title, style="bold")
-    lines = list(board.footer)
+    lines = list(footer(board))
     if hidden:
         names = ", ".join(c.header.strip() for c in hidden)
         lines.append(f"Not shown in {width} columns (the CSV has all): {names}.")
@@ -173,7 +170,7 @@ def to_rich(board: Leaderboard, width: int) -> Table:
     return table
 
 
-def _bare(board: Leaderboard, columns: Sequence[Column], gap: int) -> Table:
+def _bare(board: Board, columns: Sequence[Column], gap: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
     for column in columns:
         words = column.header.strip()
@@ -189,7 +186,7 @@ def _bare(board: Leaderboard, columns: Sequence[Column], gap: int) -> Table:
     return table
 
 
-def to_markdown(board: Leaderboard) -> str:
+def to_markdown(board: Board) -> str:
     """A pipe table with its footer."""
     columns = board.columns
     lines = [f"**{markdown_escape(board.title)}**", ""] if board.title else []
@@ -197,10 +194,10 @@ def to_markdown(board: Leaderboard) -> str:
     lines.append("|" + "|".join(" ---: " if c.is_number else " :--- " for c in columns) + "|")
     for row in board.rows:
         lines.append("| " + " | ".join(markdown_escape(c.show(row)) for c in columns) + " |")
-    return "\n".join([*lines, "", *(f"{markdown_escape(line)}  " for line in board.footer)]) + "\n"
+    return "\n".join([*lines, "", *(f"{markdown_escape(line)}  " for line in footer(board))]) + "\n"
 
 
-def to_latex(board: Leaderboard) -> str:
+def to_latex(board: Board) -> str:
     """A booktabs tabular with its footer."""
     columns = board.columns
     lines = [
@@ -220,7 +217,7 @@ def to_latex(board: Leaderboard) -> str:
         section = (row.model, row.task)
         lines.append(" & ".join(latex_escape(c.show(row)) for c in columns) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\\[1ex] \footnotesize"]
-    lines += [latex_escape(line) + r"\par" for line in board.footer]
+    lines += [latex_escape(line) + r"\par" for line in footer(board)]
     return "\n".join([line for line in lines if line] + [r"\end{table}"]) + "\n"
 
 
@@ -267,7 +264,7 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
 }
 
 
-def to_csv(board: Leaderboard) -> str:
+def to_csv(board: Board) -> str:
     """Full precision, a line a row."""
     flags = list(dict.fromkeys(name for row in board.rows for name in sorted(row.flags)))
     out = io.StringIO()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from icl.experiments.baseline import split_outside
+from icl.experiments.file.baseline import split_outside
 
 
 def short_labels(labels: Sequence[str]) -> list[str]:

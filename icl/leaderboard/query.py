@@ -12,8 +12,8 @@ import duckdb
 import pyarrow
 
 from icl.errors import ConfigError
+from icl.experiments.folder.store import RunFolder
 from icl.experiments.records import CellResult
-from icl.experiments.store import RunFolder
 from icl.types import Prediction
 
 COLUMNS: dict[str, pyarrow.DataType] = {

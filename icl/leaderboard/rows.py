@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from icl.errors import DataError
-from icl.experiments.baseline import Baseline
+from icl.experiments.file.baseline import Baseline
 from icl.experiments.records import Cell, CellResult
 from icl.leaderboard.layout import Layout, layout, match
 from icl.leaderboard.measures import Measure

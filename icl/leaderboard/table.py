@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from rich.table import Table
 
 from icl.errors import DataError
-from icl.experiments.baseline import BaselineError, resolve_baseline
+from icl.experiments.file.baseline import BaselineError, resolve_baseline
 from icl.experiments.records import CellResult
 from icl.leaderboard import formats
-from icl.leaderboard.columns import Column, constant_size, measured_columns, setting_columns
+from icl.leaderboard.board import Board
 from icl.leaderboard.measures import measure
-from icl.leaderboard.rows import Row, build_rows, group_cells, majority_cells, without_copies
+from icl.leaderboard.rows import build_rows, group_cells, majority_cells, without_copies
 from icl.leaderboard.statistics import Resampler
 from icl.protocols import Metric
 from icl.types import Task
 
 
-@dataclass(frozen=True, slots=True)
-class Leaderboard:
-    """Rows sorted by metric within model and task, and what must be said beside them."""
+class Leaderboard(Board):
+    """A board that can be written down."""
 
-    rows: tuple[Row, ...]
-    metric: str
-    compare_to: str | None
-    """The baseline in words."""
-    resamples: int
-    precision: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """What all rows share: column -> value. It stands in the caption, not in the table."""
-        return setting_columns(self.rows)[1]
-
-    @property
-    def columns(self) -> list[Column]:
-        """Columns of the table for people; the CSV has all of them."""
-        varying, _ = setting_columns(self.rows)
-        return varying + measured_columns(self.rows, self.metric, self.compare_to)
-
-    @property
-    def title(self) -> str:
-        """The shared settings in one line."""
-        settings = {key: value for key, value in self.settings.items() if value}
-        if "shots" in settings:
-            settings["shots"] += "-shot"
-        named = [value if key in ("shots",) else f"{key} {value}" for key, value in settings.items()]
-        size = constant_size(self.rows)
-        return " · ".join([*named, size] if size else named)
+    __slots__ = ()
 
     @property
     def footer(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from icl.metrics.mean import mean_score
+from icl.metrics.shared.mean import mean_score
 from icl.prompts.answers import equivalent
 from icl.protocols import metrics
 from icl.types import Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from icl.metrics.mean import check_pairs
+from icl.metrics.shared.mean import check_pairs
 from icl.prompts.answers import equivalent
 from icl.protocols import metrics
 from icl.types import Task

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from icl.metrics.mean import mean_score
+from icl.metrics.shared.mean import mean_score
 from icl.protocols import metrics
 from icl.types import Task
 

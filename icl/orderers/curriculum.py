@@ -9,8 +9,8 @@ from typing import Any, Literal
 from icl.components import check_choice
 from icl.errors import ContextOverflow
 from icl.labels import renderer_of
-from icl.orderers.label_scores import model_of
-from icl.orderers.permutations import Order
+from icl.orderers.shared.label_scores import model_of
+from icl.orderers.shared.permutations import Order
 from icl.protocols import Renderer, Resources, orderers
 from icl.types import Demonstration, Example, Query, ScoreRequest
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.orderers.entropy import EntropyOrderer
+from icl.orderers.shared.entropy import EntropyOrderer
 from icl.protocols import orderers
 
 ABSENT = 1e-5
@@ -36,8 +34,6 @@ class GlobalEntropy(EntropyOrderer):
     """
 
     name = "global_entropy"
-    # The conformance suite's fake model writes one word.
-    example_parameters: ClassVar[dict[str, Any]] = {"min_words": 1, "permutations": 6}
 
     @staticmethod
     def measure(probabilities: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from icl.components import check_choice
-from icl.orderers.permutations import Order
+from icl.orderers.shared.permutations import Order
 from icl.protocols import Resources, orderers
 from icl.types import Demonstration, Query
 

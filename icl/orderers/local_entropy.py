@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from icl.orderers.entropy import EntropyOrderer
+from icl.orderers.shared.entropy import EntropyOrderer
 from icl.protocols import orderers
 
 
@@ -34,8 +32,6 @@ class LocalEntropy(EntropyOrderer):
     """
 
     name = "local_entropy"
-    # The conformance suite's fake model writes one word.
-    example_parameters: ClassVar[dict[str, Any]] = {"min_words": 1, "permutations": 6}
 
     @staticmethod
     def measure(probabilities: NDArray[np.float64]) -> float:

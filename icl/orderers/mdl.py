@@ -12,8 +12,8 @@ from scipy.special import entr, softmax
 from icl.components import check_choice, check_flag
 from icl.errors import ConfigError
 from icl.labels import LABELLED, longest, options, renderer_of
-from icl.orderers.label_scores import check_labelled, model_of
-from icl.orderers.permutations import Order, Wanted, candidate_orders, check_count, check_wanted
+from icl.orderers.shared.label_scores import check_labelled, model_of
+from icl.orderers.shared.permutations import AmongOrders, Order, Wanted, candidate_orders
 from icl.prompts.template import render_side
 from icl.protocols import Renderer, Resources, orderers
 from icl.types import Demonstration, Query, ScoreRequest
@@ -27,7 +27,7 @@ SPANS: tuple[Span, ...] = ("input_and_label", "label")
     paper="Wu et al. 2023, Self-Adaptive In-Context Learning: An Information Compression "
     "Perspective for In-Context Example Selection and Ordering",
 )
-class MDL:
+class MDL(AmongOrders):
     """Self-adaptive ordering: per query, the candidate order with the shortest description of its label.
 
     For each of `permutations` random orders (10, or "all") the entropy of p(y), proportional to
@@ -51,16 +51,11 @@ class MDL:
         include_selected: bool = True,
         span: Span = "input_and_label",
     ) -> None:
-        check_wanted("permutations", permutations)
+        super().__init__(permutations)
         check_flag("include_selected", include_selected)
         check_choice("span", span, SPANS)
-        self.permutations = permutations
         self.include_selected = include_selected
         self.span = span
-
-    def check_shots(self, shots: int) -> None:
-        """ConfigError when `shots` demonstrations are more than are ordered in full."""
-        check_count(shots, self.permutations)
 
     def order(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from icl.orderers.validation import ValidationOrderer
+from icl.orderers.shared.validation import ValidationOrderer
 from icl.protocols import orderers
 
 

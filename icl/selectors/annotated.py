@@ -13,9 +13,9 @@ from icl.errors import ConfigError
 from icl.labels import LABELLED, longest, options
 from icl.prompts.answers import equivalent, parse
 from icl.protocols import Resources, selectors
-from icl.selectors.exclusion import Candidates
-from icl.selectors.scoring import model_of, renderer_of
-from icl.selectors.writing import check_inner
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import model_of, renderer_of
+from icl.selectors.shared.writing import check_inner
 from icl.types import Demonstration, Example, GenerateRequest, Query, ScoreRequest
 
 CONTENT_FREE = "N/A"

@@ -8,9 +8,18 @@ from typing import Any, ClassVar, Self
 
 from icl.components import check_choice, check_flag, check_number
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import check_balance, positions_by_label, take_turns
-from icl.selectors.exclusion import Candidates
-from icl.selectors.scoring import MEASURES, Measure, Scorer, Trial, carve, hand_out, measured_by, success
+from icl.selectors.shared.balance import check_balance, positions_by_label, take_turns
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import (
+    MEASURES,
+    Measure,
+    Scorer,
+    Trial,
+    carve,
+    hand_out,
+    measured_by,
+    success,
+)
 from icl.types import Demonstration, Example, Query
 
 

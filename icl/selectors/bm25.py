@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icl.components import check_choice, check_number
 from icl.encoders.words import words
 from icl.protocols import Resources, selectors
-from icl.selectors.exclusion import Candidates
+from icl.selectors.shared.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from icl.components import check_number
 from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
-from icl.selectors.biencoder import ProjectionEncoder
 from icl.selectors.dpp import choose_sets
-from icl.selectors.prefetch import Neighbours, Prefetch
-from icl.selectors.scoring import Scorer, Trial
+from icl.selectors.shared.biencoder import ProjectionEncoder
+from icl.selectors.shared.prefetch import Neighbours, Prefetch
+from icl.selectors.shared.scoring import Scorer, Trial
 from icl.types import Demonstration, Example, Query
 
 

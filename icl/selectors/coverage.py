@@ -14,7 +14,7 @@ from icl.components import check_number
 from icl.encoders.words import words
 from icl.protocols import Resources, selectors
 from icl.selectors.bm25 import BM25, best_first
-from icl.selectors.exclusion import Candidates
+from icl.selectors.shared.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
 Gram = tuple[str, ...]

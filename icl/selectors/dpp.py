@@ -10,8 +10,8 @@ import numpy as np
 from icl.components import check_choice, check_number
 from icl.encoders.neighbours import INDEX_KINDS, IndexKind
 from icl.protocols import Resources, selectors
-from icl.selectors.determinants import greedy_map, relevance_kernel, sample_k_dpp
-from icl.selectors.prefetch import Prefetch, gram
+from icl.selectors.shared.determinants import greedy_map, relevance_kernel, sample_k_dpp
+from icl.selectors.shared.prefetch import Prefetch, gram
 from icl.types import Demonstration, Example, Query
 
 Inference = Literal["map", "sample"]

@@ -16,7 +16,7 @@ from icl.encoders.neighbours import NeighbourIndex
 from icl.encoders.words import words
 from icl.errors import ConfigError
 from icl.protocols import Encoder, Resources, selectors
-from icl.selectors.biencoder import (
+from icl.selectors.shared.biencoder import (
     Lesson,
     Schedule,
     Towers,
@@ -24,8 +24,8 @@ from icl.selectors.biencoder import (
     train_towers,
     untrained_towers,
 )
-from icl.selectors.exclusion import Candidates
-from icl.selectors.scoring import Scorer, Trial
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import Scorer, Trial
 from icl.types import Demonstration, Example, Query
 
 Side = Literal["targets", "inputs", "random"]

@@ -8,7 +8,7 @@ from typing import Self
 from icl.components import check_texts
 from icl.errors import ConfigError, nearest
 from icl.protocols import Resources, selectors
-from icl.selectors.exclusion import Candidates
+from icl.selectors.shared.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self
 
 from icl.components import check_number
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import take_turns
-from icl.selectors.scoring import model_of, need_labels
-from icl.selectors.writing import (
+from icl.selectors.shared.balance import take_turns
+from icl.selectors.shared.scoring import model_of, need_labels
+from icl.selectors.shared.writing import (
     WITH_LABELS,
     check_field,
     check_sampling,

@@ -14,8 +14,8 @@ from icl.components import check_number
 from icl.encoders.neighbours import DECIMALS
 from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import take_turns
-from icl.selectors.exclusion import Candidates
+from icl.selectors.shared.balance import take_turns
+from icl.selectors.shared.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
 

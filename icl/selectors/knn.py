@@ -14,8 +14,8 @@ from icl.components import check_choice, check_flag, check_number
 from icl.encoders.neighbours import INDEX_KINDS, IndexKind, NeighbourIndex
 from icl.errors import ConfigError, DataError
 from icl.protocols import Encoder, Resources, selectors
-from icl.selectors.balance import check_balance, positions_by_label, take_turns
-from icl.selectors.exclusion import Candidates
+from icl.selectors.shared.balance import check_balance, positions_by_label, take_turns
+from icl.selectors.shared.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
 

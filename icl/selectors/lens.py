@@ -14,9 +14,18 @@ from icl.components import check_choice, check_flag, check_number
 from icl.errors import ConfigError
 from icl.labels import LABELLED
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import positions_by_label, take_turns
-from icl.selectors.exclusion import Candidates
-from icl.selectors.scoring import MEASURES, Measure, Scorer, Trial, carve, hand_out, measured_by, success
+from icl.selectors.shared.balance import positions_by_label, take_turns
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import (
+    MEASURES,
+    Measure,
+    Scorer,
+    Trial,
+    carve,
+    hand_out,
+    measured_by,
+    success,
+)
 from icl.types import Demonstration, Example, Query
 
 Scale = Literal["paper", "code"]

@@ -13,7 +13,7 @@ from icl.components import check_choice, check_number
 from icl.encoders.bertscore import TokenStore, f1
 from icl.encoders.neighbours import DECIMALS, INDEX_KINDS, IndexKind
 from icl.protocols import Resources, selectors
-from icl.selectors.prefetch import Neighbours, Prefetch, gram
+from icl.selectors.shared.prefetch import Neighbours, Prefetch, gram
 from icl.types import Demonstration, Example, Query
 
 Similarity = Literal["cosine", "bertscore"]

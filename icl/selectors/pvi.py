@@ -11,10 +11,10 @@ import numpy as np
 from icl.components import check_flag, check_number
 from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import positions_by_label, take_turns
-from icl.selectors.exclusion import Candidates
-from icl.selectors.scoring import Carved, Scorer, Trial, carve, model_of, need_labels
-from icl.selectors.writing import (
+from icl.selectors.shared.balance import positions_by_label, take_turns
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import Carved, Scorer, Trial, carve, model_of, need_labels
+from icl.selectors.shared.writing import (
     WITH_LABELS,
     check_field,
     check_inner,

@@ -9,8 +9,8 @@ import numpy as np
 
 from icl.components import check_flag
 from icl.protocols import Resources, selectors
-from icl.selectors.balance import check_balance, positions_by_label, take_turns
-from icl.selectors.exclusion import Candidates
+from icl.selectors.shared.balance import check_balance, positions_by_label, take_turns
+from icl.selectors.shared.exclusion import Candidates
 from icl.types import Demonstration, Example, Query
 
 

@@ -15,9 +15,9 @@ from icl.components import check_flag, check_number, check_numbers
 from icl.errors import ConfigError
 from icl.labels import LABELLED
 from icl.protocols import Resources, selectors
-from icl.selectors.exclusion import Candidates
-from icl.selectors.qlearning import ACTION, Learning, Policy, Transition, learn
-from icl.selectors.scoring import (
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.qlearning import ACTION, Learning, Policy, Transition, learn
+from icl.selectors.shared.scoring import (
     WINDOW,
     Scorer,
     Trial,

@@ -13,8 +13,8 @@ from icl.encoders.neighbours import NeighbourIndex
 from icl.errors import ConfigError
 from icl.labels import LABELLED, longest, options, renderer_of
 from icl.protocols import LanguageModel, Resources, selectors
-from icl.selectors.exclusion import Candidates
-from icl.selectors.votes import Votes, bucket_vote_k, fast_vote_k, neighbour_votes
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.votes import Votes, bucket_vote_k, fast_vote_k, neighbour_votes
 from icl.types import Demonstration, Example, GenerateRequest, Query, ScoreRequest
 
 Variant = Literal["fast", "full"]

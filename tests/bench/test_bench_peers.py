@@ -23,7 +23,7 @@ from icl.bench.peers import (
 from icl.bench.run import SLOW, Bench, Settings, largest_gap
 from icl.bench.workloads import NAMES, read_workloads
 from icl.cli.app import app
-from icl.engine.naive import NaiveModel
+from icl.engine.rungs.naive import NaiveModel
 from icl.errors import ConfigError
 from icl.types import GenerateRequest, ScoreRequest
 
@@ -153,8 +153,8 @@ def files(tmp_path: Path) -> Path:
 def short(monkeypatch: pytest.MonkeyPatch, naive: NaiveModel) -> None:
     """The tiny network under every name, and short measurements of rates."""
     monkeypatch.setattr(bench_run, "load_plain", lambda model, dtype: naive)
-    monkeypatch.setattr("icl.engine.roofline.LEAST_SECONDS", 0.0)
-    monkeypatch.setattr("icl.engine.roofline.measure_bandwidth", lambda device: 1e10)
+    monkeypatch.setattr("icl.engine.measuring.roofline.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("icl.engine.measuring.roofline.measure_bandwidth", lambda device: 1e10)
 
 
 @pytest.mark.usefixtures("short")

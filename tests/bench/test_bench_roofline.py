@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GptOssConfig, LlamaConfig
 
-from icl.engine.encoding import EncodedScore
-from icl.engine.roofline import (
+from icl.engine.forward.scoring import plan_scores
+from icl.engine.measuring.roofline import (
     Shape,
     Work,
     _windows,
@@ -24,7 +24,7 @@ from icl.engine.roofline import (
     shape_of,
     step_bound,
 )
-from icl.engine.scoring import plan_scores
+from icl.engine.requests.encoding import EncodedScore
 from icl.types import GenerateRequest
 
 HAND = Shape(

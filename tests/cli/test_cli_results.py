@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from icl.cli.display import BarDisplay, LineDisplay, duration, rates, waiting
-from icl.experiments.progress import Meter
+from icl.experiments.running.progress import Meter
 from icl.types import Usage
 
 
@@ -134,7 +134,7 @@ def test_durations():
 
 def test_time_left_counts_the_call_under_way(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("icl.experiments.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("icl.experiments.running.progress.time.monotonic", lambda: now[0])
     meter = Meter()
     meter.start(total=40, found=20)
     assert meter.seconds_left is None
@@ -153,7 +153,7 @@ def test_time_left_counts_the_call_under_way(monkeypatch):
 
 def test_time_left_leaves_out_the_choosing_and_says_nothing_too_early(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("icl.experiments.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("icl.experiments.running.progress.time.monotonic", lambda: now[0])
     meter = Meter()
     meter.start(total=100, found=0)
     now[0] += 900  # choosing demonstrations

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from icl.cot.auto_cot import AutoCot, accepted, outward
-from icl.cot.chain import Chain
+from icl.cot.shared.chain import Chain
 from icl.errors import ConfigError
 from icl.protocols import methods
 from icl.types import Example, Prompt, Query

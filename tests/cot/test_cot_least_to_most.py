@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from icl.cot.chain import Decoding, drive
 from icl.cot.least_to_most import LeastToMost
+from icl.cot.shared.chain import Decoding, drive
 from icl.errors import ConfigError, DataError
 from icl.types import Query
 

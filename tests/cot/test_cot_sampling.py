@@ -16,7 +16,7 @@ from icl.cot.ensemble import Ensemble
 from icl.cot.few_shot import FewShot
 from icl.cot.self_consistency import SelfConsistency
 from icl.errors import ConfigError
-from icl.experiments.config import Component
+from icl.experiments.file.config import Component
 from icl.protocols import methods
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from icl.cot.chain import rationale_of
 from icl.cot.self_training import training_rows, write_jsonl
+from icl.cot.shared.chain import rationale_of
 from icl.errors import ConfigError
 from icl.types import Demonstration
 

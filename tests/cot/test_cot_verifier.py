@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from icl.cot.chain import Chain
-from icl.cot.scorer import equations_held, results, step_labels, steps_of
+from icl.cot.shared.chain import Chain
+from icl.cot.shared.scorer import equations_held, results, step_labels, steps_of
 from icl.cot.verifier import Verifier
 from icl.errors import ConfigError
 from icl.types import Example, Prompt

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl.cot.adaptive import confidence
-from icl.cot.curves import pass_at, sample_curve
-from icl.cot.sampled import elect, elected
-from icl.cot.votes import longest, unify, vote
+from icl.cot.shared.adaptive import confidence
+from icl.cot.shared.curves import pass_at, sample_curve
+from icl.cot.shared.sampled import elect, elected
+from icl.cot.shared.votes import longest, unify, vote
 from icl.errors import DataError
 from icl.types import Prediction
 
@@ -136,7 +136,7 @@ def test_pass_at(chains: int, data: st.DataObject) -> None:
 
 
 def test_elected_says_what_went_wrong(world: Any) -> None:
-    from icl.cot.chain import Chain
+    from icl.cot.shared.chain import Chain
     from icl.types import Prompt
 
     prompt = Prompt("?")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from icl.cot.chain import Decoding, drive
-from icl.cot.continuation import drawn_ids, extend
-from icl.cot.triggers import answer_trigger
+from icl.cot.shared.chain import Decoding, drive
+from icl.cot.shared.continuation import drawn_ids, extend
+from icl.cot.shared.triggers import answer_trigger
 from icl.cot.zero_shot import ZeroShot
 from icl.engine.fake import EOS, ByteTokenizer
 from icl.types import Query, Sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers.utils import logging as hf_logging
 
-from icl.engine.sources import ALIASES, package_file
+from icl.engine.loading.sources import ALIASES, package_file
 
 EMBEDDED = "smollm2-135m-instruct"
 

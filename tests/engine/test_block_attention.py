@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icl.engine import attention
-from icl.engine.attention import DenseChunkAttention, LayerCall, PathStack, fast_attention, visibility
-from icl.engine.block_attention import BlockChunkAttention, chunk_attention, grouped, row_blocks
-from icl.engine.plan import Layout
-from icl.engine.trie import as_arrays, build_trie
+from icl.engine.attention import dense as attention
+from icl.engine.attention.blocks import BlockChunkAttention, chunk_attention, grouped, row_blocks
+from icl.engine.attention.contract import LayerCall
+from icl.engine.attention.dense import DenseChunkAttention, PathStack, fast_attention, visibility
+from icl.engine.trie.plan import Layout
+from icl.engine.trie.preorder import as_arrays, build_trie
 
 from .tiny import sequences
 

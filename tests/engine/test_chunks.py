@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from icl.engine.chunks import engine_memory, free_memory, rows_for_memory, slots_for_memory
-from icl.engine.model import GPU_CHUNK_ROWS, GPU_MAX_SLOTS, default_sizes
+from icl.engine.forward.chunks import engine_memory, free_memory, rows_for_memory, slots_for_memory
+from icl.engine.rungs.trie_model import GPU_CHUNK_ROWS, GPU_MAX_SLOTS, default_sizes
 
 from .tiny import tiny_network, tiny_pair
 

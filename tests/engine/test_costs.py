@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from icl.engine.ladder import choose_engine
+from icl.engine.rungs.ladder import choose_engine
 from icl.types import GenerateRequest, ScoreRequest
 
 from .tiny import CONTEXT, IntegerTokenizer, largest_difference, tiny_pair

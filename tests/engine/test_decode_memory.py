@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from icl.engine.attention import LayerCall
-from icl.engine.decode_memory import StepAttention, Tails
+from icl.engine.attention.contract import LayerCall
+from icl.engine.decoding.memory import StepAttention, Tails
 
 CPU = torch.device("cpu")
 HEADS, KV_HEADS, SIZE = 4, 2, 8

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from icl.engine import fused, packed
-from icl.engine.cached_dfs import CachedDfsModel
-from icl.engine.fused import FusedTrunk
-from icl.engine.ladder import choose_engine
-from icl.engine.model import TrieModel
-from icl.engine.naive import NaiveModel
+from icl.engine.rungs.depth_first import CachedDfsModel
+from icl.engine.rungs.ladder import choose_engine
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.trie_model import TrieModel
+from icl.engine.trunks import fused, packed
+from icl.engine.trunks.fused import FusedTrunk
 from icl.types import GenerateRequest, Generation, ScoreRequest, TokenIds
 
 from .tiny import CONTEXT, EOS, FALLBACK, FAMILIES, IntegerTokenizer, largest_difference, ragged, tiny_network

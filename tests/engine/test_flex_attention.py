@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention import flex_attention as torch_flex
 
-from icl.engine import block_attention
 from icl.engine import flex_attention as ours
-from icl.engine.attention import DenseChunkAttention, LayerCall, PathStack, visibility
-from icl.engine.flex_attention import FlexChunkAttention, block_mask, bucket, key_ranges, visible_blocks
-from icl.engine.plan import Chunk, Layout
-from icl.engine.trie import as_arrays, build_trie
+from icl.engine.attention import blocks as block_attention
+from icl.engine.attention.contract import LayerCall
+from icl.engine.attention.dense import DenseChunkAttention, PathStack, visibility
+from icl.engine.attention.flex import FlexChunkAttention, block_mask, bucket, key_ranges, visible_blocks
+from icl.engine.trie.plan import Chunk, Layout
+from icl.engine.trie.preorder import as_arrays, build_trie
 
 from .tiny import ragged, sequences
 

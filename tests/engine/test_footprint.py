@@ -9,12 +9,12 @@ import sys
 import torch
 
 import icl
-from icl.engine.decoding import DecodeLoop
-from icl.engine.encoding import encode_texts
-from icl.engine.footprint import Largest, expected_memory
-from icl.engine.pace import measure_pace
-from icl.engine.packed import widened
-from icl.experiments.models import TokenizerOnly
+from icl.engine.decoding.loop import DecodeLoop
+from icl.engine.measuring.footprint import Largest, expected_memory
+from icl.engine.measuring.pace import measure_pace
+from icl.engine.requests.encoding import encode_texts
+from icl.engine.trunks.packed import widened
+from icl.experiments.asking.models import TokenizerOnly
 from icl.experiments.plan import RehearsalModel
 from icl.types import GenerateRequest
 

@@ -16,12 +16,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from icl.engine import decoding, graphed, radix
-from icl.engine.decode_memory import SharedNode, Tails
-from icl.engine.graphed import GraphedStep, Replay, row_bucket
-from icl.engine.radix import Node
-from icl.engine.steps import EagerStep
-from icl.engine.trunk import HookedTrunk
+from icl.engine.decoding import graphed
+from icl.engine.decoding import loop as decoding
+from icl.engine.decoding.graphed import GraphedStep, Replay, row_bucket
+from icl.engine.decoding.memory import SharedNode, Tails
+from icl.engine.decoding.steps import EagerStep
+from icl.engine.trie import radix
+from icl.engine.trie.radix import Node
+from icl.engine.trunks.hooked import HookedTrunk
 from icl.types import GenerateRequest, Generation
 
 from .tiny import ragged, tiny_network, tiny_pair

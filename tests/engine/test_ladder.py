@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, MambaConfig
 
-from icl.engine import ladder
-from icl.engine.cached_dfs import CachedDfsModel
-from icl.engine.ladder import choose_engine
-from icl.engine.model import TrieModel
-from icl.engine.naive import NaiveModel
-from icl.engine.probe import ProbeReport
+from icl.engine.rungs import ladder
+from icl.engine.rungs.depth_first import CachedDfsModel
+from icl.engine.rungs.ladder import choose_engine
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.probe import ProbeReport
+from icl.engine.rungs.trie_model import TrieModel
 from icl.errors import ModelError
 from icl.types import GenerateRequest, ScoreRequest
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 import torch
 
-from icl.engine import packed
-from icl.engine.fused import FusedTrunk
-from icl.engine.packed import PackedLinear
+from icl.engine.trunks import packed
+from icl.engine.trunks.fused import FusedTrunk
+from icl.engine.trunks.packed import PackedLinear
 
 from .tiny import tiny_network
 
@@ -89,7 +89,7 @@ def test_half_precision_is_widened_where_fp32_is_clearly_faster(
 
 SHAPES = """
 import psutil, torch
-from icl.engine.packed import PackedLinear
+from icl.engine.trunks.packed import PackedLinear
 linear = PackedLinear(torch.ones(1536, 576))
 def resident(): return psutil.Process().memory_info().rss
 for rows in range(1, 401):

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from icl.engine.attention import visibility
-from icl.engine.plan import Chunk, Layout
-from icl.engine.trie import as_arrays, build_trie
+from icl.engine.attention.dense import visibility
+from icl.engine.trie.plan import Chunk, Layout
+from icl.engine.trie.preorder import as_arrays, build_trie
 
 from .tiny import sequences
 

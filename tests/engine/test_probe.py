@@ -11,12 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from icl.engine import packed
-from icl.engine.attention import LayerCall
-from icl.engine.fused import FusedTrunk
-from icl.engine.model import TrieModel
-from icl.engine.naive import NaiveModel
-from icl.engine.probe import (
+from icl.engine.attention.contract import LayerCall
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.probe import (
     compare,
     layer_calls,
     moving_positions,
@@ -26,7 +23,10 @@ from icl.engine.probe import (
     wrong_calls,
     wrong_trunk,
 )
-from icl.engine.trunk import HookedTrunk
+from icl.engine.rungs.trie_model import TrieModel
+from icl.engine.trunks import packed
+from icl.engine.trunks.fused import FusedTrunk
+from icl.engine.trunks.hooked import HookedTrunk
 
 from .tiny import CONTEXT, WINDOW, IntegerTokenizer, tiny_network, tiny_pair
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl.engine import radix
-from icl.engine.plan import Layout
-from icl.engine.radix import Node, radix_nodes, slot_tokens
-from icl.engine.trie import Trie, as_arrays, build_trie
+from icl.engine.trie import radix
+from icl.engine.trie.plan import Layout
+from icl.engine.trie.preorder import Trie, as_arrays, build_trie
+from icl.engine.trie.radix import Node, radix_nodes, slot_tokens
 
 from .tiny import sequences
 

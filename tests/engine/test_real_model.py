@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from icl.engine.loading import load_model, local_folder
-from icl.engine.model import TrieModel
-from icl.engine.naive import NaiveModel
-from icl.engine.sources import cache_folder, resolve
+from icl.engine.loading.load import load_model, local_folder
+from icl.engine.loading.sources import cache_folder, resolve
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.trie_model import TrieModel
 from icl.types import GenerateRequest, ScoreRequest
 
 from .tiny import largest_difference

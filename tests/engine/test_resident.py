@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from icl.engine.resident import Kept, Resident
+from icl.engine.forward.resident import Kept, Resident
 from icl.types import GenerateRequest, TokenIds
 
 from .tiny import tiny_pair

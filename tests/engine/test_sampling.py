@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl.engine.sampling import UniformStream, banned_tokens, draw_batch
+from icl.engine.decoding.sampling import UniformStream, banned_tokens, draw_batch
 from icl.types import GenerateRequest
 
 LOGITS = torch.randn(1, 1000, generator=torch.Generator().manual_seed(0)) * 3

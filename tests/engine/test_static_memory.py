@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl.engine.decode_memory import SharedNode, Tails
-from icl.engine.radix import Node
-from icl.engine.static_memory import SMALLEST_POOL, SharedPool, TailStore
+from icl.engine.decoding.memory import SharedNode, Tails
+from icl.engine.decoding.static_memory import SMALLEST_POOL, SharedPool, TailStore
+from icl.engine.trie.radix import Node
 
 CPU = torch.device("cpu")
 

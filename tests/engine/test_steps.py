@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from icl.engine.graphed import GraphedStep
-from icl.engine.steps import EagerStep, step_runner
+from icl.engine.decoding.graphed import GraphedStep
+from icl.engine.decoding.runner import step_runner
+from icl.engine.decoding.steps import EagerStep
 
 
 def test_a_gpu_gets_graphs_and_a_cpu_does_not(monkeypatch: Any) -> None:

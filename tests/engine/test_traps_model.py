@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from icl.engine.attention import apply_sinks
-from icl.engine.decode_memory import merged
-from icl.engine.ladder import choose_engine
-from icl.engine.model import TrieModel
-from icl.engine.naive import NaiveModel
+from icl.engine.attention.dense import apply_sinks
+from icl.engine.decoding.memory import merged
+from icl.engine.rungs.ladder import choose_engine
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.trie_model import TrieModel
 from icl.errors import ContextOverflow
 from icl.types import GenerateRequest, Generation, ScoreRequest
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from icl.engine.attention import LayerCall, plain_attention
-from icl.engine.cached_dfs import CachedDfsModel
-from icl.engine.decode_memory import merged
-from icl.engine.model import TrieModel
-from icl.engine.naive import NaiveModel
-from icl.engine.probe import attending
+from icl.engine.attention.contract import LayerCall
+from icl.engine.attention.dense import plain_attention
+from icl.engine.decoding.memory import merged
+from icl.engine.rungs.depth_first import CachedDfsModel
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.probe import attending
+from icl.engine.rungs.trie_model import TrieModel
 from icl.errors import ModelError
 from icl.types import GenerateRequest, Generation, ScoreRequest, TokenIds
 

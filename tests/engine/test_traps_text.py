@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from icl.engine.encoding import encode_scores
-from icl.engine.loading import load_tokenizer
-from icl.engine.stopping import StopWatcher
-from icl.engine.tokenizer import HFTokenizer
+from icl.engine.decoding.stopping import StopWatcher
+from icl.engine.loading.load import load_tokenizer
+from icl.engine.loading.tokenizer import HFTokenizer
+from icl.engine.requests.encoding import encode_scores
 from icl.errors import ModelError
 from icl.types import GenerateRequest, ScoreRequest
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from icl.engine.model import TrieModel
-from icl.engine.naive import NaiveModel
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.trie_model import TrieModel
 from icl.types import Scores, TokenIds
 
 VOCAB = 113

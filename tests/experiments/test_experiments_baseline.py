@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from icl.errors import ConfigError
-from icl.experiments.baseline import find_label, parse_baseline, resolve_baseline
+from icl.experiments.file.baseline import find_label, parse_baseline, resolve_baseline
 from icl.experiments.records import Cell
 
 FEW = ["few_shot(manual=true, max_tokens=32, show=answer)", "few_shot(manual=true, max_tokens=128)"]

@@ -10,8 +10,8 @@ import pytest
 
 from icl.engine.fake import FakeModel
 from icl.errors import ModelError
-from icl.experiments.cache import CachedModel, _shares
-from icl.experiments.responses import ResponseStore
+from icl.experiments.asking.cache import CachedModel, _shares
+from icl.experiments.asking.responses import ResponseStore
 from icl.types import NO_USAGE, GenerateRequest, ScoreRequest, Usage
 
 SCORES = [ScoreRequest(f"prompt {i % 5}", (" a", " bc")) for i in range(8)]

@@ -8,8 +8,8 @@ import pytest
 
 from icl.errors import IclError
 from icl.experiments import check as check_module
-from icl.experiments.check import check
-from icl.experiments.config import read_experiment
+from icl.experiments.file.config import read_experiment
+from icl.experiments.grid.check import check
 
 
 def refused(path) -> str:
@@ -191,7 +191,7 @@ def test_icl_data_that_does_not_exist(write, monkeypatch):
 
 def test_no_model_is_loaded_by_the_check(write, monkeypatch):
     monkeypatch.setattr(
-        "icl.experiments.models.load_model", lambda *a, **k: pytest.fail("a model was loaded")
+        "icl.experiments.asking.models.load_model", lambda *a, **k: pytest.fail("a model was loaded")
     )
     assert check_module.check(*read_experiment(write(model="smollm2-135m-instruct"))).cells
 

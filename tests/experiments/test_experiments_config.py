@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from icl.errors import ConfigError
-from icl.experiments.config import read_experiment
+from icl.experiments.file.config import read_experiment
 
 TEXT = """\
 name: first

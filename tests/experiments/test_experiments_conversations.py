@@ -6,8 +6,8 @@ import pytest
 
 from icl.engine.fake import FakeModel
 from icl.errors import ContextOverflow
-from icl.experiments.conversations import Conversation, Window, converse
-from icl.experiments.metered import MeteredModel
+from icl.experiments.asking.conversations import Conversation, Window, converse
+from icl.experiments.asking.metered import MeteredModel
 from icl.types import GenerateRequest, Outcome, Prompt, ScoreRequest
 
 

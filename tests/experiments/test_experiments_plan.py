@@ -6,10 +6,11 @@ import pytest
 
 import icl
 from icl.encoders import load_encoder
-from icl.experiments.check import check
-from icl.experiments.config import read_experiment
+from icl.experiments.file.config import read_experiment
+from icl.experiments.grid.check import check
 from icl.experiments.plan import Writing, plan
-from icl.selectors import biencoder, ceil, rl
+from icl.selectors import ceil, rl
+from icl.selectors.shared import biencoder
 
 TRAINED = {
     "epr": {"items": 6, "candidates": 4, "epochs": 2},

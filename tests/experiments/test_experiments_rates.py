@@ -8,10 +8,10 @@ import pytest
 
 import icl
 from icl.engine.fake import FakeModel
-from icl.engine.pace import Pace
-from icl.experiments.config import read_experiment
-from icl.experiments.rates import ASSUMED, RATES, Rates, expected_rates, learned, remember
-from icl.experiments.timed import TimedModel, Work
+from icl.engine.measuring.pace import Pace
+from icl.experiments.asking.timed import TimedModel, Work
+from icl.experiments.file.config import read_experiment
+from icl.experiments.folder.rates import ASSUMED, RATES, Rates, expected_rates, learned, remember
 from icl.types import GenerateRequest, ScoreRequest
 
 FAKE = read_experiment(
@@ -119,7 +119,7 @@ def test_a_run_remembers_nothing_of_a_moment(write, tmp_path):
 
 @pytest.mark.parametrize(("others", "said"), [(0.02, False), (0.5, True)])
 def test_a_measurement_on_a_busy_machine_is_said_to_be_one(tmp_path, monkeypatch, others, said):
-    monkeypatch.setattr("icl.engine.pace.measure_pace", lambda *asked: Pace(80.0, 4.0, others))
+    monkeypatch.setattr("icl.engine.measuring.pace.measure_pace", lambda *asked: Pace(80.0, 4.0, others))
     expected = expected_rates(tmp_path, FAKE.model_copy(update={"model": "a model"}), texts=2)
     assert expected is not None
     assert expected.rates == Rates(80.0, 4.0)

@@ -10,11 +10,11 @@ import pytest
 import icl
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
-from icl.experiments.check import check
-from icl.experiments.config import read_experiment
-from icl.experiments.conversations import Window
+from icl.experiments.asking.conversations import Window
+from icl.experiments.file.config import read_experiment
+from icl.experiments.grid.check import check
 from icl.experiments.plan import plan
-from icl.experiments.runner import Runner
+from icl.experiments.running.runner import Runner
 from icl.protocols import methods
 from icl.types import Outcome, Prompt, ScoreRequest
 
@@ -89,7 +89,7 @@ def test_a_finished_run_asks_nothing(write, tmp_path, monkeypatch):
     path = write()
     first = icl.run(path, output=tmp_path)
     monkeypatch.setattr(
-        "icl.experiments.runner.open_model", lambda *a, **k: pytest.fail("a model was loaded")
+        "icl.experiments.running.runner.open_model", lambda *a, **k: pytest.fail("a model was loaded")
     )
     assert icl.run(path, output=tmp_path).results == first.results
 

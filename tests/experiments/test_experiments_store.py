@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from icl.errors import ConfigError, DataError
-from icl.experiments.lines import from_line, to_line
+from icl.experiments.folder.lines import from_line, to_line
+from icl.experiments.folder.store import RunFolder
 from icl.experiments.records import Cell, CellResult
-from icl.experiments.store import RunFolder
 from icl.types import Dropped, Prediction, Usage
 
 CELL = Cell("fake", "mine", "random", 2, "as_selected", "direct", 0)
@@ -129,7 +129,7 @@ def test_restart_keeps_the_old_folder(tmp_path):
 
 def test_one_writer_at_a_time_and_the_message_names_it(tmp_path):
     script = (
-        "import sys; from icl.experiments.store import RunFolder\n"
+        "import sys; from icl.experiments.folder.store import RunFolder\n"
         f"f = RunFolder({str(tmp_path / 'a')!r}); f.begin({EXPERIMENT!r}, {{}}, [], {{}})\n"
         "print('held', flush=True); sys.stdin.read()"
     )

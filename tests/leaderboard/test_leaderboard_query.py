@@ -3,8 +3,8 @@
 import pytest
 
 from icl.errors import ConfigError, DataError
+from icl.experiments.folder.store import RunFolder
 from icl.experiments.records import Cell, CellResult
-from icl.experiments.store import RunFolder
 from icl.leaderboard.query import COLUMNS, query
 from icl.types import Dropped, Prediction, Usage
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from icl.errors import ConfigError
-from icl.orderers.permutations import candidate_orders, check_wanted
+from icl.orderers.shared.permutations import candidate_orders, check_wanted
 from icl.seeding import generator
 
 

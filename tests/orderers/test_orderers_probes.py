@@ -9,7 +9,7 @@ import pytest
 
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
-from icl.orderers.probes import QueryShape, check_probes, collect, probe_prompt
+from icl.orderers.shared.probes import QueryShape, check_probes, collect, probe_prompt
 from icl.protocols import Resources
 from icl.types import Demonstration, Task, Template
 

@@ -14,8 +14,8 @@ from icl.errors import ConfigError
 from icl.prompts import PromptRenderer
 from icl.protocols import Resources
 from icl.selectors.best_of_n import BestOfN
-from icl.selectors.exclusion import Candidates
-from icl.selectors.scoring import Scorer, Trial, carve, success
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import Scorer, Trial, carve, success
 from icl.types import Example, Query, ScoreRequest, Task, Template
 
 LABELS = ("negative", "positive")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
 from icl.seeding import generator
-from icl.selectors.determinants import greedy_map, sample_k_dpp
 from icl.selectors.dpp import DPP
+from icl.selectors.shared.determinants import greedy_map, sample_k_dpp
 from icl.types import Demonstration, Example, Query
 
 from .vectors import Table, plane

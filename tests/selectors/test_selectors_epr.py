@@ -14,9 +14,9 @@ from icl.encoders import load_encoder
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError, DataError
 from icl.protocols import Resources
-from icl.selectors.biencoder import Lesson, Schedule, load_towers, train_towers
 from icl.selectors.epr import EPR
 from icl.selectors.knn import KNN
+from icl.selectors.shared.biencoder import Lesson, Schedule, load_towers, train_towers
 from icl.types import Demonstration, Example, Query, ScoreRequest
 
 Make = Callable[..., Resources]

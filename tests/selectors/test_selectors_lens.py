@@ -13,9 +13,9 @@ import pytest
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
-from icl.selectors.exclusion import Candidates
 from icl.selectors.lens import LENS, Filtered, substitution_scores
-from icl.selectors.scoring import carve
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import carve
 from icl.types import Example, Query, ScoreRequest
 
 Make = Callable[..., Resources]

@@ -11,9 +11,9 @@ import pytest
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
 from icl.protocols import Resources
-from icl.selectors.exclusion import Candidates
 from icl.selectors.pvi import PVI
-from icl.selectors.scoring import carve
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.scoring import carve
 from icl.types import Example, GenerateRequest, Query, ScoreRequest
 
 Make = Callable[..., Resources]

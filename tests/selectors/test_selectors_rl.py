@@ -14,10 +14,10 @@ from icl.engine.fake import FakeModel
 from icl.errors import ConfigError, DataError
 from icl.protocols import Resources
 from icl.seeding import generator
-from icl.selectors.exclusion import Candidates
-from icl.selectors.qlearning import Learning, Policy, Transition, learn
 from icl.selectors.rl import RL
-from icl.selectors.scoring import carve
+from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.qlearning import Learning, Policy, Transition, learn
+from icl.selectors.shared.scoring import carve
 from icl.types import Example, Query, ScoreRequest
 
 Make = Callable[..., Resources]

@@ -11,8 +11,8 @@ from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
 from icl.prompts import PromptRenderer
 from icl.protocols import Resources, selectors
+from icl.selectors.shared.votes import bucket_vote_k, discounts, fast_vote_k, neighbour_votes, vote_scores
 from icl.selectors.vote_k import VoteK
-from icl.selectors.votes import bucket_vote_k, discounts, fast_vote_k, neighbour_votes, vote_scores
 from icl.types import Demonstration, Example, Query, ScoreRequest
 
 from .vectors import plane

@@ -1,0 +1,1 @@
+"""What several calibrations build on; the files beside this folder are one published method each."""

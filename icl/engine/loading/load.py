@@ -1,0 +1,177 @@
+"""`load_model`: from a name to a `LanguageModel`.
+
+GGUF files are dequantised by transformers once and kept as safetensors in the user's cache, so
+that every later load takes a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from icl.engine.fake import FakeModel
+from icl.engine.loading.sources import ModelSource, cache_folder, context_length, resolve, weights_fingerprint
+from icl.errors import ConfigError, ModelError, unknown_name
+from icl.protocols import LanguageModel, Tokenizer
+
+log = logging.getLogger("icl")
+
+ENGINES = ("trie", "naive")
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def load_model(
+    model: str,
+    *,
+    engine: str = "trie",
+    dtype: str | None = None,
+    device: str | None = None,
+    max_memory: int | None = None,
+    **options: Any,
+) -> LanguageModel:
+    """Loads a model behind an engine.
+
+    model: alias, folder, .gguf file, hub id, or "fake". engine: "trie" (the fastest that is exact
+    for this model, see icl.engine.rungs.ladder) or "naive". dtype: default
+    float32 on CPU, bfloat16 on GPU. device: default cuda where there is one. max_memory: bytes
+    that the engine may use beside the weights.
+
+    Raises ConfigError for a wrong option, ModelError for a model that cannot be read.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(unknown_name("engine", engine, ENGINES))
+    if dtype is not None and dtype not in DTYPES:
+        raise ConfigError(unknown_name("dtype", dtype, DTYPES))
+    source = resolve(model)
+    if source.kind == "fake":
+        return FakeModel(**options)
+    import torch
+
+    from icl.engine.rungs.ladder import choose_engine
+    from icl.engine.rungs.naive import NaiveModel
+
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    precision = dtype or ("float32" if where == "cpu" else "bfloat16")
+    folder, weights = local_folder(source)
+    network = _load_network(source, folder, getattr(torch, precision)).to(where)
+    tokenizer = load_tokenizer(model)
+    common: dict[str, Any] = {
+        "name": source.name,
+        "context_length": context_length(network.config),
+        "fingerprint": f"{weights}-{tokenizer.fingerprint}-{precision}",
+    }
+    if engine == "naive":
+        return NaiveModel(network, tokenizer, **common)
+    return choose_engine(network, tokenizer, max_memory=max_memory, **common, **options)
+
+
+def load_tokenizer(model: str) -> Tokenizer:
+    """The model's tokenizer alone; no weights are read (for GGUF: once, to fill the cache)."""
+    source = resolve(model)
+    if source.kind == "fake":
+        return FakeModel().tokenizer
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+    from icl.engine.loading.tokenizer import HFTokenizer
+
+    folder, _ = local_folder(source)
+    with _quiet(), _as_model_error(source):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        try:
+            settings = GenerationConfig.from_pretrained(folder)
+        except OSError:  # no generation settings: those of the model's configuration
+            settings = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
+    eos = settings.eos_token_id
+    ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    return HFTokenizer(tokenizer, frozenset(int(i) for i in ids))
+
+
+def local_folder(source: ModelSource) -> tuple[str, str]:
+    """What transformers can load (a folder, or the hub id), and the fingerprint of the weights."""
+    if source.gguf_file is not None:
+        weights = weights_fingerprint(Path(source.location), source.gguf_file)
+        return str(_dequantised(source, weights)), weights
+    if source.kind == "folder":
+        return source.location, weights_fingerprint(Path(source.location))
+    from huggingface_hub import snapshot_download
+
+    with _as_model_error(source):
+        patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+        folder = snapshot_download(source.location, allow_patterns=patterns)
+    return folder, weights_fingerprint(Path(folder))
+
+
+def _dequantised(source: ModelSource, weights: str) -> Path:
+    """The folder of plain safetensors for a GGUF file; made once."""
+    folder = cache_folder() / "models" / f"{source.name}-{weights}"
+    if (folder / "config.json").is_file():
+        return folder
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    log.info("dequantising %s once into %s", source.gguf_file, folder)
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    with _quiet(), _as_model_error(source):
+        network = AutoModelForCausalLM.from_pretrained(
+            source.location, gguf_file=source.gguf_file, dtype=torch.float32
+        )
+        # the weights are plain now; left in place, these would make every later load quantised
+        network.hf_quantizer = None
+        if hasattr(network.config, "quantization_config"):
+            del network.config.quantization_config
+        network.save_pretrained(part)
+        AutoTokenizer.from_pretrained(source.location, gguf_file=source.gguf_file).save_pretrained(part)
+    try:
+        os.replace(part, folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _load_network(source: ModelSource, folder: str, dtype: Any) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    with _quiet(), _as_model_error(source):
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+
+
+@contextlib.contextmanager
+def _as_model_error(source: ModelSource) -> Iterator[None]:
+    """What transformers raises for an unreadable model, as one clear line."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except ImportError as error:
+        raise ModelError(f"model {source.name!r} needs another package: {error}") from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        lines = (line.strip() for line in str(error).splitlines())
+        first = next((line for line in lines if line), type(error).__name__).rstrip(".")
+        hint = (
+            " The hub could not be reached or does not know it; give a local folder or a .gguf file."
+            if source.kind == "hub"
+            else ""
+        )
+        raise ModelError(f"model {source.name!r} ({source.origin}) cannot be read: {first}.{hint}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers' progress bars and warnings off: icl shows its own."""
+    from transformers.utils import logging as hf_logging
+
+    level = hf_logging.get_verbosity()
+    bars = hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

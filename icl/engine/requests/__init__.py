@@ -1,0 +1,1 @@
+"""Requests as token ids, and errors that name the request they belong to."""

@@ -1,0 +1,125 @@
+"""Which engine can run a model exactly: the fastest first, each step down said in the log.
+
+0. fused trie: the same on packed weights, for Llama-shaped models on CPU (icl.engine.trunks.fused)
+1. trie: shared tokens once, batched (icl.engine.rungs.trie_model)
+2. depth-first: shared tokens once, one path at a time, the model's own attention
+   (icl.engine.rungs.depth_first)
+3. naive: nothing shared (icl.engine.rungs.naive)
+
+Every step is decided by the probe, on the model that was loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from icl.engine.rungs.depth_first import CachedDfsModel
+from icl.engine.rungs.naive import NaiveModel
+from icl.engine.rungs.probe import moving_positions, probe, unsupported
+from icl.engine.rungs.trie_model import TrieModel
+from icl.engine.trunks import fused
+from icl.engine.trunks.fused import FusedTrunk
+from icl.engine.trunks.hooked import HookedTrunk
+from icl.protocols import LanguageModel, Tokenizer
+
+log = logging.getLogger("icl")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung. `against()`: why it cannot be taken, "" if nothing speaks against trying it."""
+
+    name: str
+    means: str
+    against: Callable[[], str]
+    make: Callable[[], LanguageModel]
+
+
+def choose_engine(
+    network: Any,
+    tokenizer: Tokenizer,
+    *,
+    name: str,
+    context_length: int,
+    fingerprint: str,
+    max_memory: int | None = None,
+    **options: Any,
+) -> LanguageModel:
+    """The fastest engine that agrees with plain forwards of `network`.
+
+    options: chunk_rows and max_slots as in TrieModel; the other engines take what they know.
+    """
+    steps = _rungs(
+        network, tokenizer, max_memory=max_memory, options=options,
+        name=name, context_length=context_length, fingerprint=fingerprint,
+    )  # fmt: skip
+    refused = ""
+    for step in steps:
+        if refused:
+            log.log(
+                logging.INFO if step is steps[1] else logging.WARNING,
+                "%s; trying the %s: %s",
+                refused,
+                step.name,
+                step.means,
+            )
+        reason = step.against()
+        if not reason:
+            candidate = step.make()
+            if step is steps[-1]:  # it is what the others are compared with
+                return candidate
+            report = probe(network, candidate)
+            if report.exact:
+                log.info(
+                    "%s runs on the %s (probed in %.2f s; largest difference to plain forwards %.1e)",
+                    name, step.name, report.seconds, report.difference,
+                )  # fmt: skip
+                return candidate
+            reason = report.reason
+        refused = f"{name} ({network.config.model_type}) cannot run on the {step.name}: {reason}"
+    raise AssertionError("the naive engine runs everything")
+
+
+def _rungs(
+    network: Any, tokenizer: Tokenizer, *, max_memory: int | None, options: dict[str, Any], **common: Any
+) -> list[Step]:
+    """All of them, the fastest first. common: name, context_length and fingerprint."""
+    limit: int = common["context_length"]
+    chunk = {"chunk_rows": options["chunk_rows"]} if "chunk_rows" in options else {}
+    return [
+        Step(
+            fused.NAME,
+            "every shared prefix once, in batches, on packed weights",
+            lambda: _against_fused(network, limit),
+            lambda: TrieModel(
+                network, tokenizer, max_memory=max_memory, trunk=FusedTrunk(network), **common, **options
+            ),
+        ),
+        Step(
+            HookedTrunk.engine,
+            "every shared prefix once, in batches",
+            lambda: unsupported(network, limit),
+            lambda: TrieModel(network, tokenizer, max_memory=max_memory, **common, **options),
+        ),
+        Step(
+            CachedDfsModel.engine,
+            "every shared prefix once, one text at a time over a key-value cache",
+            lambda: moving_positions(network, limit),
+            lambda: CachedDfsModel(network, tokenizer, **common, **chunk),
+        ),
+        Step(
+            NaiveModel.engine,
+            "one plain forward a text, nothing shared",
+            lambda: "",
+            lambda: NaiveModel(network, tokenizer, **common),
+        ),
+    ]
+
+
+def _against_fused(network: Any, context_length: int) -> str:
+    if not fused.supports(network):
+        return "its family, device or precision is not one that the fused decoder is written for"
+    return unsupported(network, context_length)

@@ -1,0 +1,183 @@
+"""The trie engine: a `LanguageModel` that forwards each shared token once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from icl.engine.attention.dense import PathStack
+from icl.engine.decoding.loop import DecodeLoop
+from icl.engine.decoding.stopping import StopWatcher
+from icl.engine.forward.chunks import (
+    ChunkRunner,
+    engine_memory,
+    resident_bytes,
+    rows_for_memory,
+    slots_for_memory,
+)
+from icl.engine.forward.resident import Resident
+from icl.engine.forward.scoring import plan_scores, score_rows
+from icl.engine.requests.encoding import check_length, encode_scores, encode_texts
+from icl.engine.requests.finite import NotFinite, blame
+from icl.engine.rungs.identity import Identity
+from icl.engine.trunks.contract import Trunk
+from icl.engine.trunks.hooked import HookedTrunk
+from icl.errors import ModelError
+from icl.protocols import OnGeneration, OnScores, Tokenizer
+from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Usage
+
+CHUNK_ROWS = 2048
+MAX_SLOTS = 128
+"""Of 64, 128 and 256 the fastest for 256 samples (benchmarks/README.md): a step reads the weights for all."""
+GPU_CHUNK_ROWS = 8192
+GPU_MAX_SLOTS = 256
+"""A GPU reads its weights once a chunk and once a step: more rows hide that, and kernels want many."""
+
+
+def default_sizes(device: torch.device) -> tuple[int, int]:
+    """(rows of a chunk, slots) on this device, where there is memory for them."""
+    return (GPU_CHUNK_ROWS, GPU_MAX_SLOTS) if device.type == "cuda" else (CHUNK_ROWS, MAX_SLOTS)
+
+
+class TrieModel(Identity):
+    """LanguageModel over a transformers causal LM.
+
+    chunk_rows: rows forwarded at once; max_slots: samples decoded side by side. Neither changes a
+    result, both change memory and speed; by default they suit the device. trunk: how rows are forwarded;
+    default: by transformers' own modules (HookedTrunk).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        *,
+        name: str,
+        context_length: int,
+        fingerprint: str,
+        chunk_rows: int | None = None,
+        max_slots: int | None = None,
+        max_memory: int | None = None,
+        trunk: Trunk | None = None,
+    ) -> None:
+        super().__init__(tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+        self.trunk: Trunk = trunk or HookedTrunk(model.eval())
+        rows, slots = default_sizes(self.trunk.device)
+        self.max_slots = slots if max_slots is None else max_slots
+        self.max_memory = max_memory
+        memory = engine_memory(max_memory, self.trunk.device)
+        self.resident = Resident(resident_bytes(memory))
+        self._config = model.config.get_text_config()
+        self._dtype: torch.dtype = model.dtype
+        self.runner = ChunkRunner(
+            self.trunk,
+            rows_for_memory(self._config, self._dtype, rows if chunk_rows is None else chunk_rows, memory),
+        )
+
+    @property
+    def engine(self) -> str:
+        """What computes, for the manifest of a run."""
+        return self.trunk.engine
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows forwarded at once; smaller than asked where memory is short."""
+        return self.runner.rows
+
+    @chunk_rows.setter
+    def chunk_rows(self, rows: int) -> None:
+        """For the calls that follow."""
+        self.runner = ChunkRunner(self.trunk, rows)
+
+    @torch.inference_mode()
+    def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
+        """See LanguageModel.score. Results arrive at `on_result` chunk by chunk."""
+        try:
+            return self._score(requests, on_result)
+        except NotFinite as error:
+            raise blame(error, "score", requests, self._score) from None
+
+    def _score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
+        if not requests:
+            return []
+        encoded = encode_scores(self.tokenizer, requests)
+        for index, request in enumerate(encoded):
+            longest = max(len(c) for c in request.continuations)
+            check_length(index, len(request.prompt) + longest, self.context_length, self.name)
+        plan = plan_scores(encoded)
+        values = np.zeros(len(plan.targets.slots))
+        stack = PathStack(plan.layout.trie.depth + 1)
+        results: list[Scores | None] = [None] * len(requests)
+        waiting = np.argsort(plan.targets.last_row, kind="stable").tolist()[::-1]
+        started = time.perf_counter()
+        for chunk, _, hidden in self.runner.run(plan.layout, stack, 0, plan.layout.trie.rows):
+            score_rows(hidden, chunk.first, plan.targets, self.trunk.logits, values)
+            now = time.perf_counter()
+            per_row, started = (now - started) / chunk.rows, now
+            while waiting and plan.targets.last_row[waiting[-1]] < chunk.first + chunk.rows:
+                r = waiting.pop()
+                rows = tuple(
+                    tuple(values[offset : offset + len(c)].tolist())
+                    for offset, c in zip(plan.offsets[r], encoded[r].continuations, strict=True)
+                )
+                unique = int(plan.unique[r])
+                result = Scores(rows, Usage(encoded[r].flat, unique, 0, per_row * unique))
+                results[r] = result
+                if on_result is not None:
+                    on_result(r, result)
+        return _all(results)
+
+    @torch.inference_mode()
+    def generate(
+        self, requests: Sequence[GenerateRequest], on_result: OnGeneration | None = None
+    ) -> list[Generation]:
+        """See LanguageModel.generate. A request is final when its last sample ends."""
+        try:
+            return self._generate(requests, on_result)
+        except NotFinite as error:
+            short = [replace(r, n=1, max_tokens=1) for r in requests]
+            raise blame(error, "generate", short, self._generate) from None
+
+    def _generate(
+        self, requests: Sequence[GenerateRequest], on_result: OnGeneration | None = None
+    ) -> list[Generation]:
+        if not requests:
+            return []
+        prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
+        for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
+            if not prompt:
+                raise ModelError(f"generate request {index} has an empty prompt")
+            check_length(index, len(prompt) + request.max_tokens, self.context_length, self.name)
+        loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, self.resident)
+        memory = engine_memory(self.max_memory, self.trunk.device)
+        slots = slots_for_memory(self._config, self._dtype, self.max_slots, loop.slot_tokens, memory)
+        results: list[Generation | None] = [None] * len(requests)
+        done: list[dict[int, StopWatcher]] = [{} for _ in requests]
+        for r, sample, watcher in loop.run(slots):
+            done[r][sample] = watcher
+            if len(done[r]) < requests[r].n:
+                continue
+            samples = tuple(
+                Sample(w.text, tuple(w.ids), tuple(w.logprobs), w.reason or "length")
+                for _, w in sorted(done[r].items())
+            )
+            generated = sum(len(s.token_ids) for s in samples)
+            flat = requests[r].n * (len(prompts[r]) - 1) + generated
+            bill = loop.ledger.bills[r]
+            result = Generation(samples, Usage(flat, bill.tokens, generated, bill.seconds))
+            results[r] = result
+            if on_result is not None:
+                on_result(r, result)
+        return _all(results)
+
+
+def _all(results: Sequence[Any]) -> list[Any]:
+    missing = [i for i, r in enumerate(results) if r is None]
+    if missing:
+        raise ModelError(f"the engine lost requests {missing[:5]}: this is a bug of icl")
+    return list(results)

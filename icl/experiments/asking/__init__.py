@@ -1,0 +1,1 @@
+"""The model as an experiment sees it: opened by name, cached, metered, timed, asked side by side."""

@@ -1,0 +1,80 @@
+"""From the `model:` of an experiment to a language model, or to what can be known without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from icl.engine import load_model, load_tokenizer, resolve
+from icl.engine.fake import FakeModel
+from icl.engine.loading.load import local_folder
+from icl.engine.loading.sources import context_length
+from icl.errors import ConfigError, IclError, unknown_name
+from icl.experiments.file.config import Experiment, Source
+from icl.protocols import LanguageModel, Tokenizer
+from icl.registry import Registry
+
+BACKENDS: Registry[LanguageModel] = Registry("model backend", ())
+BACKENDS.register("fake")(FakeModel)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerOnly:
+    """What is known of a model before its weights are loaded."""
+
+    name: str
+    tokenizer: Tokenizer
+    context_length: int
+
+
+def check_model(experiment: Experiment, source: Source) -> None:
+    """Raises ConfigError, with the file's line, if the model cannot be found. Loads nothing."""
+    try:
+        if isinstance(experiment.model, str):
+            resolve(experiment.model)
+        else:
+            backend, options = _backend(experiment.model)
+            if backend not in BACKENDS:
+                raise ConfigError(unknown_name("model backend", backend, BACKENDS))
+            BACKENDS.create(backend, options)
+    except IclError as error:
+        raise source.error(("model",), str(error)) from error
+
+
+def model_source(experiment: Experiment) -> str:
+    """In words, for the manifest."""
+    if isinstance(experiment.model, str):
+        return resolve(experiment.model).origin
+    return f"backend {_backend(experiment.model)[0]}"
+
+
+def open_model(experiment: Experiment, *, max_memory: int | None = None) -> LanguageModel:
+    """Loads the model. Raises ModelError if it cannot be read."""
+    if isinstance(experiment.model, str):
+        return load_model(
+            experiment.model, engine=experiment.engine, dtype=experiment.dtype, max_memory=max_memory
+        )
+    backend, options = _backend(experiment.model)
+    return BACKENDS.create(backend, options)
+
+
+def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
+    """The tokenizer and the context length; no weights are read. Raises ModelError."""
+    if not isinstance(experiment.model, str):
+        model = open_model(experiment)
+        return TokenizerOnly(model.name, model.tokenizer, model.context_length)
+    source = resolve(experiment.model)
+    if source.kind == "fake":
+        fake = FakeModel()
+        return TokenizerOnly(fake.name, fake.tokenizer, fake.context_length)
+    tokenizer = load_tokenizer(experiment.model)
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(local_folder(source)[0])
+    return TokenizerOnly(experiment.model, tokenizer, context_length(config))
+
+
+def _backend(model: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+    ((backend, options),) = model.items()
+    return backend, dict(options)

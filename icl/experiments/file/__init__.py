@@ -1,0 +1,1 @@
+"""The experiment file: keys, types, ranges, and the rows that others are compared with."""

@@ -1,0 +1,273 @@
+"""The experiment file as validated objects: keys, types and ranges.
+
+What needs the components or the data (parameters of a selector, labels of a task) is checked in
+`icl.experiments.grid.check`, after this and before any model loads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from icl.errors import ConfigError
+from icl.experiments.file.baseline import BaselineError, parse_baseline
+from icl.tasks.strict_yaml import KeyPath, Lines, line_of, read_yaml, validate
+
+
+def _listed(value: Any) -> Any:
+    """One item may be written without brackets."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _all_is_none(value: Any) -> Any:
+    """`all` stands for every row there is. An empty value is not a size."""
+    if value is None:
+        raise ValueError("must be an integer of at least 1, or all")
+    return None if value == "all" else value
+
+
+class Component(BaseModel):
+    """A component by name with its parameters: `knn`, or `mmr: {lambda: 0.5}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        if isinstance(value, str) and value:
+            return {"name": value}
+        if isinstance(value, Mapping) and len(value) == 1:
+            ((name, parameters),) = value.items()
+            if isinstance(name, str) and (parameters is None or isinstance(parameters, Mapping)):
+                return {"name": name, "parameters": dict(parameters or {})}
+            raise ValueError(
+                f"the parameters of {name!r} must be a mapping {{key: value}}, not {parameters!r}"
+            )
+        raise ValueError(f"must be a name or {{name: {{parameters}}}}, not {value!r}")
+
+    @property
+    def label(self) -> str:
+        """ "mmr(lambda=0.5)"; parameters sorted, so that their order in the file does not matter."""
+        if not self.parameters:
+            return self.name
+        return (
+            f"{self.name}({', '.join(f'{k}={_shown(self.parameters[k])}' for k in sorted(self.parameters))})"
+        )
+
+    @property
+    def plain(self) -> Any:
+        """What stands in the resolved file."""
+        return {self.name: self.parameters} if self.parameters else self.name
+
+
+def _shown(value: Any) -> str:
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    )
+
+
+Components = Annotated[tuple[Component, ...], BeforeValidator(_listed), Field(min_length=1)]
+Shots = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, strict=True)]
+Size = Annotated[Annotated[int, Field(ge=1, strict=True)] | None, BeforeValidator(_all_is_none)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Grid(_Section):
+    """Lists whose product is the experiment; every one may also hold a single item."""
+
+    selector: Components
+    shots: Annotated[tuple[Shots, ...], BeforeValidator(_listed), Field(min_length=1)]
+    orderer: Components = (Component.model_validate("as_selected"),)
+    method: Components = (Component.model_validate("direct"),)
+
+    @field_validator("selector", "shots", "orderer", "method")
+    @classmethod
+    def _once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        _refuse_twice([i.label if isinstance(i, Component) else i for i in items])
+        return items
+
+
+class PromptSettings(_Section):
+    """How prompts are written for the model."""
+
+    chat: Literal[False, True, "turns", "single"] = False
+    overflow: Literal["drop", "fail"] = "drop"
+
+
+def _label(value: Any) -> Any:
+    """A component as the grid has it, or as the leaderboard has it."""
+    return value if isinstance(value, str) and value else Component.model_validate(value).label
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+
+
+class CompareTo(_Section):
+    """The baseline: a selector by name, or a value for each of one or more components."""
+
+    selector: Label | None = None
+    shots: Shots | None = None
+    orderer: Label | None = None
+    method: Label | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        if isinstance(value, str) and value:
+            try:
+                named: dict[str, Any] = dict(parse_baseline(value))
+            except BaselineError as error:
+                raise ValueError(str(error)) from error
+            if named.get("shots", "").isdigit():
+                named["shots"] = int(named["shots"])
+            return named
+        if isinstance(value, Mapping) and value:
+            return value
+        raise ValueError(f"must be a selector or {{component: value}}, not {value!r}")
+
+    @property
+    def named(self) -> dict[str, str | int]:
+        """What is named: component -> label or name."""
+        return {axis: value for axis, value in self.model_dump().items() if value is not None}
+
+    @property
+    def plain(self) -> Any:
+        """What stands in the resolved file."""
+        return self.selector if set(self.named) == {"selector"} else self.named
+
+
+class LeaderboardSettings(_Section):
+    """How rows are judged; `metric` is each task's own when it is not given."""
+
+    metric: str | None = None
+    compare_to: CompareTo | None = None
+
+
+class Experiment(_Section):
+    """One experiment file."""
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    model: str | dict[str, dict[str, Any]]
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    engine: Literal["trie", "naive"] = "trie"
+    task: Annotated[
+        tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(_listed), Field(min_length=1)
+    ]
+    pool: Size = 512
+    test: Size = 256
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
+    encoder: Annotated[str, Field(strict=True)] = "minilm"
+    grid: Grid
+    prompt: PromptSettings = PromptSettings()
+    duplicate_threshold: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
+    leaderboard: LeaderboardSettings = LeaderboardSettings()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model(cls, value: Any) -> Any:
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, Mapping) and len(value) == 1:
+            ((backend, options),) = value.items()
+            if isinstance(backend, str) and (options is None or isinstance(options, Mapping)):
+                return {backend: dict(options or {})}
+        raise ValueError(f"must be an alias, a path, a hub id or {{backend: {{options}}}}, not {value!r}")
+
+    @field_validator("task", "seeds")
+    @classmethod
+    def _once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        _refuse_twice(items)
+        return items
+
+    @property
+    def model_label(self) -> str:
+        """The model's name on the leaderboard."""
+        if isinstance(self.model, str):
+            return self.model
+        ((backend, options),) = self.model.items()
+        return f"{backend}:{options['model']}" if "model" in options else backend
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Everything with its defaults, as plain data that reads back to an equal experiment."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        for axis in ("selector", "orderer", "method"):
+            plain["grid"][axis] = [item.plain for item in getattr(self.grid, axis)]
+        for size in ("pool", "test"):
+            plain[size] = "all" if plain[size] is None else plain[size]
+        if self.leaderboard.compare_to is not None:
+            plain["leaderboard"]["compare_to"] = self.leaderboard.compare_to.plain
+        return plain
+
+
+def _refuse_twice(items: Any) -> None:
+    seen: set[Any] = set()
+    for item in items:
+        if item in seen:
+            raise ValueError(f"{item!r} is given twice")
+        seen.add(item)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an experiment was written down, for messages and for relative paths."""
+
+    name: str
+    folder: Path
+    lines: Lines
+
+    def error(self, path: KeyPath, message: str) -> ConfigError:
+        """A ConfigError that starts with file, line and key."""
+        key = ".".join(str(part) for part in path)
+        return ConfigError(f"{self.where(path)}: {key}: {message}")
+
+    def where(self, path: KeyPath) -> str:
+        """File and line of a key; the file alone where nothing was read from one."""
+        return f"{self.name}:{line_of(self.lines, path)}" if self.lines else self.name
+
+    def task_path(self, name: str) -> str:
+        """A task file is found beside the experiment file first, then from the current folder."""
+        is_file = name.endswith((".yaml", ".yml")) or "/" in name
+        beside = self.folder / name
+        return str(beside) if is_file and beside.is_file() else name
+
+
+def read_experiment(source: str | Path | Mapping[str, Any] | Experiment) -> tuple[Experiment, Source]:
+    """An experiment from a file, a mapping, or as it is.
+
+    Raises ConfigError naming file, line, key, value, what is allowed and the nearest name.
+    """
+    here = Path()
+    if isinstance(source, Experiment):
+        return source, Source(f"experiment {source.name!r}", here, {})
+    if isinstance(source, Mapping):
+        name = "experiment"
+        try:
+            # A copy by JSON: tuples become lists, as a file would have them.
+            experiment = validate(Experiment, json.loads(json.dumps(source)), {}, name)
+        except TypeError as error:
+            raise ConfigError(f"experiment: not plain data: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(f"{name}:1: ", f"{name}: ", 1)) from error
+        return experiment, Source(name, here, {})
+    path = Path(source)
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder, not an experiment file")
+    if not path.exists():
+        raise ConfigError(f"{path}: no such experiment file")
+    data, lines = read_yaml(path)
+    return validate(Experiment, data, lines, str(path)), Source(str(path), path.parent, lines)

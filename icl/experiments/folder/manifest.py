@@ -1,0 +1,82 @@
+"""What a run was made with: versions, hardware, data and model, the leak report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from icl.experiments.grid.check import Checked
+
+PACKAGES = (
+    "torch", "transformers", "tokenizers", "sentence-transformers", "faiss-cpu", "bm25s", "numpy", "scipy",
+    "scikit-learn", "datasets",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Package -> version, of those that are installed."""
+    found = {"python": platform.python_version()}
+    for package in ("icl", *PACKAGES):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory, and graphics cards where torch is loaded already."""
+    found: dict[str, Any] = {
+        "system": platform.platform(),
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+    if hasattr(os, "sysconf"):
+        found["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found
+
+
+def processor() -> str:
+    """Name of the processor, as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def now() -> str:
+    """Local time with its offset."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def first_manifest(checked: Checked) -> dict[str, Any]:
+    """The manifest as it is before a model is loaded."""
+    leaks = {
+        f"{task}, seed {seed}": {
+            "summary": split.report.summary,
+            "dropped": {kept_out: list(tests) for kept_out, tests in split.report.dropped.items()},
+        }
+        for (task, seed), split in checked.splits.items()
+    }
+    return {
+        "created": now(),
+        "source": checked.source.name,
+        "folder": str(checked.source.folder.resolve()),
+        "versions": versions(),
+        "hardware": hardware(),
+        "tasks": {name: {"origin": data.origin} for name, data in checked.tasks.items()},
+        "overlap": leaks,
+        "model": None,
+        "encoder": None,
+        "sessions": [],
+    }

@@ -1,0 +1,211 @@
+"""All that can be wrong with an experiment, found before a model loads.
+
+Every component is built once, every task is read and split under every seed, and the first prompt
+of every method is written with the fake model's tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from icl.encoders import encoder_source
+from icl.engine.fake import FakeModel
+from icl.errors import ConfigError, IclError
+from icl.experiments.asking.models import check_model
+from icl.experiments.file.baseline import BaselineError, resolve_baseline
+from icl.experiments.file.config import Component, Experiment, Source
+from icl.experiments.grid.cells import PlannedCell, majority_cell, plan_cells
+from icl.prompts import PromptRenderer
+from icl.protocols import ALL_KINDS, Method, Resources, methods, metrics, orderers, selectors
+from icl.registry import Registry
+from icl.tasks import Split, TaskData, load_task
+from icl.tasks.splits import SizeError
+from icl.types import Demonstration, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An experiment with its data, ready to run."""
+
+    experiment: Experiment
+    source: Source
+    tasks: Mapping[str, TaskData]
+    splits: Mapping[tuple[str, int], Split]
+    """(task, seed) -> pool and test."""
+    cells: tuple[PlannedCell, ...]
+    needs_encoder: bool
+
+    @property
+    def data_fingerprints(self) -> dict[str, str]:
+        """task -> hash of its definition and rows."""
+        return {name: data.fingerprint for name, data in self.tasks.items()}
+
+
+REGISTRIES: dict[str, Registry[Any]] = {"selector": selectors, "orderer": orderers, "method": methods}
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "selector": ("needs", "fit", "select"),
+    "orderer": ("needs", "order"),
+    "method": ("kinds", "needs", "fit", "solve", "finish"),
+}
+"""What the protocols ask of a component: `kinds` and `needs` are sets, the others methods."""
+
+
+def check(experiment: Experiment, source: Source) -> Checked:
+    """Builds and reads everything but the model. Raises ConfigError or DataError with one line."""
+    built = {axis: _build_axis(experiment, source, axis) for axis in REGISTRIES}
+    _check_metric(experiment.leaderboard.metric, ("leaderboard", "metric"), source)
+    _check_baseline(experiment, source)
+    check_model(experiment, source)
+    needs_encoder = any("encoder" in getattr(part, "needs", ()) for axis in built.values() for part in axis)
+    if needs_encoder:
+        _located(lambda: encoder_source(experiment.encoder), source, ("encoder",))
+    _check_shots(experiment, source, built["orderer"])
+    tasks = _load_tasks(experiment, source)
+    splits = {}
+    for index, (name, data) in enumerate(tasks.items()):
+        for axis in ("orderer", "method"):
+            _check_fit(experiment, source, axis, data, built[axis])
+        _check_metric(data.task.metric, ("task", index), source)
+        for seed in experiment.seeds:
+            splits[name, seed] = _split(experiment, source, index, data, seed)
+        _try_prompts(experiment, source, data.task, splits[name, experiment.seeds[0]], built["method"])
+    cells = tuple(plan_cells(experiment, list(tasks)))
+    return Checked(experiment, source, tasks, splits, cells, needs_encoder)
+
+
+def _located(make: Any, source: Source, path: tuple[str | int, ...]) -> Any:
+    """What `make` returns; an error of the user's gets the experiment's file and line."""
+    try:
+        return make()
+    except IclError as error:
+        raise source.error(path, str(error)) from error
+
+
+def _build_axis(experiment: Experiment, source: Source, axis: str) -> list[Any]:
+    items: tuple[Component, ...] = getattr(experiment.grid, axis)
+    return [
+        _located(
+            partial(_build, axis, item),
+            source,
+            ("grid", axis, index, item.name),
+        )
+        for index, item in enumerate(items)
+    ]
+
+
+def _build(axis: str, item: Component) -> Any:
+    """One component. ConfigError where a class from outside lacks a part that its protocol asks for."""
+    built = REGISTRIES[axis].create(item.name, item.parameters)
+    missing = [
+        f"{part} (a set)" if part in ("kinds", "needs") else f"{part}()"
+        for part in PARTS[axis]
+        if not _has(built, part)
+    ]
+    if missing:
+        raise ConfigError(f"{item.name!r} is no {axis}: it lacks {', '.join(missing)}")
+    return built
+
+
+def _has(built: Any, part: str) -> bool:
+    value = getattr(built, part, None)
+    return isinstance(value, set | frozenset) if part in ("kinds", "needs") else callable(value)
+
+
+def _check_metric(name: str | None, path: tuple[str | int, ...], source: Source) -> None:
+    if name is not None:
+        _located(lambda: metrics.create(name), source, path)
+
+
+def _check_baseline(experiment: Experiment, source: Source) -> None:
+    """Refuses a baseline that no row of the grid has, or that could mean several."""
+    wanted = experiment.leaderboard.compare_to
+    if wanted is None:
+        return
+    rows = [majority_cell(experiment, "", 0), *(c.cell for c in plan_cells(experiment, [""]))]
+    try:
+        resolve_baseline(wanted.named, rows)
+    except BaselineError as error:
+        path = ("leaderboard", "compare_to", *([error.axis] if error.axis else []))
+        raise source.error(path, str(error)) from error
+
+
+def _check_shots(experiment: Experiment, source: Source, built: Iterable[Any]) -> None:
+    for index, orderer in enumerate(built):
+        if hasattr(orderer, "check_shots"):
+            for shots in experiment.grid.shots:
+                _located(partial(orderer.check_shots, shots), source, ("grid", "orderer", index))
+    for index, shots in enumerate(experiment.grid.shots):
+        if experiment.pool is not None and shots > experiment.pool:
+            raise source.error(
+                ("grid", "shots", index),
+                f"{shots} demonstrations cannot come from a pool of {experiment.pool}",
+            )
+
+
+def _load_tasks(experiment: Experiment, source: Source) -> dict[str, TaskData]:
+    tasks: dict[str, TaskData] = {}
+    for index, name in enumerate(experiment.task):
+        path = source.task_path(name)
+        try:
+            data = load_task(path)
+        except ConfigError as error:
+            # Errors inside a task file name that file and its line themselves.
+            if path.endswith((".yaml", ".yml")) and Path(path).is_file():
+                raise
+            raise source.error(("task", index), str(error)) from error
+        if data.task.name in tasks:
+            raise source.error(("task", index), f"another task is called {data.task.name!r} too")
+        tasks[data.task.name] = data
+    return tasks
+
+
+def _split(experiment: Experiment, source: Source, index: int, data: TaskData, seed: int) -> Split:
+    try:
+        return data.split(experiment.pool, experiment.test, seed, experiment.duplicate_threshold)
+    except SizeError as error:
+        raise ConfigError(f"{source.where((error.key,))}: {error}") from error
+    except IclError as error:
+        raise source.error(("task", index), str(error)) from error
+
+
+def _check_fit(
+    experiment: Experiment, source: Source, axis: str, data: TaskData, built: Iterable[Any]
+) -> None:
+    """Refuses methods, and orderers that say so, for a kind of task that they do not take."""
+    kind, registry = data.task.kind, REGISTRIES[axis]
+    for index, (item, part) in enumerate(zip(getattr(experiment.grid, axis), built, strict=True)):
+        kinds = getattr(part, "kinds", ALL_KINDS)
+        if kind not in kinds:
+            fitting = [n for n in registry if kind in getattr(registry.entry(n).factory, "kinds", ALL_KINDS)]
+            raise source.error(
+                ("grid", axis, index),
+                f"{axis} {item.name!r} does not fit task {data.task.name!r} (kind {kind}): it takes "
+                f"{', '.join(sorted(kinds))}. {axis.capitalize()}s that fit: {', '.join(fitting) or 'none'}",
+            )
+
+
+def _try_prompts(
+    experiment: Experiment, source: Source, task: Task, split: Split, built: Iterable[Method]
+) -> None:
+    """Writes the first prompt of every method that asks no model to be fitted: templates, verbalisers
+    and rationales are found missing now and not after hours."""
+    model = FakeModel()
+    renderer = PromptRenderer(task=task, tokenizer=model.tokenizer, context_length=model.context_length)
+    resources = Resources(task, experiment.seeds[0], model, None, renderer, experiment.duplicate_threshold)
+    shown = split.pool[:1] if any(experiment.grid.shots) else ()
+    for index, (item, method) in enumerate(zip(experiment.grid.method, built, strict=True)):
+        if not method.needs <= {"renderer"}:
+            continue
+        try:
+            # Built anew: the fitted one has seen this task's pool.
+            fitted = methods.create(item.name, item.parameters).fit(split.pool, resources)
+            solve = fitted.solve(split.test[0].query, [Demonstration(e) for e in shown], resources)
+            next(solve, None)
+            solve.close()
+        except IclError as error:
+            raise source.error(("grid", "method", index), str(error)) from error

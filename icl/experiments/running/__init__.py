@@ -1,0 +1,1 @@
+"""Running cells: outcomes come in, are judged, written and counted."""

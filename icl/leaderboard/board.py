@@ -1,0 +1,42 @@
+"""What a leaderboard holds, whatever the notation it is written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from icl.leaderboard.columns import Column, constant_size, measured_columns, setting_columns
+from icl.leaderboard.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Rows sorted by metric within model and task, and what must be said beside them."""
+
+    rows: tuple[Row, ...]
+    metric: str
+    compare_to: str | None
+    """The baseline in words."""
+    resamples: int
+    precision: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What all rows share: column -> value. It stands in the caption, not in the table."""
+        return setting_columns(self.rows)[1]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Columns of the table for people; the CSV has all of them."""
+        varying, _ = setting_columns(self.rows)
+        return varying + measured_columns(self.rows, self.metric, self.compare_to)
+
+    @property
+    def title(self) -> str:
+        """The shared settings in one line."""
+        settings = {key: value for key, value in self.settings.items() if value}
+        if "shots" in settings:
+            settings["shots"] += "-shot"
+        named = [value if key in ("shots",) else f"{key} {value}" for key, value in settings.items()]
+        size = constant_size(self.rows)
+        return " · ".join([*named, size] if size else named)
