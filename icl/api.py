@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from icl.experiments.asking.conversations import Window
 from icl.experiments.file.config import Experiment, read_experiment
+from icl.experiments.file.overrides import Override
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.check import check
 from icl.experiments.records import CellResult
@@ -86,6 +87,7 @@ def run(
     experiment: str | Path | Mapping[str, Any] | Experiment,
     *,
     output: str | Path = DEFAULT_ROOT,
+    overrides: Sequence[Override] = (),
     model: LanguageModel | None = None,
     max_memory: int | None = None,
     window: Window | None = None,
@@ -94,12 +96,13 @@ def run(
 ) -> Run:
     """Runs an experiment, or goes on with it, and returns its run folder `output`/<name>.
 
-    experiment: a file, a mapping of the same shape, or an Experiment. model: one that is loaded
+    experiment: a file, a mapping of the same shape, or an Experiment. overrides: values that take the
+    place of its own, as `--set` gives them; the run then has a name of its own. model: one that is loaded
     already, in place of the experiment's. max_memory: bytes for the engine beside the weights.
     restart: moves an old folder of that name aside. Raises IclError for whatever is the user's
     to mend, before a model loads wherever that is possible.
     """
-    checked = check(*read_experiment(experiment))
+    checked = check(*read_experiment(experiment, overrides))
     runner = Runner(
         checked,
         Path(output),

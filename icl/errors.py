@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class IclError(Exception):
@@ -12,6 +13,40 @@ class IclError(Exception):
 
 class ConfigError(IclError):
     """An experiment or task file says something that cannot be run."""
+
+
+class Problems(ConfigError):
+    """Independent problems of one file. As text the first of them, and how many more there are."""
+
+    def __init__(self, found: Sequence[IclError]) -> None:
+        super().__init__(f"{found[0]} ({len(found) - 1} more: icl check lists all)")
+        self.found = tuple(found)
+
+
+class Collector:
+    """Where problems go that are looked for side by side: `with collector.one(): ...` for each.
+
+    The first is raised at once, unless all are wanted: then `finish` raises them together.
+    """
+
+    def __init__(self, *, wants_all: bool = False) -> None:
+        self.found: list[IclError] = []
+        self._wants_all = wants_all
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """What is the user's to mend in the block ends the block only."""
+        try:
+            yield
+        except IclError as error:
+            if not self._wants_all:
+                raise
+            self.found.append(error)
+
+    def finish(self) -> None:
+        """Raises what was found, if anything."""
+        if self.found:
+            raise one_or_several(self.found)
 
 
 class DataError(IclError):
@@ -45,3 +80,10 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     guess = nearest(name, names)
     hint = f" Did you mean {guess!r}?" if guess else ""
     return f"unknown {kind} {name!r}.{hint} Allowed: {', '.join(names)}"
+
+
+def one_or_several(found: Sequence[IclError]) -> IclError:
+    """The error itself where there is one only; those that are several themselves are taken apart."""
+    flat = [one for error in found for one in (error.found if isinstance(error, Problems) else (error,))]
+    distinct = list({str(error): error for error in flat}.values())
+    return distinct[0] if len(distinct) == 1 else Problems(distinct)

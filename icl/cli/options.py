@@ -1,14 +1,70 @@
-"""Values of options, read and refused in one place."""
+"""Options that several commands share, and values of options, read and refused in one place."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from icl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from icl.experiments.file.overrides import Override
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).", show_default=False)]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="DIR", help="Folder of run folders; the run goes to DIR/<name>."),
+]
+DEFAULT_OUTPUT = Path("runs")
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value for a key of the file, as YAML: --set grid.shots=[4,8]. May be given again.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", help="Ask this many test items.", show_default=False)
+]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", metavar="N,N", help="Seeds, as in 0,1.", show_default=False)
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="Another model; see icl models.", show_default=False),
+]
 
 UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 UNITS |= {f"{u}b": size for u, size in UNITS.items() if u and u != "b"}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def overrides(
+    settings: list[str] | None, limit: int | None, seeds: str | None, model: str | None
+) -> list[Override]:
+    """What these options say in place of the file. Raises ConfigError for a setting that is none."""
+    from icl.experiments.file.overrides import Override, parse_set
+
+    found = [parse_set(text) for text in settings or ()]
+    if limit is not None:
+        found.append(Override(("test",), limit, "--limit"))
+    if seeds is not None:
+        found.append(Override(("seeds",), _numbers(seeds), "--seeds"))
+    if model is not None:
+        found.append(Override(("model",), model, "--model"))
+    return found
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds: {text!r} is no list of numbers; write it like 0 or 0,1,2") from None
 
 
 def memory_size(text: str | None) -> int | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from icl.cli.running import DEFAULT_OUTPUT, File, Output
+from icl.cli import options
+from icl.cli.options import DEFAULT_OUTPUT, File, Limit, Model, Output, Seeds, Set
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,10 +23,17 @@ COLUMNS = ("task", "cells", "predictions", "requests", "tokens flat", "unique", 
 
 def add_to(app: typer.Typer) -> None:
     """Registers the command."""
-    app.command("plan", epilog="Example: icl plan experiments/sst2.yaml")(plan)
+    app.command("plan", epilog="Examples: icl plan experiments/sst2.yaml | icl plan e.yaml --limit 500")(plan)
 
 
-def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
+def plan(
+    file: File,
+    output: Output = DEFAULT_OUTPUT,
+    settings: Set = None,
+    limit: Limit = None,
+    seeds: Seeds = None,
+    model: Model = None,
+) -> None:
     """Show what an experiment would ask: cells, requests, tokens, time, memory. Nothing is run.
 
     Only the tokenizer of the model is read. Tokens: flat as a plain engine would count them,
@@ -33,14 +41,17 @@ def plan(file: File, output: Output = DEFAULT_OUTPUT) -> None:
     """
     from rich.console import Console
 
-    from icl.cli.display import waiting
-    from icl.encoders import load_encoder
     from icl.experiments.file.config import read_experiment
     from icl.experiments.grid.check import check
+
+    # before what imports torch: a wrong key is answered at once
+    checked = check(*read_experiment(file, options.overrides(settings, limit, seeds, model)))
+
+    from icl.cli.display import waiting
+    from icl.encoders import load_encoder
     from icl.experiments.plan import plan as rehearse
     from icl.experiments.running.runner import CACHE
 
-    checked = check(*read_experiment(file))
     with waiting(Console(stderr=True), "planning") as note:
         encoder = None
         if checked.needs_encoder:

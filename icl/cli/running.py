@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).", show_default=False)]
-Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="DIR", help="Folder of run folders; the run goes to DIR/<name>."),
-]
-DEFAULT_OUTPUT = Path("runs")
+from icl.cli import options
+from icl.cli.options import DEFAULT_OUTPUT, File, Limit, Model, Output, Seeds, Set
 
 
 def add_to(app: typer.Typer) -> None:
     """Registers the commands."""
     app.command(
         "run",
-        epilog="Examples: icl run experiments/quickstart.yaml | icl run e.yaml -o /tmp/out --max-memory 8GiB",
+        epilog="Examples: icl run experiments/quickstart.yaml | icl run e.yaml --limit 20 --seeds 0 | "
+        "icl run e.yaml --set grid.shots=[4,8] --set grid.method=generate "
+        "| icl run e.yaml -o out --max-memory 8GiB",
     )(run)
 
 
 def run(
     file: File,
     output: Output = DEFAULT_OUTPUT,
+    settings: Set = None,
+    limit: Limit = None,
+    seeds: Seeds = None,
+    model: Model = None,
     max_memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="What the engine may use beside the weights: 8GiB.")
     ] = None,
@@ -39,20 +40,30 @@ def run(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the leaderboard.")] = False,
 ) -> None:
-    """Run an experiment and print its leaderboard. Killed, it goes on with the same command."""
+    """Run an experiment and print its leaderboard. Killed, it goes on with the same command.
+
+    With values in place of the file's the run has a name of its own, such as quickstart--limit=20.
+    """
     from rich.console import Console
 
     from icl import api
     from icl.cli.display import meter_for
-    from icl.cli.options import memory_size
     from icl.experiments.asking.conversations import Window
 
     console = Console()
-    memory = memory_size(max_memory)
+    memory = options.memory_size(max_memory)
     window = Window() if batch is None else Window(requests=batch)
     meter = meter_for(Console(stderr=True), quiet)
     try:
-        done = api.run(file, output=output, max_memory=memory, window=window, meter=meter, restart=restart)
+        done = api.run(
+            file,
+            output=output,
+            overrides=options.overrides(settings, limit, seeds, model),
+            max_memory=memory,
+            window=window,
+            meter=meter,
+            restart=restart,
+        )
     except KeyboardInterrupt:
         print("icl: interrupted. What is done is kept: the same command goes on.", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -1,7 +1,7 @@
 """Tasks: definitions (YAML), readers, splits with their leak check, and generators."""
 
 from icl.tasks.duplicates import DuplicateIndex, normalise, overlap
-from icl.tasks.load import TaskData, TaskInfo, list_tasks, load_task, task_names
+from icl.tasks.load import TaskData, TaskInfo, list_tasks, load_task, task_file, task_names
 from icl.tasks.schema import TaskFile, read_task_file
 from icl.tasks.splits import LeakReport, Split
 
@@ -17,5 +17,6 @@ __all__ = [
     "normalise",
     "overlap",
     "read_task_file",
+    "task_file",
     "task_names",
 ]

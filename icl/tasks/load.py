@@ -121,6 +121,11 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
+def task_file(name_or_path: str | Path) -> TaskFile:
+    """The definition alone, no rows. Raises ConfigError as `load_task` does."""
+    return _definition(name_or_path)[0]
+
+
 def list_tasks() -> list[TaskInfo]:
     """The built-in tasks with what it takes to load each. Reads definitions only, no rows."""
     infos = []

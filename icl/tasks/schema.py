@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from icl.errors import ConfigError, nearest
 from icl.tasks.generators.base import generators
-from icl.tasks.strict_yaml import Lines, line_of, read_yaml, validate
+from icl.tasks.strict_yaml import Lines, place_of, read_yaml, validate
 from icl.tasks.transforms import TAKES_ARGUMENT, TRANSFORMS
 from icl.types import Task, TaskKind, Template
 
@@ -198,7 +198,7 @@ def read_task_file(path: Path) -> TaskFile:
 
 
 def _fail(path: Path, lines: Lines, key: tuple[str | int, ...], message: str) -> None:
-    raise ConfigError(f"{path}:{line_of(lines, key)}: {'.'.join(map(str, key))}: {message}")
+    raise ConfigError(f"{place_of(str(path), lines, key)}: {'.'.join(map(str, key))}: {message}")
 
 
 def _suggest(name: str, allowed: Iterable[str]) -> str:

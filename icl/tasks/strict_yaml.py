@@ -13,10 +13,11 @@ from typing import Any, TypeAlias, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from icl.errors import ConfigError, nearest
+from icl.errors import ConfigError, nearest, one_or_several
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-Lines: TypeAlias = dict[KeyPath, int]
+Lines: TypeAlias = dict[KeyPath, int | str]
+"""Where a key stands: its line in the file (1-based), or in words what took its place, "--set grid.shots"."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -48,6 +49,27 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: Lines, name: str) -> N
             _collect_lines(value, (*path, index), lines, name)
 
 
+def _construct(text: str, name: str) -> tuple[Any, Lines]:
+    """What a text of YAML says, and the lines of its keys. ConfigError where it is none."""
+    lines: Lines = {}
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            _collect_lines(node, (), lines, name)
+        return None if node is None else loader.construct_document(node), lines
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from error
+
+
+def read_value(text: str, name: str) -> Any:
+    """One value as a file would have it, `[4, 8]`; `name` stands in front of what is wrong with it."""
+    return _construct(text, name)[0]
+
+
 def read_yaml(path: FilePath) -> tuple[dict[str, Any], Lines]:
     """The file's mapping and the line of every key path in it (1-based).
 
@@ -57,18 +79,7 @@ def read_yaml(path: FilePath) -> tuple[dict[str, Any], Lines]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    lines: Lines = {}
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is not None:
-            _collect_lines(node, (), lines, str(path))
-        data = None if node is None else loader.construct_document(node)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{path}{line}: not valid YAML: {problem}") from error
+    data, lines = _construct(text, str(path))
     if data is None:
         raise ConfigError(f"{path}: the file is empty; it must hold a mapping of keys to values")
     if not isinstance(data, dict):
@@ -77,29 +88,44 @@ def read_yaml(path: FilePath) -> tuple[dict[str, Any], Lines]:
     return data, lines
 
 
-def line_of(lines: Lines, path: KeyPath) -> int:
-    """The line of the key path, or of its nearest parent that is in the file."""
+def place_of(name: str, lines: Lines, path: KeyPath) -> str:
+    """File and line of the key path, or of its nearest parent that is in the file; what took its place
+    where it was given elsewhere; `name` alone where nothing is known."""
     while path and path not in lines:
         path = path[:-1]
-    return lines.get(path, 1)
+    place = lines.get(path)
+    return place if isinstance(place, str) else f"{name}:{place}" if place else name
 
 
 def validate(model: type[M], data: dict[str, Any], lines: Lines, name: str) -> M:
-    """`data` as a `model`; the first thing that is wrong becomes a ConfigError.
+    """`data` as a `model`; what is wrong becomes a ConfigError, or `Problems` where several things are.
 
-    The message names file, line, key, value, what is allowed and, for an unknown key, the nearest.
+    A message names file, line, key, value, what is allowed and, for an unknown key, the nearest.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        # An unknown key is most often the cause of a missing one: say that first.
-        problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise ConfigError(_message(model, problems[0], lines, name)) from error
+        raise one_or_several([ConfigError(line) for line in _messages(model, error, lines, name)]) from error
+
+
+def _messages(model: type[BaseModel], error: ValidationError, lines: Lines, name: str) -> list[str]:
+    """One a problem, unknown keys first: one of them is most often the cause of a missing key, which
+    is then left out."""
+    found: dict[tuple[str, ...], str] = {}
+    meant = set()
+    for problem in sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden"):
+        location = tuple(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            meant.add((*location[:-1], nearest(location[-1], _keys_at(model, problem["loc"][:-1]))))
+        elif problem["type"] == "missing" and location in meant:
+            continue
+        found.setdefault(location[:3], _message(model, problem, lines, name))
+    return list(found.values())
 
 
 def _message(model: type[BaseModel], problem: Any, lines: Lines, name: str) -> str:
     location = tuple(problem["loc"])
-    where = f"{name}:{line_of(lines, location)}"
+    where = place_of(name, lines, location)
     key = ".".join(str(part) for part in location) or "(top level)"
     if problem["type"] == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])

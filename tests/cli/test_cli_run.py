@@ -190,3 +190,17 @@ def test_import_icl_is_light():
     script = "import sys, icl; icl.__version__; print({'torch', 'numpy', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_values_beside_the_file_make_a_run_of_their_own(icl, folder):
+    assert icl("run", "experiment.yaml", "-q").code == 0
+    said = icl("run", "experiment.yaml", "-q", "--limit", 3, "--seeds", 5, "--set", "grid.shots=1")
+    assert (said.code, "1 seed x 3 queries" in said.out) == (0, True)
+    name = "small--grid.shots=1--seeds=5--limit=3"
+    assert f"Run folder: runs/{name}" in said.out
+    manifest = json.loads((folder / "runs" / name / "manifest.json").read_text())
+    assert manifest["overrides"] == {"grid.shots": 1, "test": 3, "seeds": [5]}
+    assert json.loads((folder / "runs" / "small" / "manifest.json").read_text())["overrides"] == {}
+    assert icl("leaderboard", f"runs/{name}").code == 0
+    planned = icl("plan", "experiment.yaml", "--limit", 3)
+    assert planned.out.startswith("small--limit=3: fake")

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from icl.errors import IclError
-from icl.experiments import check as check_module
 from icl.experiments.file.config import read_experiment
+from icl.experiments.grid import check as check_module
 from icl.experiments.grid.check import check
 
 

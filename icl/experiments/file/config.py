@@ -7,16 +7,17 @@ What needs the components or the data (parameters of a selector, labels of a tas
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from icl.errors import ConfigError
+from icl.errors import ConfigError, nearest
 from icl.experiments.file.baseline import BaselineError, parse_baseline
-from icl.tasks.strict_yaml import KeyPath, Lines, line_of, read_yaml, validate
+from icl.experiments.file.overrides import Override, overridden
+from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
 
 
 def _listed(value: Any) -> Any:
@@ -160,7 +161,7 @@ class LeaderboardSettings(_Section):
 class Experiment(_Section):
     """One experiment file."""
 
-    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._=,-]{0,99}$")]
     model: str | dict[str, dict[str, Any]]
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     engine: Literal["trie", "naive"] = "trie"
@@ -229,6 +230,8 @@ class Source:
     name: str
     folder: Path
     lines: Lines
+    overrides: tuple[Override, ...] = ()
+    """What took the place of the file's values."""
 
     def error(self, path: KeyPath, message: str) -> ConfigError:
         """A ConfigError that starts with file, line and key."""
@@ -236,8 +239,8 @@ class Source:
         return ConfigError(f"{self.where(path)}: {key}: {message}")
 
     def where(self, path: KeyPath) -> str:
-        """File and line of a key; the file alone where nothing was read from one."""
-        return f"{self.name}:{line_of(self.lines, path)}" if self.lines else self.name
+        """File and line of a key, or the option that gave it; the name alone where neither did."""
+        return place_of(self.name, self.lines, path)
 
     def task_path(self, name: str) -> str:
         """A task file is found beside the experiment file first, then from the current folder."""
@@ -246,28 +249,39 @@ class Source:
         return str(beside) if is_file and beside.is_file() else name
 
 
-def read_experiment(source: str | Path | Mapping[str, Any] | Experiment) -> tuple[Experiment, Source]:
-    """An experiment from a file, a mapping, or as it is.
+def read_experiment(
+    source: str | Path | Mapping[str, Any] | Experiment, overrides: Sequence[Override] = ()
+) -> tuple[Experiment, Source]:
+    """An experiment from a file, a mapping, or as it is; `overrides` take the place of its values.
 
     Raises ConfigError naming file, line, key, value, what is allowed and the nearest name.
     """
-    here = Path()
     if isinstance(source, Experiment):
-        return source, Source(f"experiment {source.name!r}", here, {})
+        name = f"experiment {source.name!r}"
+        if not overrides:
+            return source, Source(name, Path(), {})
+        return validated(name, Path(), source.resolved, {}, overrides)
     if isinstance(source, Mapping):
-        name = "experiment"
         try:
             # A copy by JSON: tuples become lists, as a file would have them.
-            experiment = validate(Experiment, json.loads(json.dumps(source)), {}, name)
+            return validated("experiment", Path(), json.loads(json.dumps(source)), {}, overrides)
         except TypeError as error:
             raise ConfigError(f"experiment: not plain data: {error}") from error
-        except ConfigError as error:
-            raise ConfigError(str(error).replace(f"{name}:1: ", f"{name}: ", 1)) from error
-        return experiment, Source(name, here, {})
     path = Path(source)
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder, not an experiment file")
     if not path.exists():
-        raise ConfigError(f"{path}: no such experiment file")
+        guess = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
+        hint = f". Did you mean {str(path.with_name(guess))!r}?" if guess else ""
+        raise ConfigError(f"{path}: no such experiment file{hint}")
     data, lines = read_yaml(path)
-    return validate(Experiment, data, lines, str(path)), Source(str(path), path.parent, lines)
+    return validated(str(path), path.parent, data, lines, overrides)
+
+
+def validated(
+    name: str, folder: Path, data: dict[str, Any], lines: Lines, overrides: Sequence[Override]
+) -> tuple[Experiment, Source]:
+    """Plain data as an experiment; `lines` say where its keys stand, `folder` where paths begin."""
+    if overrides:
+        data, lines = overridden(data, lines, overrides)
+    return validate(Experiment, data, lines, name), Source(name, folder, lines, tuple(overrides))

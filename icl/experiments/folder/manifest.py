@@ -72,6 +72,7 @@ def first_manifest(checked: Checked) -> dict[str, Any]:
         "created": now(),
         "source": checked.source.name,
         "folder": str(checked.source.folder.resolve()),
+        "overrides": {item.dotted: item.value for item in checked.source.overrides},
         "versions": versions(),
         "hardware": hardware(),
         "tasks": {name: {"origin": data.origin} for name, data in checked.tasks.items()},

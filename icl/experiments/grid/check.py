@@ -14,7 +14,7 @@ from typing import Any
 
 from icl.encoders import encoder_source
 from icl.engine.fake import FakeModel
-from icl.errors import ConfigError, IclError
+from icl.errors import Collector, ConfigError, IclError
 from icl.experiments.asking.models import check_model
 from icl.experiments.file.baseline import BaselineError, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
@@ -55,27 +55,59 @@ PARTS: dict[str, tuple[str, ...]] = {
 """What the protocols ask of a component: `kinds` and `needs` are sets, the others methods."""
 
 
-def check(experiment: Experiment, source: Source) -> Checked:
-    """Builds and reads everything but the model. Raises ConfigError or DataError with one line."""
-    built = {axis: _build_axis(experiment, source, axis) for axis in REGISTRIES}
-    _check_metric(experiment.leaderboard.metric, ("leaderboard", "metric"), source)
-    _check_baseline(experiment, source)
-    check_model(experiment, source)
+def check(experiment: Experiment, source: Source, *, wants_all: bool = False) -> Checked:
+    """Builds and reads everything but the model.
+
+    Raises ConfigError or DataError with the first problem, or, where all are wanted, with every one
+    that can be found beside the others.
+    """
+    problems = Collector(wants_all=wants_all)
+    built = {axis: _build_axis(experiment, source, axis, problems) for axis in REGISTRIES}
+    with problems.one():
+        _check_metric(experiment.leaderboard.metric, ("leaderboard", "metric"), source)
+    with problems.one():
+        _check_baseline(experiment, source)
+    with problems.one():
+        check_model(experiment, source)
     needs_encoder = any("encoder" in getattr(part, "needs", ()) for axis in built.values() for part in axis)
     if needs_encoder:
-        _located(lambda: encoder_source(experiment.encoder), source, ("encoder",))
-    _check_shots(experiment, source, built["orderer"])
-    tasks = _load_tasks(experiment, source)
-    splits = {}
-    for index, (name, data) in enumerate(tasks.items()):
-        for axis in ("orderer", "method"):
+        with problems.one():
+            _located(lambda: encoder_source(experiment.encoder), source, ("encoder",))
+    with problems.one():
+        _check_shots(experiment, source, built["orderer"])
+    tasks = _load_tasks(experiment, source, problems)
+    splits: dict[tuple[str, int], Split] = {}
+    for index, data in tasks.items():
+        _check_task(experiment, source, index, data, built, splits, problems)
+    problems.finish()
+    named = {data.task.name: data for data in tasks.values()}
+    cells = tuple(plan_cells(experiment, list(named)))
+    return Checked(experiment, source, named, splits, cells, needs_encoder)
+
+
+def _check_task(
+    experiment: Experiment,
+    source: Source,
+    index: int,
+    data: TaskData,
+    built: Mapping[str, list[Any]],
+    splits: dict[tuple[str, int], Split],
+    problems: Collector,
+) -> None:
+    """What concerns one task; its splits go to `splits`."""
+    name, before = data.task.name, len(problems.found)
+    for axis in ("orderer", "method"):
+        with problems.one():
             _check_fit(experiment, source, axis, data, built[axis])
+    with problems.one():
         _check_metric(data.task.metric, ("task", index), source)
-        for seed in experiment.seeds:
+    for seed in experiment.seeds:
+        with problems.one():
             splits[name, seed] = _split(experiment, source, index, data, seed)
-        _try_prompts(experiment, source, data.task, splits[name, experiment.seeds[0]], built["method"])
-    cells = tuple(plan_cells(experiment, list(tasks)))
-    return Checked(experiment, source, tasks, splits, cells, needs_encoder)
+    if len(problems.found) == before:
+        _try_prompts(
+            experiment, source, data.task, splits[name, experiment.seeds[0]], built["method"], problems
+        )
 
 
 def _located(make: Any, source: Source, path: tuple[str | int, ...]) -> Any:
@@ -86,16 +118,14 @@ def _located(make: Any, source: Source, path: tuple[str | int, ...]) -> Any:
         raise source.error(path, str(error)) from error
 
 
-def _build_axis(experiment: Experiment, source: Source, axis: str) -> list[Any]:
+def _build_axis(experiment: Experiment, source: Source, axis: str, problems: Collector) -> list[Any]:
+    """The components of an axis; None in place of one that cannot be built."""
     items: tuple[Component, ...] = getattr(experiment.grid, axis)
-    return [
-        _located(
-            partial(_build, axis, item),
-            source,
-            ("grid", axis, index, item.name),
-        )
-        for index, item in enumerate(items)
-    ]
+    built: list[Any] = [None] * len(items)
+    for index, item in enumerate(items):
+        with problems.one():
+            built[index] = _located(partial(_build, axis, item), source, ("grid", axis, index, item.name))
+    return built
 
 
 def _build(axis: str, item: Component) -> Any:
@@ -147,21 +177,26 @@ def _check_shots(experiment: Experiment, source: Source, built: Iterable[Any]) -
             )
 
 
-def _load_tasks(experiment: Experiment, source: Source) -> dict[str, TaskData]:
-    tasks: dict[str, TaskData] = {}
+def _load_tasks(experiment: Experiment, source: Source, problems: Collector) -> dict[int, TaskData]:
+    """By their place in the file."""
+    tasks: dict[int, TaskData] = {}
     for index, name in enumerate(experiment.task):
-        path = source.task_path(name)
-        try:
-            data = load_task(path)
-        except ConfigError as error:
-            # Errors inside a task file name that file and its line themselves.
-            if path.endswith((".yaml", ".yml")) and Path(path).is_file():
-                raise
-            raise source.error(("task", index), str(error)) from error
-        if data.task.name in tasks:
-            raise source.error(("task", index), f"another task is called {data.task.name!r} too")
-        tasks[data.task.name] = data
+        with problems.one():
+            data = _load_task(source, index, source.task_path(name))
+            if any(other.task.name == data.task.name for other in tasks.values()):
+                raise source.error(("task", index), f"another task is called {data.task.name!r} too")
+            tasks[index] = data
     return tasks
+
+
+def _load_task(source: Source, index: int, path: str) -> TaskData:
+    try:
+        return load_task(path)
+    except ConfigError as error:
+        # Errors inside a task file name that file and its line themselves.
+        if path.endswith((".yaml", ".yml")) and Path(path).is_file():
+            raise
+        raise source.error(("task", index), str(error)) from error
 
 
 def _split(experiment: Experiment, source: Source, index: int, data: TaskData, seed: int) -> Split:
@@ -190,7 +225,12 @@ def _check_fit(
 
 
 def _try_prompts(
-    experiment: Experiment, source: Source, task: Task, split: Split, built: Iterable[Method]
+    experiment: Experiment,
+    source: Source,
+    task: Task,
+    split: Split,
+    built: Iterable[Method | None],
+    problems: Collector,
 ) -> None:
     """Writes the first prompt of every method that asks no model to be fitted: templates, verbalisers
     and rationales are found missing now and not after hours."""
@@ -199,13 +239,15 @@ def _try_prompts(
     resources = Resources(task, experiment.seeds[0], model, None, renderer, experiment.duplicate_threshold)
     shown = split.pool[:1] if any(experiment.grid.shots) else ()
     for index, (item, method) in enumerate(zip(experiment.grid.method, built, strict=True)):
-        if not method.needs <= {"renderer"}:
+        if method is None or not method.needs <= {"renderer"}:
             continue
-        try:
+
+        def first(item: Component = item) -> None:
             # Built anew: the fitted one has seen this task's pool.
             fitted = methods.create(item.name, item.parameters).fit(split.pool, resources)
             solve = fitted.solve(split.test[0].query, [Demonstration(e) for e in shown], resources)
             next(solve, None)
             solve.close()
-        except IclError as error:
-            raise source.error(("grid", "method", index), str(error)) from error
+
+        with problems.one():
+            _located(first, source, ("grid", "method", index))

@@ -1,0 +1,109 @@
+"""icl check."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from icl.cli import options
+from icl.cli.options import Limit, Model, Seeds, Set
+
+if TYPE_CHECKING:
+    from icl.experiments.grid.check import Checked
+    from icl.tasks import Split, TaskData
+
+AnyFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="An experiment or task file, or a built-in task.", show_default=False
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the command."""
+    app.command(
+        "check",
+        epilog="Examples: icl check experiments/quickstart.yaml | icl check experiments/own_task/tickets.yaml"
+        " | icl check e.yaml --set grid.method=generate",
+    )(check)
+
+
+def check(
+    file: AnyFile,
+    settings: Set = None,
+    limit: Limit = None,
+    seeds: Seeds = None,
+    model: Model = None,
+) -> None:
+    """Look for everything that can be wrong with a file, without loading a model.
+
+    Lists every problem that can be found beside the others. Exit code: 0 if there is none, 1 if there is.
+    """
+    from icl.errors import IclError, Problems
+    from icl.experiments.file.around import read_any
+    from icl.experiments.grid.check import check as look
+
+    changed = options.overrides(settings, limit, seeds, model)
+    try:
+        experiment, source, is_task = read_any(file, changed)
+        checked = look(experiment, source, wants_all=True)
+    except IclError as error:
+        for problem in error.found if isinstance(error, Problems) else (error,):
+            print(f"icl: error: {problem}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    lines = [] if is_task else list(_experiment(checked))
+    for name, data in checked.tasks.items():
+        splits = {seed: split for (task, seed), split in checked.splits.items() if task == name}
+        lines += _task(data)
+        lines += [] if is_task else list(_split(splits))
+        lines += _leaks(splits)
+    typer.echo(f"{file}: no problem found")
+    width = max(len(key) for key, _ in lines) + 2
+    for key, text in lines:
+        typer.echo(f"  {key:{width}}{text}")
+    typer.echo(f"Next: icl preview {file} shows prompts" + ("" if is_task else f", icl plan {file} the cost"))
+
+
+def _experiment(checked: Checked) -> Iterator[tuple[str, str]]:
+    from icl.encoders import encoder_source
+    from icl.experiments.asking.models import model_source
+
+    experiment = checked.experiment
+    yield "model", f"{experiment.model_label} ({model_source(experiment)})"
+    if checked.needs_encoder:
+        yield "encoder", f"{experiment.encoder} ({encoder_source(experiment.encoder).note})"
+    rows = {cell.cell.row for cell in checked.cells}
+    asked = sum(len(checked.splits[c.cell.task, c.cell.seed].test) for c in checked.cells)
+    seeds = len(experiment.seeds)
+    yield (
+        "grid",
+        f"{len(rows)} rows x {seeds} seed{'s' * (seeds != 1)} = {len(checked.cells):,} cells, "
+        f"{asked:,} predictions",
+    )
+    yield "run", experiment.name
+
+
+def _task(data: TaskData) -> Iterator[tuple[str, str]]:
+    task = data.task
+    labels = f", {len(task.labels)} labels" if task.labels else ""
+    yield "task", f"{task.name}: {task.kind}{labels}; {data.origin}"
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    yield "rows", ", ".join(f"{len(rows):,} {name}" for name, rows in parts.items() if rows)
+
+
+def _split(splits: Mapping[int, Split]) -> Iterator[tuple[str, str]]:
+    sizes = {(len(split.pool), len(split.test)) for split in splits.values()}
+    yield "split", "; ".join(f"pool {pool:,}, test {test:,}" for pool, test in sorted(sizes))
+
+
+def _leaks(splits: Mapping[int, Split]) -> Iterator[tuple[str, str]]:
+    leaks: dict[str, list[int]] = {}
+    for seed, split in splits.items():
+        leaks.setdefault(split.report.summary, []).append(seed)
+    for summary, seeds in leaks.items():
+        which = f"seed {', '.join(map(str, seeds))}: " if len(leaks) > 1 else ""
+        yield "leaks", f"{which}{summary}"

@@ -1,0 +1,48 @@
+"""For `icl check` and `icl preview`: an experiment file, or the smallest experiment around a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from icl.experiments.file.config import Experiment, Source, read_experiment, validated
+from icl.experiments.file.overrides import Override
+from icl.labels import LABELLED
+from icl.tasks import TaskFile, task_file
+from icl.tasks.strict_yaml import read_yaml
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+
+def read_any(name: str, overrides: Sequence[Override] = ()) -> tuple[Experiment, Source, bool]:
+    """The experiment of a file, or one around a task (by name or file), and whether it is a task.
+
+    Raises ConfigError as `read_experiment` and `task_file` do.
+    """
+    if Path(name).suffix in (".yaml", ".yml") and not (Path(name).is_file() and is_task(Path(name))):
+        return (*read_experiment(name, overrides), False)
+    plain = around(name, task_file(name))
+    experiment, source = validated(name, Path(), plain, {}, overrides)
+    return experiment, source, True
+
+
+def is_task(path: Path) -> bool:
+    """Whether a file has more keys of a task than of an experiment. Raises ConfigError."""
+    keys = set(read_yaml(path)[0])
+    return len(keys & set(TaskFile.model_fields)) > len(keys & set(Experiment.model_fields))
+
+
+def around(name: str, file: TaskFile) -> dict[str, Any]:
+    """One cell: four random demonstrations, one test item, the method that fits the kind."""
+    methods = ["direct"] if file.kind in LABELLED else ["generate"]
+    if file.template.channel_query:
+        methods.append("channel")
+    return {
+        "name": file.name,
+        "model": DEFAULT_MODEL,
+        "task": name,
+        "pool": "all",
+        "test": 1,
+        "grid": {"selector": "random", "shots": 4, "method": methods},
+    }
