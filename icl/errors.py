@@ -57,6 +57,10 @@ class ModelError(IclError):
     """A model cannot be found, read or run exactly."""
 
 
+class StorageError(IclError):
+    """The machine refuses a file or folder: the disk is full, the place read-only, gone or not a folder."""
+
+
 class ContextOverflow(IclError):
     """A prompt is longer than the model's context window."""
 

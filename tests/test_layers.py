@@ -17,7 +17,17 @@ import icl
 ROOT = Path(icl.__file__).parent
 
 LAYERS: list[set[str]] = [
-    {"types", "errors", "registry", "protocols", "seeding", "components", "conversation", "labels"},
+    {
+        "types",
+        "errors",
+        "registry",
+        "protocols",
+        "seeding",
+        "components",
+        "conversation",
+        "labels",
+        "database",
+    },
     {"tasks", "prompts", "encoders", "engine", "metrics"},
     {"selectors", "orderers", "methods", "calibration", "cot"},
     {"experiments", "bench"},
@@ -31,6 +41,7 @@ SIBLINGS = LAYERS[2]
 
 ROOMS: dict[str, list[set[str]]] = {
     "engine": [
+        {"script"},
         {"fake", "trie", "requests"},
         {"attention"},
         {"trunks"},

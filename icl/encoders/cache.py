@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icl.database import Database
 from icl.encoders.bertscore import no_tokens
 from icl.errors import ConfigError
 from icl.protocols import Encoder, TokenEncoder
+
+UNIT = 1e-3
+"""How far from 1 the length of a vector may be."""
 
 
 class FingerprintedEncoder(Encoder, Protocol):
@@ -33,8 +37,9 @@ class FingerprintedEncoder(Encoder, Protocol):
 class CachedEncoder:
     """Wraps an encoder; a text is encoded once per (encoder fingerprint, text).
 
-    With `folder`, vectors are kept in one SQLite file an encoder, so that processes can share it;
-    a cache that cannot be written is an error, not a silent slow path.
+    With `folder`, vectors are kept in one SQLite file an encoder, so that processes can share it
+    (`icl.database`: a vector that is not the one that was written is computed again); a cache that
+    cannot be written is an error (StorageError), not a silent slow path.
     """
 
     def __init__(self, encoder: FingerprintedEncoder, folder: Path | str | None = None) -> None:
@@ -62,11 +67,11 @@ class CachedEncoder:
         if not texts:
             return self.encoder.encode([])
         unknown = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        unknown = self._read(unknown)
-        if unknown:
-            rows = self.encoder.encode(unknown)
-            self._rows.update(zip(unknown, rows, strict=True))
-            self._write(unknown, rows)
+        if unknown and self.folder is None:
+            self._rows.update(zip(unknown, self.encoder.encode(unknown), strict=True))
+        elif unknown:
+            with closing(self._kept()) as kept:
+                self._from_disk(kept, unknown)
         return np.stack([self._rows[text] for text in texts])
 
     def encode_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
@@ -75,43 +80,33 @@ class CachedEncoder:
             raise ConfigError(no_tokens(self.name))
         return self.encoder.encode_tokens(texts)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _kept(self) -> Database:
         assert self.folder is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.blake2b(self.fingerprint.encode(), digest_size=8).hexdigest()
-        connection = sqlite3.connect(self.folder / f"{name}.sqlite", timeout=60)
-        connection.execute("create table if not exists rows (key blob primary key, row blob) without rowid")
-        return connection
+        return Database(self.folder / f"{name}.sqlite", "rows", "row", "embeddings cache")
 
-    def _read(self, texts: list[str]) -> list[str]:
-        """Takes into memory what is on disk; returns the texts that are not."""
-        if self.folder is None or not texts:
-            return texts
-        missing = []
-        connection = self._connect()
-        try:
-            for text in texts:
-                hit = connection.execute("select row from rows where key = ?", (_key(text),)).fetchone()
-                if hit is None:
-                    missing.append(text)
-                else:
-                    self._rows[text] = np.frombuffer(hit[0], dtype=np.float32)
-        finally:
-            connection.close()
-        return missing
+    def _from_disk(self, kept: Database, texts: list[str]) -> None:
+        """Takes into memory what is on disk; what is not is encoded and written."""
+        keys = {_key(text): text for text in texts}
+        for key, row in kept.get(list(keys)).items():
+            vector = _vector(row)
+            if vector is None:
+                kept.distrust(key)
+            else:
+                self._rows[keys[key]] = vector
+        missing = [text for text in texts if text not in self._rows]
+        if missing:
+            rows = self.encoder.encode(missing)
+            self._rows.update(zip(missing, rows, strict=True))
+            kept.put((_key(text), row.tobytes()) for text, row in zip(missing, rows, strict=True))
 
-    def _write(self, texts: list[str], rows: NDArray[np.float32]) -> None:
-        if self.folder is None:
-            return
-        connection = self._connect()
-        try:
-            with connection:
-                connection.executemany(
-                    "insert or ignore into rows values (?, ?)",
-                    [(_key(text), row.tobytes()) for text, row in zip(texts, rows, strict=True)],
-                )
-        finally:
-            connection.close()
+
+def _vector(row: object) -> NDArray[np.float32] | None:
+    """A unit vector, or None: what older versions kept has no checksum of the time it was written."""
+    if not isinstance(row, bytes) or not row or len(row) % 4:
+        return None
+    vector = np.frombuffer(row, dtype=np.float32)
+    return vector if abs(float(np.linalg.norm(vector)) - 1.0) < UNIT else None
 
 
 def _key(text: str) -> bytes:

@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from icl.engine.script import script_digest
 from icl.errors import ContextOverflow
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Text, TokenIds, Usage
 
@@ -49,7 +50,7 @@ class FakeModel:
     score_with(prompt, continuation) -> log-probability of the whole continuation.
     reply_with(prompt, sample index) -> the text generated; it is cut at `max_tokens` bytes and at
     the first stop string like any other. `delay`: seconds to sleep before each request, to try
-    out what takes time.
+    out what takes time. The fingerprint depends on the scripts (`icl.engine.script`).
     """
 
     def __init__(
@@ -67,7 +68,8 @@ class FakeModel:
         self.delay = delay
         self.context_length = context_length
         self.tokenizer = ByteTokenizer()
-        self.fingerprint = f"{name}-1"
+        script = script_digest(score_with, reply_with)
+        self.fingerprint = f"{name}-1" + (f"-{script}" if script else "")
         self._score_with = score_with
         self._reply_with = reply_with
         self.requests: list[ScoreRequest | GenerateRequest] = []

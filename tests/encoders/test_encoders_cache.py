@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icl.database import checksum
 from icl.encoders.cache import CachedEncoder
 from icl.encoders.hashed import HashEncoder
 
@@ -48,3 +50,21 @@ def test_another_fingerprint_never_reads_the_same_rows(tmp_path: Path) -> None:
     inner = Counting(32)
     assert CachedEncoder(inner, tmp_path).encode(["a"]).shape == (1, 32)
     assert inner.asked == ["a"]
+
+
+def test_altered_and_strange_rows_are_computed_again(tmp_path: Path) -> None:
+    right = CachedEncoder(Counting(), tmp_path).encode(["a", "b", "c"])
+    (file,) = tmp_path.glob("*.sqlite")
+    with sqlite3.connect(file) as db:
+        rows = dict(db.execute("SELECT key, row FROM rows"))
+        first, second, _ = rows
+        db.execute("UPDATE rows SET row = ? WHERE key = ?", (rows[second], first))
+        long = np.full(16, 9.0, dtype=np.float32).tobytes()
+        db.execute(
+            "UPDATE rows SET row = ?, digest = ? WHERE key = ?", (long, checksum(second, long), second)
+        )
+    db.close()
+    for asked in (2, 0):
+        inner = Counting()
+        np.testing.assert_array_equal(CachedEncoder(inner, tmp_path).encode(["a", "b", "c"]), right)
+        assert len(inner.asked) == asked

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from icl.database import checksum
 from icl.engine.fake import FakeModel
 from icl.errors import ModelError
 from icl.experiments.asking.cache import CachedModel, _shares
@@ -43,15 +44,15 @@ def test_a_second_process_finds_everything_with_the_same_cost(tmp_path):
 def test_results_become_final_before_the_call_ends(tmp_path):
     """What was answered before a crash is kept."""
 
-    def dies(prompt, continuation):
-        if prompt == "prompt 3":
-            raise RuntimeError("power cut")
-        return -1.0
+    class Dying(FakeModel):
+        def _note(self, request):
+            if request.prompt == "prompt 3":
+                raise RuntimeError("power cut")
 
     path = tmp_path / "r.sqlite"
     with pytest.raises(RuntimeError):
-        CachedModel(FakeModel(score_with=dies), ResponseStore(path)).score(SCORES)
-    model = FakeModel(score_with=lambda p, c: -1.0)
+        CachedModel(Dying(), ResponseStore(path)).score(SCORES)
+    model = FakeModel()
     CachedModel(model, ResponseStore(path)).score(SCORES)
     assert [r.prompt for r in model.requests] == ["prompt 3", "prompt 4"]
 
@@ -182,3 +183,36 @@ def test_without_a_model_only_what_is_known_is_answered():
     assert replay.score(SCORES) == known
     with pytest.raises(ModelError, match="not in the cache"):
         replay.score([replace(SCORES[0], prompt="new")])
+
+
+@pytest.mark.parametrize(
+    "value", ["", "[", "null", "[[], [1, 1, 0, 0.0, 1]]", '[["x"], []]', "7", "[" * 9999]
+)
+def test_a_response_that_cannot_be_read_is_asked_again_and_replaced(tmp_path, caplog, value):
+    path = tmp_path / "r.sqlite"
+    requests = [SCORES[0], SCORES[1]]
+
+    def ask(model):
+        store = ResponseStore(path)
+        found = CachedModel(model, store)
+        answers = (found.score(requests), found.generate([sampled(n=2)]))
+        store.close()
+        return answers
+
+    first = ask(FakeModel())
+    with sqlite3.connect(path) as db:
+        # with a checksum, as if it had been written so; and one without
+        keys = [key for (key,) in db.execute("SELECT key FROM responses")]
+        for key in keys[:-1]:
+            db.execute(
+                "UPDATE responses SET value = ?, digest = ? WHERE key = ?", (value, checksum(key, value), key)
+            )
+        db.execute("UPDATE responses SET value = ? WHERE key = ?", (value, keys[-1]))
+    db.close()
+    model = FakeModel()
+    assert ask(model) == first
+    assert len(model.requests) == 3
+    assert "cannot be read" in caplog.text
+    silent = FakeModel()
+    assert ask(silent) == first
+    assert silent.requests == []

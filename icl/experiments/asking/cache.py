@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from icl.errors import ModelError
 from icl.experiments.asking.infront import InFront
@@ -30,6 +31,10 @@ from icl.types import (
     Text,
     Usage,
 )
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Observer(Protocol):
@@ -66,13 +71,13 @@ class CachedModel(InFront):
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """Each request once, from the store where it is there."""
         keys = [_score_key(self.fingerprint, request) for request in requests]
-        have = self._store.get(list(dict.fromkeys(keys)))
-        missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in have}
-        computed = set(missing)
-        self._compute_scores(missing, have)
+        wanted = dict(zip(keys, requests, strict=True))
+        have = self._known(keys, lambda key, text: _scores_from(text, len(wanted[key].continuations)))
+        computed = {key for key in wanted if key not in have}
+        self._compute_scores({key: wanted[key] for key in keys if key in computed}, have)
         results = []
         for index, key in enumerate(keys):
-            result = _scores_from(have[key])
+            result = have[key]
             results.append(result)
             if key not in computed:
                 self._told(result.usage, True)
@@ -80,7 +85,7 @@ class CachedModel(InFront):
                 on_result(index, result)
         return results
 
-    def _compute_scores(self, missing: dict[bytes, ScoreRequest], have: dict[bytes, str]) -> None:
+    def _compute_scores(self, missing: dict[bytes, ScoreRequest], have: dict[bytes, Scores]) -> None:
         if not missing:
             return
         keys = list(missing)
@@ -90,8 +95,9 @@ class CachedModel(InFront):
         def keep(index: int, result: Scores) -> None:
             key = keys[index]
             if key not in have:
-                have[key] = _scores_text(result)
-                self._store.put(key, have[key])
+                text = _scores_text(result)
+                have[key] = _scores_from(text)
+                self._store.put(key, text)
                 self._told(result.usage, False)
 
         try:
@@ -105,12 +111,13 @@ class CachedModel(InFront):
     ) -> list[Generation]:
         """Each sample once, from the store where it is there. Greedy samples are all the same."""
         plans = [_SamplePlan.of(self.fingerprint, request) for request in requests]
-        have = self._store.get(list(dict.fromkeys(key for plan in plans for key in plan.keys)))
+        keys = [key for plan in plans for key in plan.keys]
+        have = self._known(keys, lambda key, text: _sample_from(text))
         stored = set(have)
         self._compute_samples(plans, have)
         results = []
         for index, plan in enumerate(plans):
-            parts = [_sample_from(have[key]) for key in plan.keys]
+            parts = [have[key] for key in plan.keys]
             usage = sum((part[1] for part in parts), start=NO_USAGE)
             samples = [part[0] for part in parts]
             result = Generation(tuple(samples * plan.copies), usage)
@@ -121,7 +128,7 @@ class CachedModel(InFront):
                 on_result(index, result)
         return results
 
-    def _compute_samples(self, plans: Sequence[_SamplePlan], have: dict[bytes, str]) -> None:
+    def _compute_samples(self, plans: Sequence[_SamplePlan], have: dict[bytes, tuple[Sample, Usage]]) -> None:
         """Asks the samples that are missing as runs of consecutive indices of one prompt."""
         wanted: dict[bytes, dict[int, bytes]] = defaultdict(dict)
         template: dict[bytes, GenerateRequest] = {}
@@ -149,8 +156,9 @@ class CachedModel(InFront):
                 raise ModelError(f"{self.name} returned {len(result.samples)} samples, not {len(keys)}")
             shares = _shares(result.usage, len(keys))
             for key, sample, usage in zip(keys, result.samples, shares, strict=True):
-                have[key] = _sample_text(sample, usage)
-                self._store.put(key, have[key])
+                text = _sample_text(sample, usage)
+                have[key] = _sample_from(text)
+                self._store.put(key, text)
             self._told(result.usage, False)
 
         try:
@@ -158,6 +166,20 @@ class CachedModel(InFront):
                 keep(index, result)
         finally:
             self._store.commit()
+
+    def _known(self, keys: Sequence[bytes], read: Callable[[bytes, str], T]) -> dict[bytes, T]:
+        """What the store has and can be read; the rest is asked again and then takes its place."""
+        have: dict[bytes, T] = {}
+        strange = 0
+        for key, text in self._store.get(list(dict.fromkeys(keys))).items():
+            try:
+                have[key] = read(key, text)
+            except (ValueError, TypeError, RecursionError):
+                self._store.distrust(key)
+                strange += 1
+        if strange:
+            log.warning("%d responses in the cache cannot be read; they are asked again.", strange)
+        return have
 
     def _told(self, usage: Usage, cached: bool) -> None:
         if self._observer is not None:
@@ -241,9 +263,12 @@ def _scores_text(scores: Scores) -> str:
     return json.dumps([tokens, astuple(scores.usage)], separators=(",", ":"))
 
 
-def _scores_from(text: str) -> Scores:
+def _scores_from(text: str, continuations: int | None = None) -> Scores:
+    """ValueError or TypeError for what is no answer to so many continuations."""
     tokens, usage = json.loads(text)
-    return Scores(tuple(tuple(line) for line in tokens), Usage(*usage))
+    if continuations is not None and len(tokens) != continuations:
+        raise ValueError(f"{len(tokens)} scores for {continuations} continuations")
+    return Scores(tuple(tuple(float(x) for x in line) for line in tokens), Usage(*usage))
 
 
 def _sample_text(sample: Sample, usage: Usage) -> str:
@@ -254,4 +279,6 @@ def _sample_text(sample: Sample, usage: Usage) -> str:
 def _sample_from(text: str) -> tuple[Sample, Usage]:
     fields: list[Any] = json.loads(text)
     words, ids, logprobs, reason, usage = fields
+    if not isinstance(words, str):
+        raise TypeError(f"a text that is {words!r}")
     return Sample(words, tuple(ids), tuple(logprobs), reason), Usage(*usage)
