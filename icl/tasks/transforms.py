@@ -19,6 +19,9 @@ TRANSFORMS: dict[str, Transform] = {}
 TAKES_ARGUMENT: dict[str, bool | None] = {}
 """True: needs one; False: takes none; None: optional."""
 
+MAX_DIGITS = 300
+"""A longer number is no answer: the exact fraction of 1e999999999 would fill the memory."""
+
 
 def _transform(name: str, argument: bool | None) -> Callable[[Transform], Transform]:
     def add(function: Transform) -> Transform:
@@ -102,6 +105,8 @@ def number(value: Any, argument: None, names: Sequence[str]) -> str:
         raise ValueError(f"{value!r} is not a number") from None
     if not parsed.is_finite():
         raise ValueError(f"{value!r} is not a number")
+    if max(abs(parsed.adjusted()), len(parsed.as_tuple().digits)) > MAX_DIGITS:
+        raise ValueError(f"{str(value)[:40]!r} has more than {MAX_DIGITS} digits")
     plain = format(parsed, "f")
     plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
     return "0" if plain in ("-0", "") else plain

@@ -235,6 +235,9 @@ def test_numbers_too_long_to_be_answers(value):
         "(a " * 8_000,
         '"' * 20_000,
         "answer " * 4_000,
+        "It is 3 × 10⁸⁸⁸⁸⁸⁸⁸⁸⁸.",
+        "6*10⁻⁷⁷⁷⁷⁷⁷⁷⁷ or 7e555555555",
+        "2.5亿" * 5_000,
     ],
 )
 def test_long_outputs_are_read_in_time(output):

@@ -83,3 +83,12 @@ def test_options():
 def test_every_transform_is_described():
     assert set(TRANSFORMS) == set(TAKES_ARGUMENT)
     assert all(function.__doc__ for function in TRANSFORMS.values())
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("value", ["1e888888888", "-2.5E777777777", "1e-666666666", "9" * 5000, 10**400])
+def test_a_number_nobody_could_answer_is_refused(value):
+    with pytest.raises(ValueError, match=r"has more than 300 digits") as caught:
+        apply("number", value)
+    assert len(str(caught.value)) < 100
+    assert apply("number", "1e3") == "1000"

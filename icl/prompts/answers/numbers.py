@@ -13,6 +13,8 @@ from icl.prompts.answers.words import CHINESE, ENGLISH, SCALES, read_chinese, re
 
 MAX_DIGITS = 300
 """A longer run of digits is no answer, and Python refuses to convert very long ones."""
+MAX_EXPONENT = 4
+"""Characters of an exponent, its sign included: the exact value of 10⁹⁹⁹⁹⁹⁹⁹⁹⁹ would fill the memory."""
 
 DIGITS, WORDS, LABELS, LISTED = 0, 1, 2, NEVER_DIRECT
 """Tiers: written in digits; in words, or an ordinal; part of a name or a step; a list's number."""
@@ -92,6 +94,8 @@ def _value(hit: re.Match[str]) -> Fraction | None:
         decimals = part["decimals"] or part["bare"] or ""
         value = Fraction(f"{_integer(part['int'] or '0')}{decimals}")
         exponent = part["exp"] or part["power"] or (part["super"] or "0").translate(_SUPERSCRIPT)
+        if len(exponent) > MAX_EXPONENT:
+            return None
         try:
             return value * Fraction(10) ** int(exponent)
         except ValueError:  # superscripts such as "⁻" alone
@@ -157,7 +161,9 @@ def _in_words(text: str) -> Iterator[Number]:
 
 def _enumerators(text: str) -> frozenset[int]:
     """Positions of the numbers of a numbered list: line heads n and n + 1 both occur."""
-    heads = [(hit.start(1), _integer(hit[1])) for hit in re.finditer(r"(?m)^\s*(\d{1,2})[.)、]\s+\S", text)]
+    heads = [
+        (hit.start(1), _integer(hit[1])) for hit in re.finditer(r"(?m)^[^\S\n]*(\d{1,2})[.)、]\s+\S", text)
+    ]
     values = {value for _, value in heads}
     return frozenset(at for at, value in heads if {value - 1, value + 1} & values)
 

@@ -57,7 +57,7 @@ _SCALE = rf"(?:[{_U}{_M}](?<!千)|千(?![克米瓦卡赫帕]))"  # "5千米" are
 CHINESE = re.compile(
     rf"(?P<percent>百分之)?(?P<sign>负)?(?:(?P<den>[{_ANY}]{{1,30}})分之)?"
     rf"(?P<num>[{_ANY}]{{1,30}}(?:点[{_D}]{{1,30}})?)"
-    rf"|(?P<mixed>{_ARABIC}\s?{_SCALE}+(?:{_ARABIC}{_SCALE}+)*(?:\d{{1,8}}(?![\d.]))?)"
+    rf"|(?P<mixed>{_ARABIC}\s?{_SCALE}{{1,8}}(?:{_ARABIC}{_SCALE}{{1,8}}){{0,8}}(?:\d{{1,8}}(?![\d.]))?)"
 )
 """Chinese numerals, and Arabic digits followed by Chinese units ("3万", "1.5亿", "12万5千")."""
 
