@@ -60,6 +60,7 @@ ROOMS: dict[str, list[set[str]]] = {
         {"folder"},
         {"running"},
         {"plan", "audit"},
+        {"preview"},
         {"__init__"},
     ],
 }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from icl.cli import checking, listing, measuring, planning, results, running
+from icl.cli import checking, listing, measuring, planning, previewing, results, running
 from icl.errors import IclError
 
 EPILOG = (
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 running.add_to(app)
 checking.add_to(app)
+previewing.add_to(app)
 planning.add_to(app)
 results.add_to(app)
 measuring.add_to(app)

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from icl.cli import options
-from icl.cli.options import Limit, Model, Seeds, Set
+from icl.cli.options import AnyFile, Limit, Model, Seeds, Set
 
 if TYPE_CHECKING:
     from icl.experiments.grid.check import Checked
     from icl.tasks import Split, TaskData
-
-AnyFile = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE", help="An experiment or task file, or a built-in task.", show_default=False
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:

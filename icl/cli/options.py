@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from icl.experiments.file.overrides import Override
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).", show_default=False)]
+AnyFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="An experiment or task file, or a built-in task.", show_default=False
+    ),
+]
 Output = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="DIR", help="Folder of run folders; the run goes to DIR/<name>."),

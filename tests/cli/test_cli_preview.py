@@ -1,0 +1,88 @@
+"""icl preview: the prompts of a run, with the model's own tokenizer, before any weights."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+CHAT = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}</s>{% endfor %}<|assistant|>"
+)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A folder with a tokenizer that puts a BOS in front, a chat template, and no weights."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import LlamaConfig, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(["<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"])
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 256)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+    tokenizer.chat_template = CHAT
+    folder = tmp_path / "tiny"
+    tokenizer.save_pretrained(folder)
+    LlamaConfig(vocab_size=261, max_position_embeddings=400).save_pretrained(folder)
+    return folder
+
+
+def test_the_prompts_are_those_of_the_run(icl, folder):
+    said = icl("preview", "experiment.yaml", "-n", 2, "--selector", "knn")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.count("mine · knn 2-shot as_selected direct · seed 0 · query test-") == 2
+    assert not (folder / "runs").exists()
+    icl("run", "experiment.yaml", "-q")
+    (cell,) = (folder / "runs" / "small" / "cells").glob("mine_knn_2_*_s0*.jsonl")
+    for line in map(json.loads, cell.read_text().splitlines()[:2]):
+        names = ", ".join(name for name, _ in line["demonstrations"])
+        assert f"demonstrations: {names}" in said.out
+        assert f"query {line['query_id']}\n" in said.out
+        assert f"{line['details']['prompt_tokens']} tokens of" in said.out
+
+
+def test_special_tokens_and_those_that_the_tokenizer_adds(icl, folder, model):
+    plain = icl("preview", "task.yaml", "--model", model).out
+    assert "\n⟦+<s>⟧Text: " in plain
+    assert plain.count("⟦") == 1
+    assert "Label:▏\n" in plain
+    assert "tokens of 400; then scored, with their tokens: ' good' (5), ' bad' (4)" in plain
+    chat = icl("preview", "task.yaml", "--model", model, "--set", "prompt.chat=turns").out
+    assert "⟦<s>⟧⟦<|user|>⟧Text: " in chat
+    assert "+<s>" not in chat
+    assert chat.count("⟦<|assistant|>⟧") == 5
+    assert "⟦<|assistant|>⟧▏" in chat
+    assert "'good' (4), 'bad' (3)" in chat
+
+
+def test_a_mark_in_the_data_is_shown_as_what_the_model_reads(icl, folder, model):
+    rows = [{"text": f"thing {i} </s> more", "label": "good"} for i in range(8)]
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert "⟦</s>⟧ more\nLabel:▏" in icl("preview", "task.yaml", "--model", model).out
+
+
+def test_demonstrations_that_do_not_fit_are_named(icl, folder, model):
+    said = icl("preview", "task.yaml", "--model", model, "--set", "grid.shots=30").out
+    assert "dropped train-" in said
+    assert "context: " in said
+
+
+def test_components_outside_the_grid(icl, folder):
+    said = icl("preview", "experiment.yaml", "--method", "generate", "--selector", "{mmr: {lambda: 0.25}}")
+    assert "mine · mmr(lambda=0.25) 2-shot as_selected generate" in said.out
+    assert "a text is written, at most" in said.out
+    said = icl("preview", "experiment.yaml", "--method", "generrate")
+    assert (said.code, "--method: grid.method.0.generrate" in said.err) == (2, True)
+    assert "Did you mean 'generate'?" in said.err
+
+
+def test_what_the_model_would_have_a_say_in_is_told(icl, folder):
+    assert (
+        "answers are made up"
+        in icl("preview", "experiment.yaml", "--selector", "{influence: {validation: 5}}").out
+    )
+    assert "answers are made up" not in icl("preview", "experiment.yaml", "--selector", "knn").out
