@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from icl.encoders import load_encoder
     from icl.engine import load_model
     from icl.experiments.file.config import Experiment
+    from icl.outside import allow_code
     from icl.prompts import PromptRenderer
     from icl.protocols import Resources
     from icl.tasks import load_task
@@ -28,6 +29,7 @@ _WHERE = {
     "PromptRenderer": "icl.prompts",
     "Resources": "icl.protocols",
     "Run": "icl.api",
+    "allow_code": "icl.outside",
     "compare_runs": "icl.api",
     "load_encoder": "icl.encoders",
     "load_model": "icl.engine",
@@ -51,6 +53,7 @@ __all__ = [  # noqa: RUF022
     "PromptRenderer",
     "Resources",
     "Run",
+    "allow_code",
     "compare_runs",
     "load_encoder",
     "load_model",

@@ -14,6 +14,8 @@ from icl.experiments.grid.check import check
 from icl.experiments.records import CellResult
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.runner import Runner
+from icl.outside import allow_code as allowing_code
+from icl.outside import code_is_allowed
 from icl.protocols import LanguageModel
 from icl.types import Task
 
@@ -25,12 +27,23 @@ DEFAULT_ROOT = Path("runs")
 
 
 class Run:
-    """A run folder, finished or not."""
+    """A run folder, finished or not.
 
-    def __init__(self, folder: RunFolder | Path | str, tasks: Mapping[str, Task] | None = None) -> None:
+    allow_code: classes outside icl that the run names (a metric, the method that `show` asks for its
+    prompt) may be imported and run; else what needs them raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder | Path | str,
+        tasks: Mapping[str, Task] | None = None,
+        *,
+        allow_code: bool = False,
+    ) -> None:
         self.folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
         self.experiment: Experiment = read_experiment(self.folder.experiment())[0]
         self._tasks = dict(tasks or {})
+        self.allow_code = allow_code or code_is_allowed()
 
     @property
     def path(self) -> Path:
@@ -66,7 +79,8 @@ class Run:
         from icl.experiments.audit import audit, find_prediction
 
         result, prediction = find_prediction(self.folder, query, cell)
-        return audit(self.folder, result.cell, prediction)
+        with allowing_code(self.allow_code):
+            return audit(self.folder, result.cell, prediction)
 
     def tasks(self) -> dict[str, Task]:
         """Definitions of the run's tasks, for metrics that need the labels."""
@@ -75,7 +89,8 @@ class Run:
             from icl.tasks import load_task
 
             source = Source("", Path(self.folder.manifest()["folder"]), {})
-            loaded = [load_task(source.task_path(name)).task for name in self.experiment.task]
+            with allowing_code(self.allow_code):
+                loaded = [load_task(source.task_path(name)).task for name in self.experiment.task]
             self._tasks = {task.name: task for task in loaded}
         return self._tasks
 
@@ -93,26 +108,29 @@ def run(
     window: Window | None = None,
     meter: Meter | None = None,
     restart: bool = False,
+    allow_code: bool = False,
 ) -> Run:
     """Runs an experiment, or goes on with it, and returns its run folder `output`/<name>.
 
     experiment: a file, a mapping of the same shape, or an Experiment. overrides: values that take the
     place of its own, as `--set` gives them; the run then has a name of its own. model: one that is loaded
     already, in place of the experiment's. max_memory: bytes for the engine beside the weights.
-    restart: moves an old folder of that name aside. Raises IclError for whatever is the user's
-    to mend, before a model loads wherever that is possible.
+    restart: moves an old folder of that name aside. allow_code: classes outside icl that the files name
+    (`package.module:Class`) may be imported and run, which no file can allow by itself. Raises IclError
+    for whatever is the user's to mend, before a model loads wherever that is possible.
     """
-    checked = check(*read_experiment(experiment, overrides))
-    runner = Runner(
-        checked,
-        Path(output),
-        model=model,
-        max_memory=max_memory,
-        window=window,
-        meter=meter,
-        restart=restart,
-    )
-    return Run(runner.run(), {name: data.task for name, data in checked.tasks.items()})
+    with allowing_code(allow_code):
+        checked = check(*read_experiment(experiment, overrides))
+        runner = Runner(
+            checked,
+            Path(output),
+            model=model,
+            max_memory=max_memory,
+            window=window,
+            meter=meter,
+            restart=restart,
+        )
+        return Run(runner.run(), {name: data.task for name, data in checked.tasks.items()})
 
 
 def compare_runs(
@@ -137,13 +155,14 @@ def compare_runs(
     # the engine's fingerprint ends in the precision that it ran at, whoever chose it
     prints = [str(run.folder.manifest().get("model", {}).get("fingerprint", "")) for run in runs]
     precision = ", ".join(dict.fromkeys(p.rsplit("-", 1)[1] for p in prints if p.endswith(PRECISIONS)))
-    return leaderboard(
-        results,
-        metric=metric,
-        compare_to=compare_to or (settings.compare_to.named if settings.compare_to else None),
-        tasks=tasks,
-        precision=precision,
-    )
+    with allowing_code(any(run.allow_code for run in runs)):
+        return leaderboard(
+            results,
+            metric=metric,
+            compare_to=compare_to or (settings.compare_to.named if settings.compare_to else None),
+            tasks=tasks,
+            precision=precision,
+        )
 
 
 def chains_of_runs(runs: Sequence[Run]) -> ChainCurves:

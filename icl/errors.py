@@ -1,4 +1,4 @@
-"""Errors a user can mend. The command line prints them in one block, without a traceback, exit 2."""
+"""Errors a user can mend. The command line prints them in one line, without a traceback, exit 2."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from icl.printable import one_line, shortened
+
+LONGEST_NAME = 200
+"""Characters: a longer name has no nearest one, and is not compared with all there are."""
+
 
 class IclError(Exception):
-    """Base of every error that is the user's to mend. `str(error)` is the whole message."""
+    """Base of every error that is the user's to mend. `str(error)` is the whole message, in one line
+    whatever a file or a library put into it."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigError(IclError):
@@ -74,6 +83,8 @@ class MissingExtra(IclError):
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to `name` by edit similarity, or None where none comes near."""
+    if len(str(name)) > LONGEST_NAME:
+        return None
     hits = difflib.get_close_matches(str(name), list(allowed), n=1, cutoff=0.5)
     return hits[0] if hits else None
 
@@ -83,7 +94,7 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     guess = nearest(name, names)
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return f"unknown {kind} {name!r}.{hint} Allowed: {', '.join(names)}"
+    return f"unknown {kind} {shortened(repr(name))}.{hint} Allowed: {', '.join(names)}"
 
 
 def one_or_several(found: Sequence[IclError]) -> IclError:

@@ -261,10 +261,10 @@ class Metric(Protocol):
         ...
 
 
-selectors: Registry[Selector] = Registry("selector", ("icl.selectors",))
-orderers: Registry[Orderer] = Registry("orderer", ("icl.orderers",))
-methods: Registry[Method] = Registry("method", ("icl.methods", "icl.calibration", "icl.cot"))
-metrics: Registry[Metric] = Registry("metric", ("icl.metrics",))
+selectors: Registry[Selector] = Registry("selector", ("icl.selectors",), Selector)
+orderers: Registry[Orderer] = Registry("orderer", ("icl.orderers",), Orderer)
+methods: Registry[Method] = Registry("method", ("icl.methods", "icl.calibration", "icl.cot"), Method)
+metrics: Registry[Metric] = Registry("metric", ("icl.metrics",), Metric)
 
 ALL_KINDS: frozenset[TaskKind] = frozenset(
     {"classification", "multiple_choice", "numeric", "boolean", "string"}

@@ -2,7 +2,7 @@
 
 A registry knows the sub-packages where its components live and imports them on first use, so a
 file dropped there appears in YAML, `icl list` and the conformance suite without another edit.
-`package.module:Class` reaches components outside icl.
+`package.module:Class` reaches components outside icl where that is allowed (`icl.outside`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from icl.errors import ConfigError, nearest, unknown_name
+from icl.outside import load_class
+from icl.printable import shortened
 
 T = TypeVar("T")
 
@@ -60,11 +62,13 @@ class Entry(Generic[T]):
 class Registry(Generic[T]):
     """Name -> component, for one kind of component.
 
-    `kind` is the word used in messages; `packages` are imported, modules and all, on first use.
+    `kind` is the word used in messages; `packages` are imported, modules and all, on first use; a class
+    from outside icl must have the members of the protocol `contract`.
     """
 
-    def __init__(self, kind: str, packages: tuple[str, ...]) -> None:
+    def __init__(self, kind: str, packages: tuple[str, ...], contract: type) -> None:
         self.kind = kind
+        self.contract = contract
         self.packages = packages
         self._entries: dict[str, Entry[T]] = {}
         self._loaded = False
@@ -99,26 +103,17 @@ class Registry(Generic[T]):
         return name in self._entries
 
     def entry(self, name: str) -> Entry[T]:
-        """The entry filed under `name`, or loaded from `package.module:Class`.
+        """The entry filed under `name`, or a class from outside at `package.module:Class`.
 
-        Raises ConfigError naming the nearest registered name.
+        Raises ConfigError naming the nearest registered name, or saying what is wrong with the class, or
+        that code from outside is not allowed here.
         """
         self._load()
         if name in self._entries:
             return self._entries[name]
         if ":" in name:
-            return self._outside(name)
+            return Entry(name, load_class(name, self.kind, self.contract), "")
         raise ConfigError(unknown_name(self.kind, name, self._entries))
-
-    def _outside(self, path: str) -> Entry[T]:
-        module_name, _, attribute = path.partition(":")
-        try:
-            factory = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError, SyntaxError, ValueError) as error:
-            raise ConfigError(f"{self.kind} {path!r} cannot be imported: {error}") from error
-        if not callable(factory):
-            raise ConfigError(f"{self.kind} {path!r} is not a class or function: {factory!r}")
-        return Entry(path, factory, "")
 
     def create(self, name: str, parameters: Mapping[str, Any] | None = None) -> T:
         """Builds the component; an unknown or missing keyword is a ConfigError with the nearest name.
@@ -127,13 +122,16 @@ class Registry(Generic[T]):
         """
         entry = self.entry(name)
         given = dict(parameters or {})
-        allowed = {p.name.rstrip("_"): p for p in entry.parameters}
+        try:
+            allowed = {p.name.rstrip("_"): p for p in entry.parameters}
+        except ValueError as error:  # a class from outside may have no signature
+            raise ConfigError(f"{self.kind} {name!r} does not say what parameters it has: {error}") from error
         for key in given:
             if key not in allowed:
                 guess = nearest(key, allowed)
                 hint = f" Did you mean {guess!r}?" if guess else ""
                 raise ConfigError(
-                    f"{self.kind} {name!r} has no parameter {key!r}.{hint} "
+                    f"{self.kind} {name!r} has no parameter {shortened(repr(key))}.{hint} "
                     f"Allowed: {', '.join(allowed) or 'none'}"
                 )
         missing = [key for key, p in allowed.items() if p.required and key not in given]

@@ -68,7 +68,7 @@ def test_in_the_package_it_needs_no_other_file(folder: Path, tmp_path: Path) -> 
 
 def test_outside_it_is_named_by_its_path(folder: Path, tmp_path: Path) -> None:
     file = experiment(tmp_path, "mypackage.length:Length")
-    out = python("-m", "icl", "run", file, "--quiet", cwd=tmp_path, path=tmp_path)
+    out = python("-m", "icl", "run", file, "--quiet", "--allow-code", cwd=tmp_path, path=tmp_path)
     assert "mypackage.length:Length" in out.replace("\n", "")
 
 

@@ -19,7 +19,9 @@ ROOT = Path(icl.__file__).parent
 LAYERS: list[set[str]] = [
     {
         "types",
+        "printable",
         "errors",
+        "outside",
         "registry",
         "protocols",
         "seeding",

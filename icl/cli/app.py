@@ -40,7 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command. Exit code 2 with one block on stderr for errors that are the user's to mend,
     130 after Ctrl-C."""
     _log_warnings()
-    _import_from_here()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         app(args=None if arguments is None else list(arguments), prog_name="icl")
@@ -57,13 +56,3 @@ def _log_warnings() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-
-
-def _import_from_here() -> None:
-    """Lets `package.module:Class` name a file in the current folder, which console scripts leave out.
-
-    At the end and never in front: a stray json.py in a folder of data must not stand in for the
-    library's. The empty name is the current folder, whichever that is at the import.
-    """
-    if "" not in sys.path:
-        sys.path.append("")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from icl.cli import options
-from icl.cli.options import AnyFile, Limit, Model, Seeds, Set
+from icl.cli.options import AllowCode, AnyFile, Limit, Model, Seeds, Set
 
 if TYPE_CHECKING:
     from icl.experiments.grid.check import Checked
@@ -31,6 +31,7 @@ def check(
     limit: Limit = None,
     seeds: Seeds = None,
     model: Model = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Look for everything that can be wrong with a file, without loading a model.
 

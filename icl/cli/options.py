@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from icl.errors import ConfigError
+from icl.outside import allow_code
 
 if TYPE_CHECKING:
     from icl.experiments.file.overrides import Override
+
+
+def _trust(context: typer.Context, allowed: bool) -> bool:
+    """Until the command ends, files may name code outside icl where `--allow-code` was given.
+
+    Then modules in the current folder are found too, which console scripts leave out: at the end of the
+    path and never in front, since a stray json.py in a folder of data must not stand in for the
+    library's. The empty name is the current folder, whichever that is at the import.
+    """
+    if allowed and "" not in sys.path:
+        sys.path.append("")
+    context.with_resource(allow_code(allowed))
+    return allowed
+
+
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        callback=_trust,
+        help="Import and run classes outside icl that the files name (package.module:Class). They may do "
+        "whatever you may: only for files and code that you trust.",
+    ),
+]
+"""For every command that reads an experiment, a task file or a run folder; it acts by being there."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (YAML).", show_default=False)]
 AnyFile = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from icl.cli import options
-from icl.cli.options import DEFAULT_OUTPUT, File, Limit, Model, Output, Seeds, Set
+from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,6 +33,7 @@ def plan(
     limit: Limit = None,
     seeds: Seeds = None,
     model: Model = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Show what an experiment would ask: cells, requests, tokens, time, memory. Nothing is run.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icl.cli import options
-from icl.cli.options import AnyFile, Limit, Model, Seeds, Set
+from icl.cli.options import AllowCode, AnyFile, Limit, Model, Seeds, Set
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -45,6 +45,7 @@ def preview(
     limit: Limit = None,
     seeds: Seeds = None,
     model: Model = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Show the first prompts as the model will read them. The tokenizer is loaded, no weights are.
 

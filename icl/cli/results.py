@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from icl.cli.options import AllowCode
 from icl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def leaderboard(
             metavar="FILE.svg", help="Draw the curves of --chains here; several tasks: one file each."
         ),
     ] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Print the leaderboard of one run or of several together."""
     from rich.console import Console
@@ -121,6 +123,7 @@ def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
     query: Annotated[str, typer.Option("--query", "-q", help="Id of a test item.", show_default=False)],
     cell: Annotated[str | None, typer.Option("--cell", "-c", help="A cell's id, or a part of it.")] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Show one prediction: the prompt in colours, the demonstrations and why, and what came back."""
     from rich.console import Console

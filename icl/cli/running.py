@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from icl.cli import options
-from icl.cli.options import DEFAULT_OUTPUT, File, Limit, Model, Output, Seeds, Set
+from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,6 +39,7 @@ def run(
         bool, typer.Option("--restart", help="Begin anew; the old run folder is kept under a new name.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the leaderboard.")] = False,
+    allow_code: AllowCode = False,
 ) -> None:
     """Run an experiment and print its leaderboard. Killed, it goes on with the same command.
 

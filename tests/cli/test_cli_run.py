@@ -107,7 +107,7 @@ def test_a_class_in_the_current_folder_is_found_and_bm25_is_silent(icl, folder, 
         "from icl.selectors.bm25 import BM25\n\nclass Mine(BM25):\n    pass\n", encoding="utf-8"
     )
     change(folder, "{knn: {}}", '"my_selectors:Mine"')
-    said = icl("run", "experiment.yaml", "--quiet")
+    said = icl("run", "experiment.yaml", "--quiet", "--allow-code")
     assert (said.code, said.err) == (0, "")
 
 

@@ -15,7 +15,7 @@ from icl.experiments.file.config import Experiment, Source
 from icl.protocols import LanguageModel, Tokenizer
 from icl.registry import Registry
 
-BACKENDS: Registry[LanguageModel] = Registry("model backend", ())
+BACKENDS: Registry[LanguageModel] = Registry("model backend", (), LanguageModel)
 BACKENDS.register("fake")(FakeModel)
 
 

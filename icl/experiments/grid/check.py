@@ -47,13 +47,6 @@ class Checked:
 
 REGISTRIES: dict[str, Registry[Any]] = {"selector": selectors, "orderer": orderers, "method": methods}
 
-PARTS: dict[str, tuple[str, ...]] = {
-    "selector": ("needs", "fit", "select"),
-    "orderer": ("needs", "order"),
-    "method": ("kinds", "needs", "fit", "solve", "finish"),
-}
-"""What the protocols ask of a component: `kinds` and `needs` are sets, the others methods."""
-
 
 def check(experiment: Experiment, source: Source, *, wants_all: bool = False) -> Checked:
     """Builds and reads everything but the model.
@@ -129,21 +122,14 @@ def _build_axis(experiment: Experiment, source: Source, axis: str, problems: Col
 
 
 def _build(axis: str, item: Component) -> Any:
-    """One component. ConfigError where a class from outside lacks a part that its protocol asks for."""
+    """One component. ConfigError where `needs` or `kinds` of one from outside are no sets."""
     built = REGISTRIES[axis].create(item.name, item.parameters)
-    missing = [
-        f"{part} (a set)" if part in ("kinds", "needs") else f"{part}()"
-        for part in PARTS[axis]
-        if not _has(built, part)
-    ]
-    if missing:
-        raise ConfigError(f"{item.name!r} is no {axis}: it lacks {', '.join(missing)}")
+    for part in ("needs", "kinds"):
+        if not isinstance(getattr(built, part, frozenset()), set | frozenset):
+            raise ConfigError(
+                f"{item.name!r} is no {axis}: its {part} are {getattr(built, part)!r}, not a set"
+            )
     return built
-
-
-def _has(built: Any, part: str) -> bool:
-    value = getattr(built, part, None)
-    return isinstance(value, set | frozenset) if part in ("kinds", "needs") else callable(value)
 
 
 def _check_metric(name: str | None, path: tuple[str | int, ...], source: Source) -> None:

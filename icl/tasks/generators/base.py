@@ -32,4 +32,4 @@ class ItemGenerator(Protocol):
         ...
 
 
-generators: Registry[ItemGenerator] = Registry("generator", ("icl.tasks.generators",))
+generators: Registry[ItemGenerator] = Registry("generator", ("icl.tasks.generators",), ItemGenerator)
