@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from icl.calibration.shared.reference import by_label, measure
 from icl.components import MethodDefaults, check_choice, check_number
@@ -52,6 +51,8 @@ class Batch(MethodDefaults):
 
     def finish(self, outcomes: list[Outcome]) -> list[Outcome]:
         """The outcomes calibrated by the mean over those that have the same options."""
+        from scipy.special import log_softmax
+
         groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for at, outcome in enumerate(outcomes):
             groups[tuple(outcome.label_scores)].append(at)

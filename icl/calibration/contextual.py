@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.special import softmax
 
 from icl.calibration.shared.reference import by_label, log_mean, measure
 from icl.components import MethodDefaults, check_choice, check_texts
@@ -73,6 +72,8 @@ class Contextual(MethodDefaults):
         if self.form == "scale":
             scores = seen.logprobs - prior
         else:
+            from scipy.special import softmax
+
             scores = softmax(seen.logprobs) - np.exp(prior)
         label_scores = by_label(seen.labels, scores)
         best, margin, flags = choose(label_scores)

@@ -52,12 +52,12 @@ def preview(
     Special tokens stand in double brackets, where the prompt ends a bar. Without --selector and --method
     those that stand first in the grid are shown.
     """
+    checked = _checked(file, options.overrides(settings, limit, seeds, model), selector, method)
+
     from rich.console import Console
 
     from icl.experiments.preview import preview as look
 
-    changed = options.overrides(settings, limit, seeds, model)
-    checked = _checked(file, changed, selector, method)
     console = Console()
     for task in checked.tasks:
         cell = _cell(checked, task, selector, method)

@@ -1,14 +1,14 @@
 """Nearest neighbours among unit vectors, in the same order whatever the batch.
 
 faiss finds the candidates; their similarities are then computed again in float64 and rounded, so
-that neither the size of a batch nor the kernel chosen for it can turn two neighbours around.
+that neither the size of a batch nor the kernel chosen for it can turn two neighbours around. It is imported
+where it is used: what only names selectors, such as `icl list`, need not wait for it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,6 +87,8 @@ class NeighbourIndex:
         queries = np.ascontiguousarray(queries)
         found: NDArray[np.int64]
         if self.kind == "flat":
+            import faiss
+
             _, found = faiss.knn(queries, self.vectors, fetch, metric=faiss.METRIC_INNER_PRODUCT)
             return found
         if self.kind == "hnsw":
@@ -102,6 +104,8 @@ class NeighbourIndex:
         """What `from_arrays` needs, for np.savez; a flat index is rebuilt from its vectors."""
         arrays: dict[str, NDArray[Any]] = {"vectors": self.vectors}
         if self.kind != "flat":
+            import faiss
+
             arrays["index"] = faiss.serialize_index(self._index)
         return arrays
 
@@ -110,6 +114,8 @@ class NeighbourIndex:
         """The index that `to_arrays` described."""
         if kind == "flat":
             return cls(arrays["vectors"], kind, probes)
+        import faiss
+
         index = cls.__new__(cls)
         index.vectors, index.kind, index.probes = arrays["vectors"], kind, probes
         index._index = faiss.deserialize_index(arrays["index"])
@@ -126,6 +132,8 @@ def _build(vectors: NDArray[np.float32], kind: IndexKind, probes: int) -> Any:
     index: Any
     if kind == "flat":
         return None  # searched by faiss.knn, which reads the vectors where they are
+    import faiss
+
     if kind == "hnsw":
         index = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = 200

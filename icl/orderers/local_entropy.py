@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from icl.orderers.shared.entropy import EntropyOrderer
 from icl.protocols import orderers
@@ -36,4 +35,6 @@ class LocalEntropy(EntropyOrderer):
     @staticmethod
     def measure(probabilities: NDArray[np.float64]) -> float:
         """Mean over probes of the entropy of the label distribution."""
+        from scipy.special import entr
+
         return float(entr(probabilities).sum(axis=1).mean())

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr, softmax
 
 from icl.components import check_choice, check_flag
 from icl.errors import ConfigError
@@ -125,4 +124,6 @@ class MDL(AmongOrders):
 
 def label_entropy(mean_logprobs: NDArray[np.float64]) -> float:
     """Entropy, in nats, of the distribution proportional to exp(mean_logprobs); [labels] -> number."""
+    from scipy.special import entr, softmax
+
     return float(entr(softmax(mean_logprobs)).sum())

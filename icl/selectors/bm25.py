@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Self
 
-import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,6 +50,8 @@ class BM25:
         # bm25s refuses an index without any word; such a pool scores 0 everywhere.
         self._index = None
         if any(documents):
+            import bm25s
+
             self._index = bm25s.BM25(k1=self.k1, b=self.b, method="lucene")
             self._index.index(documents, show_progress=False)
         return self

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
@@ -171,6 +170,8 @@ class EPR:
         sides = [words(e.text if self.candidates_by == "inputs" else verbalise(e.target)) for e in pool]
         index = None
         if self.candidates_by != "random" and any(sides):
+            import bm25s
+
             index = bm25s.BM25(method="lucene")
             index.index(sides, show_progress=False)
         found = {}

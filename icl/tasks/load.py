@@ -15,6 +15,7 @@ from icl.errors import ConfigError, DataError, unknown_name
 from icl.seeding import generator
 from icl.tasks.fields import Row, Table, examples
 from icl.tasks.generators import Item, generate
+from icl.tasks.listing import task_names
 from icl.tasks.readers import MIRROR_VARIABLE, mirror_folder, read_bundled, read_file, read_hub
 from icl.tasks.schema import Fields, SplitName, TaskFile, read_task_file
 from icl.tasks.splits import Split, draw_split
@@ -69,21 +70,6 @@ class TaskData:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class TaskInfo:
-    """One line of `icl tasks`."""
-
-    name: str
-    kind: str
-    labels: int
-    language: str
-    source: str
-    """hub, generator, bundled, files or mirror."""
-    available: str
-    """What it takes to load it here and now."""
-    description: str
-
-
 def load_task(name_or_path: str | Path, *, origin: Origin = "auto") -> TaskData:
     """A built-in task by name, or a user's task file by path.
 
@@ -115,45 +101,9 @@ def load_task(name_or_path: str | Path, *, origin: Origin = "auto") -> TaskData:
     return _from_bundled(file)
 
 
-def task_names() -> tuple[str, ...]:
-    """Names of the built-in tasks, sorted."""
-    names = [entry.name for entry in (files("icl.tasks") / "definitions").iterdir()]
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
-
-
 def task_file(name_or_path: str | Path) -> TaskFile:
     """The definition alone, no rows. Raises ConfigError as `load_task` does."""
     return _definition(name_or_path)[0]
-
-
-def list_tasks() -> list[TaskInfo]:
-    """The built-in tasks with what it takes to load each. Reads definitions only, no rows."""
-    infos = []
-    for name in task_names():
-        file, _ = _definition(name)
-        kind = file.source.kind
-        local = kind in ("hub", "mirror") and mirror_folder(file.source.mirror or name) is not None
-        infos.append(
-            TaskInfo(
-                name=name,
-                kind=file.kind,
-                labels=len(file.labels),
-                language=file.language,
-                source=kind,
-                available=f"local ({MIRROR_VARIABLE})" if local else _AVAILABLE[kind],
-                description=file.description,
-            )
-        )
-    return infos
-
-
-_AVAILABLE = {
-    "hub": "hub (network)",
-    "mirror": f"needs {MIRROR_VARIABLE}",
-    "generator": "generated",
-    "bundled": "bundled",
-    "files": "files",
-}
 
 
 def _definition(name_or_path: str | Path) -> tuple[TaskFile, Path]:

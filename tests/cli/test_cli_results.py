@@ -128,6 +128,18 @@ def test_lists(icl, folder):
     assert icl("version").out.startswith("python 3.")
 
 
+@pytest.mark.parametrize("command", ["list", "tasks", "models"])
+def test_piped_lists_are_a_whole_line_an_entry(icl, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = icl(command).out.splitlines()
+    assert max(map(len, lines)) > 80
+    assert all(line.count("\t") in (1, 2, 3, 5) and line == line.strip(" ") for line in lines)
+    if command == "list":
+        (line,) = [line for line in lines if line.startswith("self_consistency\t")]
+        assert "; temperature: 0.7; " in line
+        assert line.split("\t")[3].startswith("Wang et al. 2023")
+
+
 def test_durations():
     assert [duration(s) for s in (0, 59.6, 61, 3723, None)] == ["0:00", "1:00", "1:01", "1:02:03", "?"]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
 
 from icl.labels import Normalise, longest, normalised, options, renderer_of
 from icl.protocols import Resources
@@ -55,6 +54,8 @@ def measure(
 
 def log_mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """log of the normalised mean of probabilities; [n, labels] log-probabilities -> [labels]."""
+    from scipy.special import log_softmax, logsumexp
+
     mean: NDArray[np.float64] = log_softmax(logsumexp(rows, axis=0) - np.log(len(rows)))
     return mean
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import integrate, stats
 
 Criterion = Literal["beta", "dirichlet"]
 CRITERIA: tuple[Criterion, ...] = ("beta", "dirichlet")
@@ -28,12 +27,16 @@ def confidence(counts: Sequence[float], criterion: Criterion = "beta") -> float:
         return 0.0
     if criterion == "beta":
         runner_up = ranked[1] if len(ranked) > 1 else 0
+        from scipy import stats
+
         return float(stats.beta.sf(0.5, ranked[0] + 1, runner_up + 1))
     return _largest(np.asarray([*ranked, 0.0]) + 1.0)
 
 
 def _largest(alphas: np.ndarray) -> float:
     """P(first component of Dirichlet(alphas) is the largest), by its independent gamma variables."""
+    from scipy import integrate, stats
+
     leader, others = stats.gamma(alphas[0]), [stats.gamma(a) for a in alphas[1:]]
 
     def density(x: float) -> float:

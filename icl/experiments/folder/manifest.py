@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import sys
@@ -10,23 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from icl.experiments.folder.versions import versions
 from icl.experiments.grid.check import Checked
-
-PACKAGES = (
-    "torch", "transformers", "tokenizers", "sentence-transformers", "faiss-cpu", "bm25s", "numpy", "scipy",
-    "scikit-learn", "datasets",
-)  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    """Package -> version, of those that are installed."""
-    found = {"python": platform.python_version()}
-    for package in ("icl", *PACKAGES):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def hardware() -> dict[str, Any]:

@@ -15,9 +15,10 @@ from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import model_source, open_model
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.asking.timed import TimedModel
-from icl.experiments.folder.manifest import first_manifest, hardware, now, versions
+from icl.experiments.folder.manifest import first_manifest, hardware, now
 from icl.experiments.folder.rates import remember
 from icl.experiments.folder.store import RunFolder
+from icl.experiments.folder.versions import versions
 from icl.experiments.grid.cells import LABELLED, PlannedCell, majority_cell
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices

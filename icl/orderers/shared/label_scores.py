@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from icl.errors import ConfigError
 from icl.labels import LABELLED, Normalise, longest, normalised, options, renderer_of
@@ -38,6 +37,8 @@ def label_logprobs(
 ) -> list[NDArray[np.float64]]:
     """For each ask [labels] log-probabilities in the order of `icl.labels.options`, normalised over
     the labels; all in one call of the model."""
+    from scipy.special import log_softmax
+
     renderer, model = renderer_of(resources), model_of(resources)
     requests = []
     for query, demonstrations in asks:
