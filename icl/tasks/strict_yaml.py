@@ -1,7 +1,6 @@
 """YAML that remembers on which line every key stands, so that an error can name it.
 
-Two departures from PyYAML's safe loader, both against silent surprises: `yes`, `no`, `on` and
-`off` stay text (labels are often called that), and a key given twice is an error.
+What YAML may hold here stands in `icl.tasks.yaml_loader`; a key given twice is an error.
 """
 
 from __future__ import annotations
@@ -14,21 +13,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from icl.errors import ConfigError, nearest, one_or_several
+from icl.printable import shortened
+from icl.tasks.yaml_loader import LONGEST_FILE, Loader, check_bounds
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[KeyPath, int | str]
 """Where a key stands: its line in the file (1-based), or in words what took its place, "--set grid.shots"."""
 M = TypeVar("M", bound=BaseModel)
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe loader in which only true and false are booleans."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def _collect_lines(node: yaml.Node, path: KeyPath, lines: Lines, name: str) -> None:
@@ -37,9 +28,12 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: Lines, name: str) -> N
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # the loader refuses it
             if key.value in seen:
+                shown = shortened(repr(key.value))
                 raise ConfigError(
-                    f"{name}:{line}: key {key.value!r} is given twice (first on line {seen[key.value]})"
+                    f"{name}:{line}: key {shown} is given twice (first on line {seen[key.value]})"
                 )
             seen[key.value] = line
             lines[(*path, key.value)] = line
@@ -53,16 +47,27 @@ def _construct(text: str, name: str) -> tuple[Any, Lines]:
     """What a text of YAML says, and the lines of its keys. ConfigError where it is none."""
     lines: Lines = {}
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
+        check_bounds(text)
+        loader = Loader(text)
+        node = loader.get_single_node()  # type: ignore[no-untyped-call]
         if node is not None:
             _collect_lines(node, (), lines, name)
         return None if node is None else loader.construct_document(node), lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from error
+        raise ConfigError(f"{name}{line}: not valid YAML: {_problem(error)}") from error
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """What PyYAML says, in words that fit what was most likely meant."""
+    problem = str(getattr(error, "problem", None) or error)
+    if "could not determine a constructor for the tag" in problem:
+        tag = problem.rpartition("tag ")[2].strip("'").replace("tag:yaml.org,2002:", "!!")
+        return f"the type {tag} is not allowed; allowed: texts, numbers, true, false, null, lists, mappings"
+    if "mapping values are not allowed here" in problem:
+        return f"{problem} (a text with a colon in it needs quotes; or the line stands too far right)"
+    return problem
 
 
 def read_value(text: str, name: str) -> Any:
@@ -76,14 +81,17 @@ def read_yaml(path: FilePath) -> tuple[dict[str, Any], Lines]:
     Raises ConfigError when the file is missing, is not YAML, or is not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(LONGEST_FILE + 1)  # whatever it is: /dev/zero has no end
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # no UTF-8; or no name of a file, with a null character in it
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     data, lines = _construct(text, str(path))
     if data is None:
         raise ConfigError(f"{path}: the file is empty; it must hold a mapping of keys to values")
     if not isinstance(data, dict):
-        what = "a list" if isinstance(data, list) else repr(data)
+        what = "a list" if isinstance(data, list) else shortened(repr(data))
         raise ConfigError(f"{path}: must hold a mapping of keys to values, not {what}")
     return data, lines
 

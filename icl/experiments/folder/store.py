@@ -17,12 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from icl.errors import ConfigError, DataError
 from icl.experiments.folder.cellfile import DRAFT, CellWriter, read_lines, read_summary, write_whole
 from icl.experiments.folder.lines import plain
 from icl.experiments.records import Cell, CellResult
+from icl.tasks.strict_yaml import read_yaml
+from icl.tasks.yaml_loader import dump
 from icl.types import NO_USAGE, Usage
 
 EXPERIMENT = "experiment.yaml"
@@ -86,7 +86,7 @@ class RunFolder:
         self._write_manifest({**manifest, "data": dict(data), "cells": [asdict(c) for c in cells]})
 
     def _write_experiment(self, experiment: Mapping[str, Any]) -> None:
-        text = yaml.safe_dump(dict(experiment), sort_keys=False, allow_unicode=True)
+        text = dump(dict(experiment))
         write_whole(self.path / EXPERIMENT, text)
 
     def _refuse_strange(self) -> None:
@@ -178,10 +178,10 @@ class RunFolder:
 
     def experiment(self) -> dict[str, Any]:
         """The resolved experiment."""
-        loaded = yaml.safe_load((self.path / EXPERIMENT).read_text(encoding="utf-8"))
-        if not isinstance(loaded, dict):
-            raise DataError(f"{self.path / EXPERIMENT}: is damaged; begin anew with --restart")
-        return loaded
+        try:
+            return read_yaml(self.path / EXPERIMENT)[0]
+        except ConfigError as error:
+            raise DataError(f"{error}; it is damaged: begin anew with --restart") from error
 
     def manifest(self) -> dict[str, Any]:
         """Versions, fingerprints, hardware, leak report."""
