@@ -8,15 +8,15 @@ name is an error, never an empty string.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
 import jinja2
 from jinja2 import meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from icl.errors import ConfigError, unknown_name
+from icl.prompts.sandbox import Refused, Sandbox
 from icl.types import Example, Query, Task, Template
 
 Side = Literal["query", "answer", "rationale", "channel_answer", "channel_query"]
@@ -37,26 +37,13 @@ INSTRUCTION_NAMES = ("labels",)
 """An instruction may list the task's verbalised labels."""
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # prompts are plain text; "&" must stay "&"
-        trim_blocks=True,  # a line that holds only {% ... %} leaves no empty line behind
-        lstrip_blocks=True,
-        keep_trailing_newline=True,  # "Label:\n" asks for the answer on the next line
-    )
-    keep = {"range", "namespace", "joiner"}
-    environment.globals = {k: v for k, v in environment.globals.items() if k in keep}
-    return environment
-
-
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = Sandbox()
 
 
 @lru_cache(maxsize=4096)
 def compiled(source: str) -> jinja2.Template:
     """The compiled template; jinja2.TemplateSyntaxError if it is not one."""
-    return _ENVIRONMENT.from_string(source)
+    return _ENVIRONMENT.from_string(_ENVIRONMENT.guarded(source))
 
 
 def check_template(source: str, allowed_names: Collection[str], where: str) -> None:
@@ -69,35 +56,60 @@ def check_template(source: str, allowed_names: Collection[str], where: str) -> N
         compiled(source)
         undeclared = meta.find_undeclared_variables(_ENVIRONMENT.parse(source))
     except jinja2.TemplateSyntaxError as error:
-        raise ConfigError(f"{where}, line {error.lineno} of the template: {error.message}") from error
-    except (RecursionError, SyntaxError, ValueError, OverflowError) as error:
+        problem = f"not a valid jinja2 template, line {error.lineno}: {error.message}"
+        raise ConfigError(f"{where}: {problem}") from error
+    except (RecursionError, SyntaxError, ValueError, OverflowError, MemoryError) as error:
         raise ConfigError(f"{where}: not a template that can be compiled: {error}") from error
+    except Refused as error:  # constants are worked out while it is compiled
+        raise ConfigError(f"{where}: the template is refused: {error}") from error
     for name in sorted(undeclared - set(allowed_names) - set(_ENVIRONMENT.globals)):
         raise ConfigError(f"{where}: {unknown_name('template variable', name, allowed_names)}")
+    _refuse_greedy(source, allowed_names, where)
 
 
-def check_templates(template: Template, inputs: Collection[str], instruction: str, where: str) -> None:
+def _refuse_greedy(source: str, names: Collection[str], where: str) -> None:
+    """Renders once with short texts: what is too much whatever the item is found before any is read."""
+    values: dict[str, Any] = dict.fromkeys(names, "x")
+    values |= {"choices": {"A": "x", "B": "y"}, "labels": ["x", "y"]}
+    try:
+        _ENVIRONMENT.rendered(compiled(source), values)
+    except Refused as error:
+        raise ConfigError(f"{where}: the template is refused: {error}") from error
+    except Exception:  # an item may be what the template needs, and these texts are not
+        return
+
+
+def check_templates(
+    template: Template, inputs: Collection[str], instruction: str, where: str | Callable[[str], str]
+) -> None:
     """Checks every side of a task's template and its instruction; raises ConfigError.
 
     Beside what `check_template` refuses: an empty query, and a query or channel answer that ends
     in a space (a tokenizer puts the space before the word that follows, so it belongs to the
     answer's side; with it the model is asked something it has never seen).
+    `where`: what stands in front of "template.query", or what gives it the place of such a key.
     """
+
+    def at(key: str) -> str:
+        return where(key) if callable(where) else f"{where}: {key}"
+
     for side in SIDES:
-        check_template(getattr(template, side), (*inputs, *EXTRA_NAMES[side]), f"{where}: template.{side}")
-    check_template(instruction, INSTRUCTION_NAMES, f"{where}: instruction")
+        check_template(getattr(template, side), (*inputs, *EXTRA_NAMES[side]), at(f"template.{side}"))
+    check_template(instruction, INSTRUCTION_NAMES, at("instruction"))
     if not template.query.strip():
-        raise ConfigError(f"{where}: template.query is empty")
+        raise ConfigError(f"{at('template.query')} is empty")
     if not template.answer.strip():
-        raise ConfigError(f"{where}: template.answer is empty")
+        raise ConfigError(f"{at('template.answer')} is empty")
     if bool(template.channel_answer.strip()) != bool(template.channel_query.strip()):
-        raise ConfigError(f"{where}: template.channel_answer and template.channel_query go together")
+        missing = "template.channel_query" if template.channel_answer.strip() else "template.channel_answer"
+        other = "channel_answer" if missing.endswith("query") else "channel_query"
+        raise ConfigError(f"{at(missing)} is missing: it and {other} go together")
     for side in PROMPT_ENDS:
         source: str = getattr(template, side)
         if source.endswith((" ", "\t")):
             follower = "channel_query" if side == "channel_answer" else "answer and template.rationale"
             raise ConfigError(
-                f"{where}: template.{side} ends in a space ({source[-20:]!r}); "
+                f"{at(f'template.{side}')} ends in a space ({source[-20:]!r}); "
                 f"put the space at the start of template.{follower}"
             )
 
@@ -120,11 +132,13 @@ def answer_cue(template: Template) -> str:
 def render(source: str, values: Mapping[str, Any], where: str) -> str:
     """The text of one template. Raises ConfigError that begins with `where` if it cannot be made."""
     try:
-        return compiled(source).render(values)
+        return _ENVIRONMENT.rendered(compiled(source), values)
     except jinja2.UndefinedError as error:
         raise ConfigError(f"{where}: {error.message}; given: {', '.join(values)}") from error
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(f"{where}, line {error.lineno} of the template: {error.message}") from error
+    except Refused as error:
+        raise ConfigError(f"{where}: the template is refused: {error}") from error
     except Exception as error:  # a template may divide by zero, call what it should not, ...
         raise ConfigError(f"{where}: the template failed: {type(error).__name__}: {error}") from error
 

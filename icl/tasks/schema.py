@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-import jinja2
-import jinja2.meta
-import jinja2.sandbox
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from icl.errors import ConfigError, nearest
+from icl.prompts.template import check_template, check_templates
 from icl.tasks.generators.base import generators
 from icl.tasks.strict_yaml import Lines, place_of, read_yaml, validate
 from icl.tasks.transforms import TAKES_ARGUMENT, TRANSFORMS
@@ -253,20 +251,13 @@ def _check_template(file: TaskFile, lines: Lines, path: Path) -> None:
         "channel_answer": [*item, "answer"],
         "channel_query": item,
     }
-    environment = jinja2.sandbox.SandboxedEnvironment()
+
+    def at(key: str) -> str:
+        return f"{place_of(str(path), lines, tuple(key.split('.')))}: {key}"
+
     for piece, names in allowed.items():
-        key = ("template", piece)
-        try:
-            used = jinja2.meta.find_undeclared_variables(environment.parse(getattr(file.template, piece)))
-        except jinja2.TemplateSyntaxError as error:
-            _fail(path, lines, key, f"not a valid jinja2 template: {error.message}")
-        for name in sorted(used):
-            if name not in names:
-                _fail(path, lines, key, f"names the missing field {name!r}.{_suggest(name, names)}")
-    if bool(file.template.channel_answer) != bool(file.template.channel_query):
-        _fail(
-            path, lines, ("template",), "channel_answer and channel_query go together: one of them is missing"
-        )
+        check_template(getattr(file.template, piece), names, at(f"template.{piece}"))
+    check_templates(file.task.template, file.inputs, file.instruction, at)
 
 
 def _check_fields(file: TaskFile, lines: Lines, path: Path) -> None:
