@@ -7,6 +7,7 @@ turns into one line that names the component.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -43,9 +44,10 @@ def check_number(
     high: float | None = None,
     whole: bool = False,
 ) -> None:
-    """Raises ValueError unless `value` is a number (`whole`: an integer) within [low, high]."""
+    """Raises ValueError unless `value` is a finite number (`whole`: an integer) within [low, high]."""
     kinds = (int,) if whole else (int, float)
     good = isinstance(value, kinds) and not isinstance(value, bool)
+    good = good and (isinstance(value, int) or math.isfinite(value))  # type: ignore[arg-type]
     if good and low is not None:
         good = value >= low  # type: ignore[operator]
     if good and high is not None:
@@ -53,7 +55,8 @@ def check_number(
     if not good:
         bounds = [f">= {low}"] if low is not None else []
         bounds += [f"<= {high}"] if high is not None else []
-        noun = "an integer" if whole else "a number"
+        endless = isinstance(value, float) and not math.isfinite(value)
+        noun = "an integer" if whole else "a finite number" if endless else "a number"
         raise ValueError(f"{name} is {value!r}; allowed: {noun} {' and '.join(bounds)}".rstrip())
 
 
@@ -67,6 +70,13 @@ def check_texts(name: str, value: object) -> None:
     """Raises ValueError unless `value` is a list of texts."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ValueError(f"{name} is {value!r}; allowed: a list of texts")
+
+
+def check_stops(value: object) -> None:
+    """Raises ValueError unless `value` is a list of texts that can end an answer."""
+    check_texts("stop", value)
+    if "" in value:  # type: ignore[operator]
+        raise ValueError(f"stop is {value!r}; allowed: a list of texts of at least one character")
 
 
 class MethodDefaults:

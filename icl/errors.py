@@ -70,6 +70,10 @@ class StorageError(IclError):
     """The machine refuses a file or folder: the disk is full, the place read-only, gone or not a folder."""
 
 
+class RequestError(ModelError):
+    """A request to a model says something that cannot be answered."""
+
+
 class ContextOverflow(IclError):
     """A prompt is longer than the model's context window."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from icl.components import check_choice, check_number, check_texts
+from icl.components import check_choice, check_number, check_stops
 from icl.cot.shared.chain import RULES, ChainDefaults, Chains, Decoding, Reading, stop_strings
 from icl.cot.shared.manual import given_file, published_file, read_demonstrations
 from icl.cot.shared.nested import inner_selector
@@ -86,7 +86,7 @@ class FewShot(ChainDefaults):
         check_choice("missing", missing, ("refuse", "drop"))
         check_number("max_tokens", max_tokens, low=1, whole=True)
         if stop is not None:
-            check_texts("stop", stop)
+            check_stops(stop)
         check_choice("rules", rules, RULES)
         self.manual = manual
         self.prompts = prompts

@@ -11,8 +11,8 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from icl.engine.requests.encoding import Limits, encode_prompts, encode_scores
 from icl.engine.script import script_digest
-from icl.errors import ContextOverflow
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Text, TokenIds, Usage
 
 EOS = 256
@@ -86,16 +86,18 @@ class FakeModel:
     def _text(self, text: Text) -> str:
         return text if isinstance(text, str) else self.tokenizer.decode(text)
 
-    def _check(self, index: int, length: int) -> None:
-        if length > self.context_length:
-            raise ContextOverflow(
-                f"request {index} has {length} tokens; {self.name} takes at most {self.context_length}"
-            )
+    @property
+    def _limits(self) -> Limits:
+        return Limits(EOS + 1, self.context_length, self.name)
 
     def score(
         self, requests: Sequence[ScoreRequest], on_result: Callable[[int, Scores], None] | None = None
     ) -> list[Scores]:
-        """One log-probability a continuation, spread evenly over its bytes."""
+        """One log-probability a continuation, spread evenly over its bytes.
+
+        Raises what an engine raises for a request that cannot be answered.
+        """
+        encode_scores(self.tokenizer, requests, self._limits)
         results = []
         for index, request in enumerate(requests):
             self._note(request)
@@ -103,7 +105,6 @@ class FakeModel:
             tokens = []
             for continuation in request.continuations:
                 length = len(self._ids(continuation))
-                self._check(index, len(self._ids(request.prompt)) + length)
                 if self._score_with is not None:
                     total = float(self._score_with(prompt, self._text(continuation)))
                 else:
@@ -121,12 +122,15 @@ class FakeModel:
         requests: Sequence[GenerateRequest],
         on_result: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
-        """Scripted or hashed texts; greedy requests give the same text for every sample index."""
+        """Scripted or hashed texts; greedy requests give the same text for every sample index.
+
+        Raises what an engine raises for a request that cannot be answered.
+        """
+        encode_prompts(self.tokenizer, requests, self._limits)
         results = []
         for index, request in enumerate(requests):
             self._note(request)
             prompt = self._text(request.prompt)
-            self._check(index, len(self._ids(request.prompt)) + 1)
             samples = tuple(self._sample(request, prompt, request.first_sample + i) for i in range(request.n))
             flat = sum(len(self._ids(request.prompt)) + len(s.token_ids) for s in samples)
             generated = sum(len(s.token_ids) for s in samples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from icl.components import MethodDefaults, check_choice, check_number, check_texts
+from icl.components import MethodDefaults, check_choice, check_number, check_stops
 from icl.labels import renderer_of
 from icl.prompts.answers import ParsedAnswer, Where, audit, parse
 from icl.prompts.template import query_head
@@ -39,7 +39,7 @@ class Generate(MethodDefaults):
         if max_tokens is not None:
             check_number("max_tokens", max_tokens, low=1, whole=True)
         if stop is not None:
-            check_texts("stop", stop)
+            check_stops(stop)
         check_choice("where", where, READ_AT)
         self.max_tokens = max_tokens
         self.stop = stop

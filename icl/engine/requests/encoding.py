@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icl.errors import ContextOverflow, ModelError
+from icl.engine.requests.validation import check_generations, check_length, check_scores, check_tokens
+from icl.errors import RequestError
 from icl.protocols import Tokenizer
-from icl.types import ScoreRequest, Text, TokenIds
+from icl.types import GenerateRequest, ScoreRequest, Text, TokenIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +50,49 @@ def _common(a: TokenIds, b: TokenIds) -> int:
     return next(i for i in range(limit) if a[i] != b[i])
 
 
-def encode_scores(tokenizer: Tokenizer, requests: Sequence[ScoreRequest]) -> list[EncodedScore]:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a model takes: `vocabulary` ids, `context_length` tokens in a text; `name` for the messages."""
+
+    vocabulary: int
+    context_length: int
+    name: str
+
+
+def encode_prompts(
+    tokenizer: Tokenizer, requests: Sequence[GenerateRequest], limits: Limits | None = None
+) -> list[TokenIds]:
+    """The prompt of each request in ids.
+
+    Raises RequestError and ContextOverflow, naming the request, for what cannot be generated.
+    """
+    check_generations(requests)
+    prompts = encode_texts(tokenizer, [r.prompt for r in requests])
+    for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
+        which = f"generate request {index}"
+        if not prompt:
+            raise RequestError(f"{which} has an empty prompt")
+        if limits is not None:
+            check_tokens(which, "the prompt", request.prompt, prompt, limits.vocabulary)
+            check_length(which, len(prompt) + request.max_tokens, limits.context_length, limits.name)
+    return prompts
+
+
+def encode_scores(
+    tokenizer: Tokenizer, requests: Sequence[ScoreRequest], limits: Limits | None = None
+) -> list[EncodedScore]:
     """Each request in ids. A prompt given as ids takes continuations as ids or as text; a prompt
     given as text takes continuations as text.
 
-    Raises ModelError, naming the request, for an empty prompt or continuation.
+    Raises RequestError and ContextOverflow, naming the request, for what cannot be scored.
     """
+    check_scores(requests)
     texts: list[Text] = []
-    for index, request in enumerate(requests):
-        if not request.continuations:
-            raise ModelError(f"score request {index} has no continuation")
+    for request in requests:
         texts.append(request.prompt)
         for continuation in request.continuations:
-            if len(continuation) == 0:
-                raise ModelError(f"score request {index} has an empty continuation")
-            if isinstance(request.prompt, str) and isinstance(continuation, str):
-                texts.append(request.prompt + continuation)
-            elif isinstance(request.prompt, str):
-                raise ModelError(f"score request {index}: a prompt as text needs continuations as text")
-            else:
-                texts.append(continuation)
+            both = isinstance(request.prompt, str) and isinstance(continuation, str)
+            texts.append(request.prompt + continuation if both else continuation)  # type: ignore[operator]
     encoded = iter(encode_texts(tokenizer, texts))
     result = []
     for index, request in enumerate(requests):
@@ -78,23 +102,29 @@ def encode_scores(tokenizer: Tokenizer, requests: Sequence[ScoreRequest]) -> lis
             boundary = min(_common(prompt, whole) for whole in rest)
             boundary = min(boundary, min(len(whole) for whole in rest) - 1)
             prompt, rest = rest[0][:boundary], [whole[boundary:] for whole in rest]
+        which = f"score request {index}"
         if not prompt:
-            raise ModelError(
-                f"score request {index}: the prompt has no token of its own before the continuation; "
+            raise RequestError(
+                f"{which}: the prompt has no token of its own before the continuation; "
                 "give it an instruction or a beginning-of-sequence token"
             )
+        if limits is not None:
+            _check(which, request, prompt, rest, limits)
         single = request.relative and all(len(c) == 1 for c in rest)
         result.append(EncodedScore(prompt, tuple(rest), single))
     return result
 
 
-def check_length(index: int, tokens: int, context_length: int, name: str) -> None:
-    """Raises ContextOverflow naming the request and both lengths."""
-    if tokens > context_length:
-        raise ContextOverflow(
-            f"request {index} has {tokens} tokens; the context of {name} holds {context_length}. "
-            "Use fewer or shorter demonstrations, or prompt: {overflow: drop}"
-        )
+def _check(
+    which: str, request: ScoreRequest, prompt: TokenIds, rest: Sequence[TokenIds], limits: Limits
+) -> None:
+    check_tokens(which, "the prompt", request.prompt, prompt, limits.vocabulary)
+    for number, (text, ids) in enumerate(zip(request.continuations, rest, strict=True)):
+        if not ids:
+            raise RequestError(f"{which}: continuation {number} has no token")
+        check_tokens(which, f"continuation {number}", text, ids, limits.vocabulary)
+    longest = len(prompt) + max(len(ids) for ids in rest)
+    check_length(which, longest, limits.context_length, limits.name)
 
 
 def relative_to_another(rows: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:

@@ -20,10 +20,8 @@ from transformers import DynamicCache
 from icl.engine.decoding.sampling import UniformStream, draw_batch
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.forward.scoring import plan_scores, score_rows
-from icl.engine.requests.encoding import check_length, encode_scores, encode_texts
 from icl.engine.rungs.identity import Identity
 from icl.engine.trie.preorder import as_arrays, build_trie
-from icl.errors import ModelError
 from icl.protocols import OnGeneration, OnScores, Tokenizer
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, TokenIds, Usage
 
@@ -81,7 +79,7 @@ class CachedDfsModel(Identity):
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self.model = model.eval()
-        super().__init__(tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+        super().__init__(model, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
         self.chunk_rows = chunk_rows
 
     @torch.inference_mode()
@@ -89,10 +87,7 @@ class CachedDfsModel(Identity):
         """See LanguageModel.score."""
         if not requests:
             return []
-        encoded = encode_scores(self.tokenizer, requests)
-        for index, request in enumerate(encoded):
-            longest = max(len(c) for c in request.continuations)
-            check_length(index, len(request.prompt) + longest, self.context_length, self.name)
+        encoded = self.encoded_scores(requests)
         plan = plan_scores(encoded)
         layout, trie = plan.layout, plan.layout.trie
         values = np.zeros(len(plan.targets.slots))
@@ -124,15 +119,14 @@ class CachedDfsModel(Identity):
         self, requests: Sequence[GenerateRequest], on_result: OnGeneration | None = None
     ) -> list[Generation]:
         """See LanguageModel.generate. The samples of a prompt continue one cached path in turn."""
-        prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
-        for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-            if not prompt:
-                raise ModelError(f"generate request {index} has an empty prompt")
-            check_length(index, len(prompt) + request.max_tokens, self.context_length, self.name)
+        prompts = self.encoded_prompts(requests)
+        askers: dict[TokenIds, list[int]] = {}
+        for r, prompt in enumerate(prompts):
+            askers.setdefault(prompt, []).append(r)
         results: dict[int, Generation] = {}
         path = CachedPath(self.model)
-        for prompt, new, first_logits in self._prefilled(path, prompts):
-            for r in [r for r, other in enumerate(prompts) if other == prompt]:
+        for prompt, new, first_logits in self._prefilled(path, list(askers)):
+            for r in askers[prompt]:
                 started = time.perf_counter()
                 request = requests[r]
                 numbers = range(request.first_sample, request.first_sample + request.n)
@@ -155,10 +149,9 @@ class CachedDfsModel(Identity):
         return [results[r] for r in range(len(requests))]
 
     def _prefilled(
-        self, path: CachedPath, prompts: Sequence[TokenIds]
+        self, path: CachedPath, distinct: Sequence[TokenIds]
     ) -> Iterator[tuple[TokenIds, int, Tensor]]:
-        """Each distinct prompt when `path` holds it: (prompt, tokens forwarded for it, logits [V])."""
-        distinct = list(dict.fromkeys(prompts))
+        """Each of the prompts when `path` holds it: (prompt, tokens forwarded for it, logits [V])."""
         trie = build_trie(as_arrays(distinct))
         for s, index in enumerate(trie.order.tolist()):
             prompt, shared = distinct[index], int(trie.shared[s])

@@ -1,15 +1,43 @@
-"""What every rung says of itself."""
+"""What every rung says of itself, and what it may be asked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from icl.engine.requests.encoding import EncodedScore, Limits, encode_prompts, encode_scores
 from icl.protocols import Tokenizer
+from icl.types import GenerateRequest, ScoreRequest, TokenIds
 
 
 class Identity:
-    """Name, tokenizer, limit and fingerprint, as LanguageModel has them."""
+    """Name, tokenizer, limits and fingerprint, as LanguageModel has them, of a transformers model."""
 
-    def __init__(self, tokenizer: Tokenizer, *, name: str, context_length: int, fingerprint: str) -> None:
+    def __init__(
+        self, network: Any, tokenizer: Tokenizer, *, name: str, context_length: int, fingerprint: str
+    ) -> None:
         self.tokenizer = tokenizer
         self.name = name
         self.context_length = context_length
         self.fingerprint = fingerprint
+        self.vocabulary = vocabulary_of(network)
+
+    @property
+    def limits(self) -> Limits:
+        """What requests are held to."""
+        return Limits(self.vocabulary, self.context_length, self.name)
+
+    def encoded_scores(self, requests: Sequence[ScoreRequest]) -> list[EncodedScore]:
+        """The requests in ids. RequestError or ContextOverflow for the first that cannot be answered."""
+        return encode_scores(self.tokenizer, requests, self.limits)
+
+    def encoded_prompts(self, requests: Sequence[GenerateRequest]) -> list[TokenIds]:
+        """Their prompts in ids. RequestError or ContextOverflow for the first that cannot be answered."""
+        return encode_prompts(self.tokenizer, requests, self.limits)
+
+
+def vocabulary_of(network: Any) -> int:
+    """How many ids a model can read: rows of its embeddings, or what its configuration says."""
+    weight = getattr(network.get_input_embeddings(), "weight", None)
+    rows = weight.shape[0] if weight is not None and weight.ndim == 2 else 0
+    return int(rows or network.config.get_text_config().vocab_size)

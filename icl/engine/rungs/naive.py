@@ -12,10 +12,9 @@ from transformers import DynamicCache
 
 from icl.engine.decoding.sampling import UniformStream, draw_batch
 from icl.engine.decoding.stopping import StopWatcher
-from icl.engine.requests.encoding import check_length, encode_scores, encode_texts, relative_to_another
+from icl.engine.requests.encoding import relative_to_another
 from icl.engine.requests.finite import NotFinite
 from icl.engine.rungs.identity import Identity
-from icl.errors import ModelError
 from icl.protocols import OnGeneration, OnScores, Tokenizer
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, TokenIds, Usage
 
@@ -30,7 +29,7 @@ class NaiveModel(Identity):
         self, model: Any, tokenizer: Tokenizer, *, name: str, context_length: int, fingerprint: str
     ) -> None:
         self.model = model.eval()
-        super().__init__(tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+        super().__init__(model, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
 
     @torch.inference_mode()
     def _logits(self, ids: Sequence[int]) -> Tensor:
@@ -41,12 +40,11 @@ class NaiveModel(Identity):
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """See LanguageModel.score."""
         results = []
-        for index, request in enumerate(encode_scores(self.tokenizer, requests)):
+        for index, request in enumerate(self.encoded_scores(requests)):
             started = time.perf_counter()
             rows = []
             for continuation in request.continuations:
                 ids = (*request.prompt, *continuation)
-                check_length(index, len(ids), self.context_length, self.name)
                 logprobs = torch.log_softmax(self._logits(ids[:-1])[len(request.prompt) - 1 :], dim=-1)
                 picked = logprobs[torch.arange(len(continuation)), torch.tensor(continuation)]
                 if not torch.isfinite(picked).all():
@@ -66,11 +64,8 @@ class NaiveModel(Identity):
     ) -> list[Generation]:
         """See LanguageModel.generate."""
         results = []
-        prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
+        prompts = self.encoded_prompts(requests)
         for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-            if not prompt:
-                raise ModelError(f"generate request {index} has an empty prompt")
-            check_length(index, len(prompt) + request.max_tokens, self.context_length, self.name)
             started = time.perf_counter()
             numbers = range(request.first_sample, request.first_sample + request.n)
             watchers = [self._sample(request, prompt, number) for number in numbers]

@@ -22,7 +22,6 @@ from icl.engine.forward.chunks import (
 )
 from icl.engine.forward.resident import Resident
 from icl.engine.forward.scoring import plan_scores, score_rows
-from icl.engine.requests.encoding import check_length, encode_scores, encode_texts
 from icl.engine.requests.finite import NotFinite, blame
 from icl.engine.rungs.identity import Identity
 from icl.engine.trunks.contract import Trunk
@@ -65,7 +64,7 @@ class TrieModel(Identity):
         max_memory: int | None = None,
         trunk: Trunk | None = None,
     ) -> None:
-        super().__init__(tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+        super().__init__(model, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
         self.trunk: Trunk = trunk or HookedTrunk(model.eval())
         rows, slots = default_sizes(self.trunk.device)
         self.max_slots = slots if max_slots is None else max_slots
@@ -105,10 +104,7 @@ class TrieModel(Identity):
     def _score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         if not requests:
             return []
-        encoded = encode_scores(self.tokenizer, requests)
-        for index, request in enumerate(encoded):
-            longest = max(len(c) for c in request.continuations)
-            check_length(index, len(request.prompt) + longest, self.context_length, self.name)
+        encoded = self.encoded_scores(requests)
         plan = plan_scores(encoded)
         values = np.zeros(len(plan.targets.slots))
         stack = PathStack(plan.layout.trie.depth + 1)
@@ -148,11 +144,7 @@ class TrieModel(Identity):
     ) -> list[Generation]:
         if not requests:
             return []
-        prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
-        for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-            if not prompt:
-                raise ModelError(f"generate request {index} has an empty prompt")
-            check_length(index, len(prompt) + request.max_tokens, self.context_length, self.name)
+        prompts = self.encoded_prompts(requests)
         loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, self.resident)
         memory = engine_memory(self.max_memory, self.trunk.device)
         slots = slots_for_memory(self._config, self._dtype, self.max_slots, loop.slot_tokens, memory)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from icl.engine.requests.validation import check_generations, check_scores
 from icl.errors import ModelError
 from icl.experiments.asking.infront import InFront
 from icl.experiments.asking.responses import ResponseStore
@@ -70,6 +71,7 @@ class CachedModel(InFront):
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """Each request once, from the store where it is there."""
+        check_scores(requests)
         keys = [_score_key(self.fingerprint, request) for request in requests]
         wanted = dict(zip(keys, requests, strict=True))
         have = self._known(keys, lambda key, text: _scores_from(text, len(wanted[key].continuations)))
@@ -110,6 +112,7 @@ class CachedModel(InFront):
         self, requests: Sequence[GenerateRequest], on_result: OnGeneration | None = None
     ) -> list[Generation]:
         """Each sample once, from the store where it is there. Greedy samples are all the same."""
+        check_generations(requests)
         plans = [_SamplePlan.of(self.fingerprint, request) for request in requests]
         keys = [key for plan in plans for key in plan.keys]
         have = self._known(keys, lambda key, text: _sample_from(text))

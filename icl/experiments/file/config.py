@@ -79,7 +79,7 @@ def _shown(value: Any) -> str:
 
 Components = Annotated[tuple[Component, ...], BeforeValidator(_listed), Field(min_length=1)]
 Shots = Annotated[int, Field(ge=0, strict=True)]
-Seed = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 Size = Annotated[Annotated[int, Field(ge=1, strict=True)] | None, BeforeValidator(_all_is_none)]
 
 
