@@ -44,7 +44,8 @@ SIBLINGS = LAYERS[2]
 ROOMS: dict[str, list[set[str]]] = {
     "engine": [
         {"script"},
-        {"fake", "trie", "requests"},
+        {"trie", "requests"},
+        {"fake"},
         {"attention"},
         {"trunks"},
         {"forward"},

@@ -2,13 +2,16 @@
 
 Prompts are admitted in DFS order while there are free slots. What an admission must prefill is
 just the rows of the trie that the path stack does not hold yet. Every step forwards one row a slot.
+
+Where memory ends, half of the slots wait with what they have computed, and the work goes on; it is an
+error only where one text alone does not fit.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,44 +19,22 @@ from torch import Tensor
 
 from icl.engine.attention.contract import Attend
 from icl.engine.attention.dense import PathStack
+from icl.engine.decoding.keeping import loans, whole_text
 from icl.engine.decoding.ledger import Ledger
 from icl.engine.decoding.memory import Capture, SharedNode, Tails, copy_from_stack
 from icl.engine.decoding.runner import step_runner
 from icl.engine.decoding.sampling import UniformStream, draw_batch
+from icl.engine.decoding.slots import Counters, Slot, Waiting, clip, in_pieces
 from icl.engine.decoding.stopping import StopWatcher
-from icl.engine.forward.chunks import ChunkRunner
-from icl.engine.forward.resident import Kept, Loan, Resident
+from icl.engine.forward.chunks import ChunkRunner, MemoryEnds, out_of_memory, release
+from icl.engine.forward.resident import Resident
 from icl.engine.trie.plan import Chunk, Layout
 from icl.engine.trie.preorder import as_arrays, build_trie
-from icl.engine.trie.radix import Node, radix_nodes, slot_tokens
+from icl.engine.trie.radix import node_paths, radix_nodes, slot_tokens
 from icl.protocols import Tokenizer
 from icl.types import GenerateRequest, TokenIds
 
-
-@dataclass(slots=True)
-class Slot:
-    """One sample under way."""
-
-    request: int
-    sample: int
-    sequence: int
-    """Sorted index of its prompt."""
-    position: int
-    """Position of the next token to forward."""
-    watcher: StopWatcher
-    uniform: UniformStream
-    context: TokenIds = ()
-    """The prompt, kept only where n-gram bans need it."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What a call forwarded."""
-
-    prefilled: int = 0
-    decoded: int = 0
-    steps: int = 0
-    peak_slots: int = 0
+log = logging.getLogger("icl")
 
 
 class DecodeLoop:
@@ -85,65 +66,74 @@ class DecodeLoop:
         self.nodes = radix_nodes(self.trie, samples)
         limits = [max(requests[r].max_tokens for r, _ in jobs) for jobs in self.jobs]
         self.slot_tokens = slot_tokens(self.nodes, samples, limits)
-        self.paths = self._paths()
+        self.paths = node_paths(self.nodes, len(unique))
         self.resident = resident
-        self.loans = self._loans()
+        self.loans = loans(self.trie, self.prompt_of, resident)
         self.stack = PathStack(self.trie.depth + 1)
         self.tails = Tails(self.trunk.device)
         self.stepper = step_runner(self.trunk)
         self.shared: dict[int, SharedNode] = {}
         self.slots: list[Slot] = []
+        self.waiting = Waiting()
+        self.limit = 1
+        """Samples side by side, at most; it only ever shrinks."""
         self.first_logits: dict[int, Tensor] = {}
         self.next_sequence = 0
         self.rows_done = 0
 
-    def _paths(self) -> list[list[int]]:
-        """For each sorted sequence the indices of its nodes, root first."""
-        paths: list[list[int]] = [[] for _ in self.prompt_of]
-        for n, node in enumerate(self.nodes):
-            for s in range(node.first, node.last):
-                paths[s].append(n)
-        for path in paths:
-            path.sort(key=lambda n: self.nodes[n].depth)
-        return paths
-
-    def _loans(self) -> list[Loan]:
-        """Rows that an earlier call has left behind: each prompt's own rows that a kept text covers."""
-        loans = []
-        for s, prompt in enumerate(self.prompt_of):
-            found = self.resident.longest(prompt)
-            low = int(self.trie.shared[s])
-            if found is not None and min(found[0], len(prompt) - 1) > low:
-                count = min(found[0], len(prompt) - 1) - low
-                loans.append(Loan(int(self.trie.starts[s]), count, low, found[1]))
-        return loans
-
     def _keep_for_later(self, b: int) -> None:
-        """Leaves slot b's keys and values behind, put together from its shared nodes and its tail."""
-        slot, length, row = self.slots[b], self.tails.lengths[b], self.tails.rows[b]
-        places = self.tails.positions[row, :length]
+        """Leaves slot b's text behind for a later call, where there is memory for it."""
+        slot = self.slots[b]
         above = [self.shared[n] for n in self.paths[slot.sequence] if self.nodes[n].shared]
-        keys, values = {}, {}
-        # a text that ended at its first token may have no tail, nor any other have had one
-        for layer, like in (self.tails.keys or above[0].keys).items():
-            keys[layer] = like.new_empty((like.shape[-3], slot.position, like.shape[-1]))
-            values[layer] = torch.empty_like(keys[layer])
-            if length:
-                keys[layer][:, places] = self.tails.keys[layer][row, :, :length]
-                values[layer][:, places] = self.tails.values[layer][row, :, :length]
-            for shared in above:
-                part = slice(shared.node.depth, shared.node.depth + shared.node.length)
-                keys[layer][:, part] = shared.keys[layer]
-                values[layer][:, part] = shared.values[layer]
         tokens = (*self.prompt_of[slot.sequence], *slot.watcher.ids)[: slot.position]
-        self.resident.add(tokens, Kept(keys, values))
+        try:
+            self.resident.add(tokens, whole_text(self.tails, b, above, slot.position))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            self.resident.clear()
 
     # -- admission ---------------------------------------------------------------------------
 
-    def _admit(self, max_slots: int) -> list[tuple[Slot, Tensor]]:
+    def _admit(self) -> list[tuple[Slot, Tensor]]:
         """Fills free slots in DFS order, prefilling what is missing; new slots with first logits."""
-        free = max_slots - len(self.slots)
-        chosen: list[tuple[int, int, int]] = []  # sequence, request, sample
+        chosen = self._next_jobs(self.limit - len(self.slots))
+        if not chosen:
+            return []
+        start, placed = len(self.slots), False
+        try:
+            self.tails.add(len(chosen))
+            private = self._place(chosen, start)
+            placed = True
+            self._prefill([s for s, _, _ in chosen], private)
+        except (RuntimeError, MemoryError, MemoryEnds) as error:
+            if not out_of_memory(error):
+                raise
+            self._less(start + len(chosen), error)
+            # whose prompt has been read to its end goes on; the stack holds what the others have begun
+            done = [c for c in chosen if placed and self.trie.starts[c[0] + 1] <= self.rows_done]
+            self._give_back(chosen[len(done) :])
+            self.tails.keep(range(start + len(done)))
+            chosen = done
+        new = []
+        for s, r, sample in chosen:
+            prompt, request = self.prompt_of[s], self.requests[r]
+            watcher, uniform = (
+                StopWatcher(request, self.tokenizer),
+                UniformStream(request.seed, prompt, sample),
+            )
+            context = prompt if request.no_repeat_ngram else ()
+            slot = Slot(r, sample, s, len(prompt), watcher, uniform, context)
+            self.slots.append(slot)
+            new.append((slot, self.first_logits[s]))
+        self.counters.peak_slots = max(self.counters.peak_slots, len(self.slots))
+        for s in [s for s in self.first_logits if not self.jobs[s]]:
+            del self.first_logits[s]
+        return new
+
+    def _next_jobs(self, free: int) -> list[tuple[int, int, int]]:
+        """(sequence, request, sample) of the next samples, `free` at most."""
+        chosen: list[tuple[int, int, int]] = []
         while free > len(chosen) and self.next_sequence < len(self.jobs):
             jobs = self.jobs[self.next_sequence]
             while jobs and free > len(chosen):
@@ -151,27 +141,14 @@ class DecodeLoop:
             if jobs:
                 break
             self.next_sequence += 1
-        if not chosen:
-            return []
-        start = len(self.slots)
-        self.tails.add(len(chosen))
-        private = self._place(chosen, start)
-        self._prefill([s for s, _, _ in chosen], private)
-        new = []
-        for s, r, sample in chosen:
-            prompt, request = self.prompt_of[s], self.requests[r]
-            slot = Slot(
-                r, sample, s, len(prompt),
-                StopWatcher(request, self.tokenizer),
-                UniformStream(request.seed, prompt, sample),
-                prompt if request.no_repeat_ngram else (),
-            )  # fmt: skip
-            self.slots.append(slot)
-            new.append((slot, self.first_logits[s]))
-        self.counters.peak_slots = max(self.counters.peak_slots, len(self.slots))
-        for s in [s for s in self.first_logits if not self.jobs[s]]:
-            del self.first_logits[s]
-        return new
+        return chosen
+
+    def _give_back(self, jobs: Sequence[tuple[int, int, int]]) -> None:
+        """Samples that could not be begun are the next again."""
+        for s, r, sample in reversed(jobs):
+            self.jobs[s].insert(0, (r, sample))
+        if jobs:
+            self.next_sequence = jobs[0][0]
 
     def _place(self, chosen: Sequence[tuple[int, int, int]], start: int) -> list[tuple[int, int, int, int]]:
         """Gives every private node of the chosen sequences its place in their tails.
@@ -211,8 +188,8 @@ class DecodeLoop:
 
         def keep(chunk: Chunk, attend: Attend) -> Attend:
             low, high = chunk.first, chunk.first + chunk.rows
-            shared = [self._shared(n, node) for n, node in self._shared_between(low, high)]
-            return Capture(attend, chunk, shared, list(_clip(private, low, high)), self.tails)
+            shared = list(self._shared_between(low, high))
+            return Capture(attend, chunk, shared, list(clip(private, low, high)), self.tails)
 
         began = time.perf_counter()
         run = self.runner.run(self.layout, self.stack, self.rows_done, last, keep, self.loans)
@@ -221,38 +198,47 @@ class DecodeLoop:
             self.counters.prefilled += len(computed)
             rows = [row for row in ends if low <= row < high]
             if rows:
-                logits = self.trunk.logits(
-                    hidden[torch.searchsorted(computed, torch.tensor(rows) - low).to(self.trunk.device)]
-                )
-                for row, values in zip(rows, logits, strict=True):
-                    self.first_logits[ends[row]] = values.clone()
+                at = torch.searchsorted(computed, torch.tensor(rows) - low).to(self.trunk.device)
+                for row, values in zip(rows, self._first_logits(hidden[at]), strict=True):
+                    self.first_logits[ends[row]] = values
+            self.rows_done = high
             now = time.perf_counter()
             self.ledger.book_rows(low + computed.numpy(), now - began)
             began = now
-        self.rows_done = last
 
     def _leaf_row(self, s: int) -> int:
         """Row of the last token of sorted sequence s."""
         node = self.nodes[self.paths[s][-1]]
         return node.row + int(self.trie.lengths[s]) - node.depth - 1
 
-    def _shared_between(self, low: int, high: int) -> Iterator[tuple[int, Node]]:
+    def _shared_between(self, low: int, high: int) -> Iterator[SharedNode]:
         for n, node in enumerate(self.nodes):
             if node.shared and node.row < high and node.row + node.length > low:
-                yield n, node
-
-    def _shared(self, n: int, node: Node) -> SharedNode:
-        if n not in self.shared:
-            self.shared[n] = SharedNode(node)
-        return self.shared[n]
+                if n not in self.shared:
+                    self.shared[n] = SharedNode(node)
+                yield self.shared[n]
 
     # -- steps -------------------------------------------------------------------------------
+
+    def _first_logits(self, hidden: Tensor) -> list[Tensor]:
+        """Logits [V] of each row of hidden [n, d]."""
+
+        def some(low: int, high: int) -> list[Tensor]:
+            return [values.clone() for values in self.trunk.logits(hidden[low:high])]
+
+        return in_pieces(some, len(hidden), "the logits")
 
     def _choose(self, slots: Sequence[Slot], logits: Tensor) -> list[tuple[int, float]]:
         """The next token of each slot and its log-probability under the model."""
         requests = [self.requests[s.request] for s in slots]
         contexts = [(*s.context, *s.watcher.ids) if s.context else () for s in slots]
-        return draw_batch(logits, requests, [s.uniform for s in slots], contexts)
+        uniforms = [s.uniform for s in slots]
+
+        def some(low: int, high: int) -> list[tuple[int, float]]:
+            part = slice(low, high)
+            return draw_batch(logits[part], requests[part], uniforms[part], contexts[part])
+
+        return in_pieces(some, len(slots), "a draw", self._less)
 
     def _drop_finished(self) -> None:
         for b, slot in enumerate(self.slots):
@@ -262,7 +248,7 @@ class DecodeLoop:
         if len(alive) < len(self.slots):
             self.slots = [self.slots[b] for b in alive]
             self.tails.keep(alive)
-            needed = {s.sequence for s in self.slots}
+            needed = {s.sequence for s in self.slots} | self.waiting.sequences
             for n in list(self.shared):
                 node = self.nodes[n]
                 if node.last <= self.next_sequence and not any(node.first <= s < node.last for s in needed):
@@ -278,11 +264,20 @@ class DecodeLoop:
                 spans.append((shared, int(low), int(high)))
         return spans
 
-    def _step(self, newest: Sequence[int]) -> Tensor:
-        """Forwards the newest token of every slot; logits [B, V]."""
+    def _step(self) -> Tensor:
+        """Forwards the newest token of every slot that memory has room for; logits [B, V]."""
         began = time.perf_counter()
-        positions = [s.position for s in self.slots]
-        logits = self.stepper.step(newest, positions, self.tails, self._spans())
+        self._set_aside()
+        while True:
+            newest, positions = zip(*((s.watcher.ids[-1], s.position) for s in self.slots), strict=True)
+            try:
+                logits = self.stepper.step(newest, positions, self.tails, self._spans())
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                self._less(len(self.slots), error)
+                self._set_aside()
         for b, slot in enumerate(self.slots):
             self.tails.lengths[b] += 1
             slot.position += 1
@@ -292,21 +287,53 @@ class DecodeLoop:
         self.counters.steps += 1
         return logits
 
+    def _less(self, count: int, error: BaseException) -> None:
+        """Half as many slots, after `count` were too many. MemoryEnds where there was one."""
+        if count <= 1:
+            raise MemoryEnds(f"not enough memory to write one text: {error}") from error
+        self.limit = min(self.limit, count // 2)
+        log.warning("out of memory with %d texts side by side; going on with %d", count, self.limit)
+        self.resident.clear()
+        release()
+
+    def _set_aside(self) -> None:
+        """Slots beyond the limit wait, with what they have computed."""
+        if len(self.slots) <= self.limit:
+            return
+        try:
+            self.slots = self.waiting.set_aside(self.slots, self.tails, self.limit)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise MemoryEnds(f"not enough memory to set texts aside: {error}") from error
+
+    def _resume(self) -> None:
+        """Brings back what waits, as far as there are slots for it."""
+        while self.waiting and len(self.slots) < self.limit:
+            count = min(len(self.waiting), self.limit - len(self.slots))
+            try:
+                self.slots += self.waiting.resume(self.tails, count)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                self._less(len(self.slots) + count, error)
+
     def run(self, max_slots: int) -> Iterator[tuple[int, int, StopWatcher]]:
         """Yields (request, sample index, what was written) as samples end; at most `max_slots` at once."""
-        while True:
-            new = self._admit(max_slots)
+        self.limit = max_slots
+        while self.slots or self.waiting or self.next_sequence < len(self.jobs):
+            self._resume()
+            new = [] if self.waiting else self._admit()
             if new:
                 slots = [slot for slot, _ in new]
                 yield from self._take(slots, torch.stack([logits for _, logits in new]))
                 self._drop_finished()
-                if len(self.slots) < max_slots and self.next_sequence < len(self.jobs):
+                if len(self.slots) < self.limit and self.next_sequence < len(self.jobs):
                     continue
-            if not self.slots:
-                return
-            logits = self._step([slot.watcher.ids[-1] for slot in self.slots])
-            yield from self._take(self.slots, logits)
-            self._drop_finished()
+            if self.slots:
+                logits = self._step()
+                yield from self._take(self.slots, logits)
+                self._drop_finished()
 
     def _take(self, slots: Sequence[Slot], logits: Tensor) -> Iterator[tuple[int, int, StopWatcher]]:
         began = time.perf_counter()
@@ -315,13 +342,3 @@ class DecodeLoop:
         for slot, (token, logprob) in zip(list(slots), chosen, strict=True):
             if slot.watcher.push(token, logprob) is not None:
                 yield slot.request, slot.sample, slot.watcher
-
-
-def _clip(
-    runs: Sequence[tuple[int, int, int, int]], low: int, high: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """The parts of (slot, offset, row, rows) runs that lie in rows [low, high)."""
-    for slot, at, row, count in runs:
-        a, b = max(row, low), min(row + count, high)
-        if a < b:
-            yield slot, at + a - row, a, b - a

@@ -8,6 +8,7 @@ end of its prompt and all it has generated - is its tail.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -37,6 +38,15 @@ class SharedNode:
             self.values[layer] = k.new_empty((heads, self.node.length, size))
         self.keys[layer][:, at : at + k.shape[1]] = k
         self.values[layer][:, at : at + k.shape[1]] = v
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A tail that waits outside: keys and values [Hkv, n, D] by layer, positions [n]."""
+
+    keys: dict[int, Tensor]
+    values: dict[int, Tensor]
+    positions: Tensor
 
 
 class Tails:
@@ -76,9 +86,9 @@ class Tails:
         fresh = range(self.held, self.held + count - len(idle))
         for held in (*self.keys.values(), *self.values.values()):
             held[idle] = 0  # what is masked must be finite all the same
+        self._grow(self.held + len(fresh), self.capacity)
         self.rows += [*idle, *fresh]
         self.lengths += [0] * count
-        self._grow(self.held + len(fresh), self.capacity)
 
     def keep(self, slots: Sequence[int]) -> None:
         """Forgets every slot that is not listed; the listed ones move together, order kept."""
@@ -104,13 +114,38 @@ class Tails:
             self._grow(self.held, -(-tokens // TAIL_STEP) * TAIL_STEP)
 
     def _grow(self, rows: int, capacity: int) -> None:
-        """Room for so many rows and tokens, one layer at a time."""
-        if (rows, capacity) == self.positions.shape:
+        """Room for so many rows and tokens, one layer at a time; where memory ends, all is as before."""
+        before = tuple(self.positions.shape)
+        if (rows, capacity) == before:
             return
-        self.positions = _padded(self.positions, rows, capacity)
-        for layer in self.keys:
-            self.keys[layer] = _padded(self.keys[layer], rows, capacity, dim=2)
-            self.values[layer] = _padded(self.values[layer], rows, capacity, dim=2)
+        try:
+            for layer in self.keys:
+                self.keys[layer] = _padded(self.keys[layer], rows, capacity, dim=2)
+                self.values[layer] = _padded(self.values[layer], rows, capacity, dim=2)
+            self.positions = _padded(self.positions, rows, capacity)
+        except (RuntimeError, MemoryError):
+            for held in (self.keys, self.values):
+                for layer, grown in held.items():
+                    held[layer] = grown[: before[0], :, : before[1]]
+            raise
+
+    def taken(self, slot: int) -> Taken:
+        """A copy of one slot's tail, of its own length; on a GPU in the machine's memory."""
+        row, length = self.rows[slot], self.lengths[slot]
+        return Taken(
+            {layer: keys[row, :, :length].clone().cpu() for layer, keys in self.keys.items()},
+            {layer: values[row, :, :length].clone().cpu() for layer, values in self.values.items()},
+            self.positions[row, :length].clone().cpu(),
+        )
+
+    def put(self, slot: int, taken: Taken) -> None:
+        """Fills an empty slot with a tail that was taken out; there must be room (`reserve`)."""
+        row, length = self.rows[slot], len(taken.positions)
+        for held, theirs in ((self.keys, taken.keys), (self.values, taken.values)):
+            for layer, part in theirs.items():
+                held[layer][row, :, :length] = part.to(self.device)
+        self.positions[row, :length] = taken.positions.to(self.device)
+        self.lengths[slot] = length
 
     def layer(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """The buffers of a layer, made on first use; like: [Hkv, n, D]."""

@@ -36,6 +36,10 @@ class UniformStream:
             self._buffer = self._generator.random(STEPS_AT_ONCE).tolist()[::-1]
         return self._buffer.pop()
 
+    def give_back(self, u: float) -> None:
+        """The last number drawn comes again: what it was drawn for did not happen."""
+        self._buffer.append(u)
+
 
 def banned_tokens(context: Sequence[int], size: int) -> list[int]:
     """Tokens that would complete an n-gram of `size` that `context` already holds."""
@@ -59,6 +63,23 @@ def draw_batch(
 
     Raises NotFinite, quoting the prompt, where the logits have no finite log-sum-exp.
     """
+    taken: list[tuple[UniformStream, float]] = []
+    try:
+        return _drawn(logits, requests, uniforms, contexts, taken)
+    except BaseException:  # out of memory: tried again with fewer rows, from the same numbers
+        for stream, u in reversed(taken):
+            stream.give_back(u)
+        raise
+
+
+def _drawn(
+    logits: Tensor,
+    requests: Sequence[GenerateRequest],
+    uniforms: Sequence[UniformStream],
+    contexts: Sequence[Sequence[int]],
+    taken: list[tuple[UniformStream, float]],
+) -> list[tuple[int, float]]:
+    """See draw_batch; what is drawn from a stream is noted in `taken`."""
     lse = torch.logsumexp(logits, dim=-1)
     finite = torch.isfinite(lse)
     if not finite.all():
@@ -79,7 +100,9 @@ def draw_batch(
         if temperature == 0:
             chosen[rows] = torch.argmax(part, dim=-1)
             continue
-        u = torch.tensor([next(uniforms[b]) for b in rows], dtype=torch.float64, device=logits.device)
+        drawn = [next(uniforms[b]) for b in rows]
+        taken += zip((uniforms[b] for b in rows), drawn, strict=True)
+        u = torch.tensor(drawn, dtype=torch.float64, device=logits.device)
         chosen[rows] = draw(part, u, temperature, top_k, top_p)
     logprobs = (logits.gather(1, chosen[:, None])[:, 0] - lse).tolist()
     return list(zip(chosen.tolist(), logprobs, strict=True))

@@ -25,8 +25,15 @@ from icl.errors import ModelError
 log = logging.getLogger("icl")
 
 LEAST_ROWS = 8
+NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "could not allocate")
+"""What the errors of torch's allocators and of oneDNN say, whatever their type."""
 FREE_SHARE = 0.5
 """Share of the free memory that the engine plans with where no limit is given."""
+
+
+class MemoryEnds(ModelError):
+    """There is not enough memory even for the smallest piece of work."""
+
 
 Wrap = Callable[[Chunk, Attend], Attend]
 
@@ -39,6 +46,8 @@ class ChunkRunner:
             raise ValueError(f"chunk_rows must be at least 1, not {rows}")
         self.trunk = trunk
         self.rows = rows
+        self.halved = False
+        """Whether memory ran out at some time."""
 
     def run(
         self,
@@ -72,8 +81,8 @@ class ChunkRunner:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                self._halve(chunk.rows, error)
                 stack.discard()
+                self._halve(chunk.rows, error)
                 continue
             stack.commit()
             yield chunk, computed, hidden
@@ -81,16 +90,25 @@ class ChunkRunner:
 
     def _halve(self, rows: int, error: BaseException) -> None:
         if rows <= LEAST_ROWS:
-            raise ModelError(f"not enough memory for {rows} rows of the model: {error}") from error
+            raise MemoryEnds(f"not enough memory for {rows} rows of the model: {error}") from error
         self.rows = max(rows // 2, LEAST_ROWS)
         log.warning("out of memory with %d rows at once; going on with %d", rows, self.rows)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self.halved = True
+        release()
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Is this how torch says that memory ran out, on GPU or CPU?"""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    """Is this how torch or Python says that memory ran out, on GPU or CPU?"""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | MemoryEnds):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY)
+
+
+def release() -> None:
+    """Gives what torch holds unused back to the device."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def bytes_per_token(config: Any, dtype: torch.dtype) -> int:

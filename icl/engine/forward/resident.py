@@ -56,6 +56,12 @@ class Resident:
         if not self._lengths[len(tokens)]:
             del self._lengths[len(tokens)]
 
+    def clear(self) -> None:
+        """Forgets all: memory is needed for what is at work."""
+        self._texts.clear()
+        self._lengths.clear()
+        self._bytes = 0
+
     def longest(self, prompt: TokenIds) -> tuple[int, Kept] | None:
         """The longest kept text that `prompt` begins with, and its length."""
         for length in sorted(self._lengths, reverse=True):

@@ -68,6 +68,7 @@ class TrieModel(Identity):
         self.trunk: Trunk = trunk or HookedTrunk(model.eval())
         rows, slots = default_sizes(self.trunk.device)
         self.max_slots = slots if max_slots is None else max_slots
+        self._fewer_slots = False
         self.max_memory = max_memory
         memory = engine_memory(max_memory, self.trunk.device)
         self.resident = Resident(resident_bytes(memory))
@@ -80,8 +81,10 @@ class TrieModel(Identity):
 
     @property
     def engine(self) -> str:
-        """What computes, for the manifest of a run."""
-        return self.trunk.engine
+        """What computes, for the manifest of a run, and what it had to do with for want of memory."""
+        less = [f"chunks of {self.runner.rows} rows"] if self.runner.halved else []
+        less += [f"{self.max_slots} texts side by side"] if self._fewer_slots else []
+        return ", ".join([self.trunk.engine, *less]) + (" for want of memory" if less else "")
 
     @property
     def chunk_rows(self) -> int:
@@ -165,6 +168,8 @@ class TrieModel(Identity):
             results[r] = result
             if on_result is not None:
                 on_result(r, result)
+        if loop.limit < slots:
+            self.max_slots, self._fewer_slots = loop.limit, True
         return _all(results)
 
 

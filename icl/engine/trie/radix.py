@@ -79,3 +79,14 @@ def radix_nodes(trie: Trie, samples: Sequence[int]) -> list[Node]:
         forks = forking[last] > forking[first]
         nodes.append(Node(row, length, depth, first, last, forks or length * (count - 1) >= SHARE_TOKENS))
     return nodes
+
+
+def node_paths(nodes: Sequence[Node], count: int) -> list[list[int]]:
+    """For each of `count` sorted sequences the indices of its nodes, root first."""
+    paths: list[list[int]] = [[] for _ in range(count)]
+    for n, node in enumerate(nodes):
+        for s in range(node.first, node.last):
+            paths[s].append(n)
+    for path in paths:
+        path.sort(key=lambda n: nodes[n].depth)
+    return paths
