@@ -1,8 +1,8 @@
 """From run folders to tables: intervals, paired tests, costs, pages and plots."""
 
 from icl.leaderboard.chain_curves import ChainCurves, chain_curves
+from icl.leaderboard.intervals import Interval
 from icl.leaderboard.rows import Comparison, Row
-from icl.leaderboard.statistics import Interval
 from icl.leaderboard.table import Leaderboard, leaderboard
 
 __all__ = [

@@ -16,7 +16,7 @@ from icl.experiments.records import CellResult
 from icl.leaderboard.chains import RULES, TOP_SHARE, ChainRow, chain_rows
 from icl.leaderboard.columns import percent
 from icl.leaderboard.formats import markdown_escape
-from icl.leaderboard.statistics import Interval
+from icl.leaderboard.intervals import Interval
 from icl.leaderboard.svg import Point, curve_plot
 from icl.types import Task
 
@@ -36,7 +36,7 @@ class ChainCurves:
             f"longest@N: the plurality of the {TOP_SHARE:.0%} with most steps (complexity). "
             + ("verifier@N: weighted by the verifier. " if self._has("weighted") else "")
             + "Accuracy in %, mean over seeds and subsets of N of the stored chains; 95 % intervals "
-            f"by bootstrap over seeds and queries ({self.resamples:,} resamples). No model was asked."
+            "for new seeds and new queries. No model was asked."
         ]
         for row in self.rows:
             if row.adaptive and row.most > row.ns[-1]:

@@ -16,6 +16,10 @@ from icl.leaderboard.board import Board
 from icl.leaderboard.columns import Column
 from icl.leaderboard.rows import Extraction, Row
 
+FEW_SEEDS = {
+    1: "One seed: the intervals say nothing about other seeds.",
+    2: "Two seeds hardly tell how much seeds differ: the intervals allow for it, a third would halve them.",
+}
 LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -49,10 +53,7 @@ def markdown_escape(text: str) -> str:
 
 def footer(board: Board) -> list[str]:
     """Sentences: how the numbers were made, then everything that must not pass in silence."""
-    lines = [
-        f"{board.metric} in %: mean over seeds; 95 % intervals by bootstrap over seeds and queries "
-        f"({board.resamples:,} resamples)."
-    ]
+    lines = [f"{board.metric} in %: mean over seeds; 95 % intervals for new seeds and new queries."]
     if any(row.usage.tokens_flat for row in board.rows):
         lines.append(
             "tokens: as a plain engine would count them → forwarded, shared prefixes once. s: seconds."
@@ -60,14 +61,13 @@ def footer(board: Board) -> list[str]:
     compared = [row for row in board.rows if row.comparison]
     if compared:
         tests = " / ".join(dict.fromkeys(row.comparison.test for row in compared if row.comparison))
+        drawn = f" ({board.resamples:,} resamples)" if "permutation" in tests else ""
         lines.append(
-            f"Baseline {board.compare_to}: paired by (seed, query); {tests}, two-sided, Holm over "
+            f"Baseline {board.compare_to}: paired by (seed, query); {tests}{drawn}, two-sided, Holm over "
             f"{_rows(len(compared))}. * p<0.05 ** p<0.01 *** p<0.001"
         )
         if any(row.comparison.mark.startswith("(") for row in compared if row.comparison):
-            lines.append(
-                "(*) holds for new queries with these seeds; the interval, for new seeds too, has 0."
-            )
+            lines.append("(*) holds for new queries with these seeds; nothing is shown for new seeds.")
         lines += _pairing(board.rows)
     if board.compare_to is not None:
         alone = sum(1 for r in board.rows if not r.comparison and not r.is_baseline and r.value)
@@ -76,8 +76,9 @@ def footer(board: Board) -> list[str]:
     if any(row.is_reference for row in board.rows):
         lines.append("† reference row.")
     lines += board.notes
-    if all(row.seeds == 1 for row in board.rows if row.value):
-        lines.append("One seed: the intervals say nothing about other seeds.")
+    fewest = min((row.seeds for row in board.rows if row.value and not row.is_reference), default=0)
+    if fewest in FEW_SEEDS:
+        lines.append(FEW_SEEDS[fewest])
     if board.precision:
         lines.append(f"Precision: {board.precision}.")
     return [*lines, *_losses(board.rows)]

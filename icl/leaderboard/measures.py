@@ -1,4 +1,4 @@
-"""Metrics of laid-out predictions, in a form that can be resampled ten thousand times.
+"""Metrics of laid-out predictions, in a form that can be exchanged and reweighted ten thousand times.
 
 A measure turns a layout into values [B, S]: B weightings of the queries, one value a seed. A
 metric that is a mean (accuracy, exact match) or a function of counts (macro-F1) needs one matrix

@@ -10,9 +10,10 @@ from typing import Any
 from icl.errors import DataError
 from icl.experiments.file.baseline import Baseline
 from icl.experiments.records import Cell, CellResult
+from icl.leaderboard.intervals import Interval
 from icl.leaderboard.layout import Layout, layout, match
 from icl.leaderboard.measures import Measure
-from icl.leaderboard.statistics import Interval, Resampler, holm
+from icl.leaderboard.statistics import Resampler, holm
 from icl.types import NO_USAGE, Prediction, Usage
 
 MAJORITY = "majority_class"
@@ -31,15 +32,17 @@ class Comparison:
     matched: int
     unmatched: int
     p_holm: float = 1.0
+    p_seeds: float = 1.0
+    """For new seeds and new queries, Holm's correction over all rows included."""
     nearest: bool = False
     """The baseline is not of the row's own setting, but the nearest that there is."""
 
     @property
     def mark(self) -> str:
-        """* < 0.05, ** < 0.01, *** < 0.001 after Holm; in brackets where the interval, which also
-        covers new seeds, includes 0."""
+        """* < 0.05, ** < 0.01, *** < 0.001 after Holm; in brackets where nothing is shown for new
+        seeds: their own p, corrected too, is not below 0.05, or there is one seed only."""
         stars = "*" * sum(self.p_holm < level for level in (0.05, 0.01, 0.001))
-        return f"({stars})" if stars and 0.0 in self.difference else stars
+        return f"({stars})" if stars and self.p_seeds >= 0.05 else stars
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +233,12 @@ def build_rows(
                 row = replace(row, comparison=comparison)
         rows.append(row)
     tested = [i for i, row in enumerate(rows) if row.comparison is not None]
-    corrected = holm([c.p for i in tested if (c := rows[i].comparison) is not None])
-    for i, p in zip(tested, corrected, strict=True):
-        comparison = rows[i].comparison
-        if comparison is not None:
-            rows[i] = replace(rows[i], comparison=replace(comparison, p_holm=p))
+    compared = [c for i in tested if (c := rows[i].comparison) is not None]
+    corrected = zip(
+        tested, compared, holm([c.p for c in compared]), holm([c.p_seeds for c in compared]), strict=True
+    )
+    for i, comparison, p, p_seeds in corrected:
+        rows[i] = replace(rows[i], comparison=replace(comparison, p_holm=p, p_seeds=p_seeds))
     return rows
 
 
@@ -309,6 +313,7 @@ def compare(group: Group, baseline: Group, measure: Measure, resampler: Resample
         difference=resampler.difference(mine, its),
         p=test.p,
         test=test.name,
+        p_seeds=resampler.p_for_new_seeds(mine, its),
         matched=ours.predictions,
         unmatched=max(group.layout.predictions, baseline.layout.predictions) - ours.predictions,
     )

@@ -26,7 +26,7 @@ def test_rows_are_sorted_and_compared_with_the_baseline_of_their_own_setting():
     assert compared[("random", 4)] is None
     knn = next(row for row in board.rows if row.selector == "knn")
     assert knn.comparison is not None
-    assert knn.comparison.mark in ("**", "***")
+    assert knn.comparison.mark.strip("()") in ("**", "***")
     assert knn.comparison.p <= knn.comparison.p_holm < 0.01
     assert (knn.seeds, knn.queries, knn.predictions, knn.comparison.matched) == (3, 40, 120, 120)
 
@@ -233,7 +233,7 @@ def test_footer_names_test_baseline_correction_and_precision():
     assert any("nothing about other seeds" in line for line in single.footer)
 
 
-def test_a_mark_in_brackets_where_the_interval_over_seeds_includes_zero():
+def test_a_mark_in_brackets_where_nothing_is_shown_for_new_seeds():
     # One seed loses, one wins by far: on these seeds the queries agree, over seeds nobody knows.
     results = []
     for seed, hits in enumerate((1.0, 0.55)):
@@ -241,9 +241,26 @@ def test_a_mark_in_brackets_where_the_interval_over_seeds_includes_zero():
     board = leaderboard(results, compare_to="random", resamples=1000, majority=False)
     comparison = next(r.comparison for r in board.rows if r.comparison)
     assert comparison.p_holm < 0.05
+    assert comparison.p_seeds > 0.05
     assert 0.0 in comparison.difference
     assert comparison.mark.startswith("(*")
     assert any(line.startswith("(*)") for line in board.footer)
+
+
+def test_one_seed_never_has_a_bare_star():
+    results = [cell("random", 4, 0, 0.1, n=100), cell("knn", 4, 0, 0.95, n=100)]
+    board = leaderboard(results, compare_to="random", resamples=500, majority=False)
+    comparison = next(r.comparison for r in board.rows if r.comparison)
+    assert 0.0 not in comparison.difference
+    assert comparison.mark == "(***)"
+
+
+def test_five_seeds_that_agree_have_a_bare_star():
+    results = []
+    for seed in range(5):
+        results += [cell("random", 4, seed, 0.4, n=100), cell("knn", 4, seed, 0.8, n=100)]
+    board = leaderboard(results, compare_to="random", resamples=2000, majority=False)
+    assert next(r.comparison for r in board.rows if r.comparison).mark == "***"
 
 
 def test_reproducible_and_independent_of_the_other_rows():
