@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 
@@ -73,10 +73,15 @@ class Spread:
     def half_width(self, level: float) -> float:
         """h, half the width of the plain interval."""
         tail = (1 - level) / 2
-        square = float(stats.t.isf(tail, max(self.shape[1] - 1, 1))) ** 2 * self.queries
+        square = student(tail, max(self.shape[1] - 1, 1)) ** 2 * self.queries
         if self.shape[0] > 1:
-            square += float(stats.t.isf(tail, self.shape[0] - 1)) ** 2 * self.seeds
+            square += student(tail, self.shape[0] - 1) ** 2 * self.seeds
         return float(np.sqrt(square))
+
+
+def student(tail: float, df: int) -> float:
+    """Student's t with `tail` above it."""
+    return -float(special.stdtrit(df, tail))
 
 
 def spread(table: Floats, ends: tuple[float, float], floor: float = FLOOR) -> Spread:

@@ -52,6 +52,7 @@ class Resampler:
         self.resamples = resamples
         self.seed = seed
         self.level = level
+        self._blocks: dict[tuple[int, int], np.ndarray] = {}
 
     def interval(self, values: Values) -> Interval:
         """Interval of the mean over seeds."""
@@ -105,9 +106,18 @@ class Resampler:
                 patterns = np.arange(start, start + rows)
                 keep[:, active] = (patterns[:, None] >> np.arange(len(active))) & 1
             else:
-                stream = generator(self.seed, "permutation", f"{queries}/{index}")
-                keep = stream.integers(2, size=(rows, queries)).astype(float)
+                keep = self._drawn(rows, queries, index).astype(float)
             yield keep
+
+    def _drawn(self, rows: int, queries: int, index: int) -> np.ndarray:
+        """The block's random exchanges, bool [rows, Q]; kept while small."""
+        drawn = self._blocks.get((queries, index))
+        if drawn is None:
+            stream = generator(self.seed, "permutation", f"{queries}/{index}")
+            drawn = stream.integers(2, size=(rows, queries)).astype(bool)
+            if queries * self.resamples <= 2e7:
+                self._blocks[queries, index] = drawn
+        return drawn
 
 
 def estimate(values: Values) -> float:
