@@ -102,6 +102,15 @@ class LanguageModel(Protocol):
         ...
 
 
+@runtime_checkable
+class Reporting(Protocol):
+    """What a model may offer besides: it tells how far it is inside a call, before any result is final."""
+
+    def report_to(self, told: Callable[[int], None]) -> None:
+        """From now on `told(tokens)` is called whenever that many tokens more have been forwarded."""
+        ...
+
+
 class Encoder(Protocol):
     """Sentences to unit-norm vectors."""
 

@@ -14,6 +14,8 @@ from rich.text import Text
 from icl.experiments.running.progress import Meter
 
 LINE_SECONDS = 15.0
+FIRST_SECONDS = 1.0
+"""When a log hears for the first time that something is done."""
 DRAW_SECONDS = 0.1
 WAIT_SECONDS = 2.0
 """What takes longer says what it is doing."""
@@ -29,11 +31,16 @@ def duration(seconds: float | None) -> str:
 
 
 def rates(meter: Meter) -> str:
-    """Requests and tokens a second, the sharing ratio, and the time left."""
+    """Requests of the call under way, tokens, the sharing ratio, and the time left.
+
+    A prediction is final when the call that it waits for is over, which may take minutes: requests and
+    tokens count from the first on.
+    """
     parts = []
-    if meter.computed.requests:
-        parts.append(f"{meter.requests_per_second:.1f} requests/s")
-        parts.append(f"{meter.tokens_per_second:,.0f} tokens/s")
+    if meter.expected:
+        parts.append(f"{meter.answered:,}/{meter.expected:,} requests")
+    if meter.tokens:
+        parts.append(f"{meter.tokens:,} tokens, {meter.tokens_per_second:,.0f}/s")
     if meter.sharing is not None:
         parts.append(f"sharing {meter.sharing:.1f}x")
     if meter.reused.requests:
@@ -47,7 +54,7 @@ class BarDisplay:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.fields[done]}/{task.total}"),
+            TextColumn("{task.fields[done]}/{task.total} predictions"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[rates]}", markup=False),
             console=console,
@@ -87,7 +94,7 @@ class LineDisplay:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        self._said = time.monotonic()
+        self._next = time.monotonic() + FIRST_SECONDS
 
     def start(self, meter: Meter) -> None:
         """See Display."""
@@ -101,8 +108,8 @@ class LineDisplay:
     def changed(self, meter: Meter) -> None:
         """A line now and then."""
         now = time.monotonic()
-        if now - self._said >= LINE_SECONDS:
-            self._said = now
+        if now >= self._next:
+            self._next = now + LINE_SECONDS
             self._write(f"{meter.done}/{meter.total} predictions · {rates(meter)}")
 
     def stop(self, meter: Meter) -> None:

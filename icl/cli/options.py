@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -98,6 +99,12 @@ def _numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ConfigError(f"--seeds: {text!r} is no list of numbers; write it like 0 or 0,1,2") from None
+
+
+def silence_bars() -> None:
+    """Turns the progress bars of the libraries off, such as that of the GGUF reader. They look once, when
+    they are imported: to be called before."""
+    os.environ.update(TQDM_DISABLE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
 
 
 def memory_size(text: str | None) -> int | None:

@@ -45,6 +45,9 @@ def run(
 
     With values in place of the file's the run has a name of its own, such as quickstart--limit=20.
     """
+    if quiet:
+        options.silence_bars()
+
     from rich.console import Console
 
     from icl import api

@@ -157,7 +157,7 @@ def test_time_left_counts_the_call_under_way(monkeypatch):
         meter.response(Usage(30, 10, 0, 0.1, 1), False)
     assert meter.reached == 25
     assert meter.seconds_left == pytest.approx(30)
-    assert rates(meter) == "2.5 requests/s · 25 tokens/s · sharing 3.0x · 0:30 left"
+    assert rates(meter) == "25/50 requests · 250 tokens, 25/s · sharing 3.0x · 0:30 left"
     for _ in range(10):
         meter.predicted(("near_tie",))
     assert (meter.reached, meter.near_ties) == (30, 10)
@@ -187,10 +187,27 @@ def test_lines_come_now_and_then(monkeypatch):
     for _ in range(100):
         now[0] += 1
         meter.predicted(())
-    assert len(lines) == 1 + 100 // 15
-    assert lines[1].startswith("15/100 predictions")
+    assert len(lines) == 1 + 7
+    assert [line.split("/")[0] for line in lines[1:4]] == ["1", "16", "31"]
     meter.stop()
     assert lines[-1].startswith("100/100 predictions in ")
+
+
+def test_a_long_call_is_seen_to_move_before_any_prediction_is_final(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("icl.cli.display.time.monotonic", lambda: now[0])
+    lines: list[str] = []
+    meter = Meter(LineDisplay(lines.append))
+    meter.start(total=10, found=0)
+    now[0] += 20  # the model is loaded
+    meter.asks(10)
+    meter.expects(60)
+    now[0] += 2
+    meter.forwards(512)
+    assert lines[1].startswith("0/10 predictions · 0/60 requests · 512 tokens, 256/s · ")
+    now[0] += 15
+    meter.response(Usage(30, 10, 0, 0.1, 1), False)
+    assert lines[2].startswith("0/10 predictions · 1/60 requests · 512 tokens, ")
 
 
 def test_what_takes_long_says_what_it_does(monkeypatch):

@@ -34,6 +34,18 @@ def test_quiet_leaves_stderr_empty(icl, folder):
     assert (folder / "elsewhere" / "small" / "manifest.json").is_file()
 
 
+def test_quiet_turns_the_bars_of_libraries_off(folder):
+    """In a process of its own: tqdm asks once, when it is imported."""
+    script = (
+        "from icl.cli import main\n"
+        "try:\n    main(['run', 'experiment.yaml', '-q', '--limit', '2'])\nexcept SystemExit:\n    pass\n"
+        "from tqdm.auto import tqdm\nlist(tqdm(range(9)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "Run folder" in done.stdout
+    assert done.stderr == ""
+
+
 def change(folder, old, new, name="experiment.yaml"):
     path = folder / name
     text = path.read_text(encoding="utf-8")

@@ -64,6 +64,25 @@ def test_each_request_is_billed_what_it_made_the_engine_forward() -> None:
     assert all(u.seconds > 0 for u in usages)
 
 
+def test_tokens_are_told_as_they_are_forwarded_and_before_results() -> None:
+    engine = tiny_pair("llama").trie()
+    engine.runner.rows = 6
+    told: list[int] = []
+    before_first: list[int] = []
+    engine.report_to(told.append)
+    scored = engine.score(
+        [ScoreRequest((5, 6, 7 + n), ((11, 12), (13,))) for n in range(9)],
+        lambda index, result: before_first.append(sum(told)),
+    )
+    assert sum(told) == sum(s.usage.tokens_unique for s in scored)
+    assert 0 < before_first[0] < sum(told)
+    told.clear()
+    asked = [GenerateRequest((5, 6, 7), n=3, max_tokens=6, temperature=1.0, ignore_eos=True)]
+    written = engine.generate(asked, lambda index, result: before_first.append(sum(told)))
+    assert sum(told) == before_first[-1] == written[0].usage.tokens_unique
+    assert len(told) == 1 + 5
+
+
 def test_label_scores_do_not_meet_the_whole_head(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny_pair("gpt2").trie()
     widths: list[int] = []

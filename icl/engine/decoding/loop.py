@@ -283,6 +283,7 @@ class DecodeLoop:
             slot.position += 1
             self.ledger.bills[slot.request].tokens += 1
         self.ledger.book_time([s.request for s in self.slots], time.perf_counter() - began)
+        self.runner.told(len(self.slots))
         self.counters.decoded += len(self.slots)
         self.counters.steps += 1
         return logits

@@ -48,6 +48,8 @@ class ChunkRunner:
         self.rows = rows
         self.halved = False
         """Whether memory ran out at some time."""
+        self.told: Callable[[int], None] = lambda tokens: None
+        """Hears of tokens as they have been forwarded."""
 
     def run(
         self,
@@ -85,6 +87,7 @@ class ChunkRunner:
                 self._halve(chunk.rows, error)
                 continue
             stack.commit()
+            self.told(len(computed))
             yield chunk, computed, hidden
             row += chunk.rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -95,6 +95,10 @@ class TrieModel(Identity):
     def chunk_rows(self, rows: int) -> None:
         """For the calls that follow."""
         self.runner = ChunkRunner(self.trunk, rows)
+
+    def report_to(self, told: Callable[[int], None]) -> None:
+        """See Reporting."""
+        self.runner.told = told
 
     @torch.inference_mode()
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:

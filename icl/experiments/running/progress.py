@@ -53,6 +53,10 @@ class Meter:
     """The call under way: conversations that wait for it, requests the engine computes for it, and
     those that are answered."""
     began: float = field(default_factory=time.monotonic)
+    forwarded: int = 0
+    """Tokens that the engine has forwarded, those of requests that are not answered yet too."""
+    working: float | None = None
+    """When the engine was first asked for anything, on the clock of `began`."""
     asked: float | None = None
     """When the first call began, on the clock of `began`: what came before was choosing demonstrations."""
 
@@ -85,6 +89,12 @@ class Meter:
     def expects(self, requests: int) -> None:
         """That many requests of the call are not in the cache."""
         self.expected += requests
+        self.working = self.working or time.monotonic()
+
+    def forwards(self, tokens: int) -> None:
+        """The engine has forwarded so many tokens more."""
+        self.forwarded += tokens
+        self._changed()
 
     def predicted(self, flags: tuple[str, ...]) -> None:
         """One more prediction is final."""
@@ -114,14 +124,14 @@ class Meter:
         return time.monotonic() - self.began
 
     @property
-    def requests_per_second(self) -> float:
-        """Requests that the engine answered a second."""
-        return self.computed.requests / max(self.elapsed, 1e-9)
+    def tokens_per_second(self) -> float:
+        """Unique tokens that the engine forwarded a second, since it was first asked."""
+        return self.tokens / max(time.monotonic() - (self.working or self.began), 1e-9)
 
     @property
-    def tokens_per_second(self) -> float:
-        """Unique tokens that the engine forwarded a second."""
-        return self.computed.tokens_unique / max(self.elapsed, 1e-9)
+    def tokens(self) -> int:
+        """Unique tokens that the engine forwarded: those it told of, else those of finished requests."""
+        return max(self.forwarded, self.computed.tokens_unique)
 
     @property
     def sharing(self) -> float | None:

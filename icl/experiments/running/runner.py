@@ -27,7 +27,7 @@ from icl.experiments.running.judge import judge, majority
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
 from icl.prompts import PromptRenderer
-from icl.protocols import Encoder, LanguageModel, Resources, metrics
+from icl.protocols import Encoder, LanguageModel, Reporting, Resources, metrics
 from icl.types import Outcome
 
 log = logging.getLogger("icl")
@@ -101,6 +101,8 @@ class Runner:
         origin = "given by the caller" if self._given is not None else model_source(experiment)
         folder.check_model({"name": model.name, "origin": origin, "fingerprint": model.fingerprint})
         encoder = self._encoder()
+        if isinstance(model, Reporting):
+            model.report_to(self.meter.forwards)
         timed = TimedModel(model)
         store = ResponseStore(self._root / CACHE / "responses.sqlite")
         try:
