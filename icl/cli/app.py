@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from icl.cli import checking, listing, measuring, planning, previewing, results, running
+from icl.cli.usage import UsageError, usage_line
 from icl.errors import IclError
 
 EPILOG = (
@@ -42,7 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log_warnings()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="icl")
+        code = app(
+            args=None if arguments is None else list(arguments), prog_name="icl", standalone_mode=False
+        )
+        raise SystemExit(code or 0)
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            print(f"icl: error: {usage_line(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
     except IclError as error:
         print(f"icl: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -168,6 +168,41 @@ def test_wrong_arguments(icl, folder):
         "icl: error: --max-memory: 'lots' is not a size; write it like 8GiB or 500MB\n",
     )
     assert "no such experiment file" in icl("run", "nothing.yaml").err
+    said = icl("run", "task.yaml")
+    assert "task.yaml: is a task file, not an experiment: name it under task:" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["rnu", "x"], "No such command 'rnu'. Did you mean 'run'? See: icl --help"),
+        (["plan", "--limt", "3"], "No such option: --limt. Did you mean '--limit'? See: icl plan --help"),
+        (["list", "metriks"], "'metriks' is not one of 'selectors', 'orderers', 'methods', 'metrics'"),
+        (["list", "metriks"], "Did you mean 'metrics'? See: icl list --help"),
+        (["leaderboard", "runs/a", "-f", "mrkdown"], "Did you mean 'markdown'?"),
+        (["check"], "Missing argument 'FILE'. See: icl check --help"),
+        (["run", "a.yaml", "b.yaml"], "See: icl run --help"),
+        (["run", "a.yaml", "--limit", "some"], "'--limit'"),
+        (["show", "runs/a", "--query"], "'--query' requires an argument. See: icl"),
+    ],
+)
+def test_a_command_written_wrongly_is_one_line(icl, arguments, expected):
+    said = icl(*arguments)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert said.err.startswith("icl: error: ")
+    assert expected in said.err
+
+
+def test_every_command_has_an_example():
+    from icl.cli.app import app
+
+    assert all("Example" in (c.epilog or "") and f"icl {c.name}" in c.epilog for c in app.registered_commands)
+
+
+def test_a_run_folder_that_is_not_there(icl, folder):
+    icl("run", "experiment.yaml", "-q", "--limit", 2)
+    assert "Did you mean 'runs/small--limit=2'?" in icl("leaderboard", "runs/smal--limit=2").err
+    assert "icl run makes them" in icl("show", "elsewhere/x", "--query", "1").err
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from icl.experiments.file.config import Experiment, Source, read_experiment, validated
+from icl.experiments.file.config import Experiment, Source, is_task, read_experiment, validated
 from icl.experiments.file.overrides import Override
 from icl.labels import LABELLED
 from icl.tasks import TaskFile, task_file
@@ -20,17 +20,12 @@ def read_any(name: str, overrides: Sequence[Override] = ()) -> tuple[Experiment,
 
     Raises ConfigError as `read_experiment` and `task_file` do.
     """
-    if Path(name).suffix in (".yaml", ".yml") and not (Path(name).is_file() and is_task(Path(name))):
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and not (path.is_file() and is_task(read_yaml(path)[0])):
         return (*read_experiment(name, overrides), False)
     plain = around(name, task_file(name))
     experiment, source = validated(name, Path(), plain, {}, overrides)
     return experiment, source, True
-
-
-def is_task(path: Path) -> bool:
-    """Whether a file has more keys of a task than of an experiment. Raises ConfigError."""
-    keys = set(read_yaml(path)[0])
-    return len(keys & set(TaskFile.model_fields)) > len(keys & set(Experiment.model_fields))
 
 
 def around(name: str, file: TaskFile) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from icl.errors import ConfigError, nearest
 from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.overrides import Override, overridden
+from icl.tasks import TaskFile
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
 
 
@@ -275,7 +276,18 @@ def read_experiment(
         hint = f". Did you mean {str(path.with_name(guess))!r}?" if guess else ""
         raise ConfigError(f"{path}: no such experiment file{hint}")
     data, lines = read_yaml(path)
+    if is_task(data):
+        raise ConfigError(
+            f"{path}: is a task file, not an experiment: name it under task: in an experiment file, or look "
+            f"at it with icl check {path} and icl preview {path}"
+        )
     return validated(str(path), path.parent, data, lines, overrides)
+
+
+def is_task(data: Mapping[str, Any]) -> bool:
+    """Whether a file has more keys of a task than of an experiment."""
+    task, experiment = set(TaskFile.model_fields), set(Experiment.model_fields)
+    return len(data.keys() & task) > len(data.keys() & experiment)
 
 
 def validated(

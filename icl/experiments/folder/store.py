@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from icl.errors import ConfigError, DataError
+from icl.errors import ConfigError, DataError, nearest
 from icl.experiments.folder.cellfile import DRAFT, CellWriter, read_lines, read_summary, write_whole
 from icl.experiments.folder.lines import plain
 from icl.experiments.records import Cell, CellResult
@@ -48,7 +48,10 @@ class RunFolder:
         """An existing run, for reading. Raises DataError if there is none."""
         folder = cls(path)
         if not folder.path.is_dir():
-            raise DataError(f"{path}: no such run folder")
+            there = [p.parent.name for p in folder.path.parent.glob(f"*/{MANIFEST}")]
+            guess = nearest(folder.path.name, there)
+            hint = f" Did you mean {str(folder.path.with_name(guess))!r}?" if guess else ""
+            raise DataError(f"{path}: no such run folder.{hint or ' icl run makes them'}")
         if not (folder.path / EXPERIMENT).is_file() or not (folder.path / MANIFEST).is_file():
             raise DataError(f"{path}: not a run folder ({EXPERIMENT} or {MANIFEST} is missing)")
         return folder
