@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from icl.encoders.cache import CachedEncoder, FingerprintedEncoder
 from icl.encoders.hashed import HashEncoder
 from icl.errors import ModelError, nearest
+from icl.printable import shortened
 
 HASHED = "hashed"
 
@@ -46,13 +48,13 @@ def encoder_source(name: str) -> EncoderSource:
         return EncoderSource(HASHED, HashEncoder.source)
     if name in ALIASES:
         return _packaged(ALIASES[name])
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return EncoderSource(name, f"folder {name}")
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         guess = nearest(name, [*ALIASES, HASHED])
         hint = f" Did you mean {guess!r}?" if guess else ""
         raise ModelError(
-            f"unknown encoder {name!r}.{hint} Allowed: {', '.join([*ALIASES, HASHED])}, "
+            f"unknown encoder {shortened(repr(name))}.{hint} Allowed: {', '.join([*ALIASES, HASHED])}, "
             "a folder that exists, or a hub id such as 'sentence-transformers/all-MiniLM-L6-v2'"
         )
     return EncoderSource(name, f"hub {name}")

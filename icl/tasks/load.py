@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,7 +12,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
 
-from icl.errors import ConfigError, DataError, unknown_name
+from icl.errors import ConfigError, DataError, nearest, unknown_name
+from icl.printable import shortened
 from icl.seeding import generator
 from icl.tasks.fields import Row, Table, examples
 from icl.tasks.generators import Item, generate
@@ -111,8 +113,12 @@ def _definition(name_or_path: str | Path) -> tuple[TaskFile, Path]:
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
         path = Path(name_or_path)
-        if not path.is_file():
-            raise ConfigError(f"task file {text} does not exist")
+        if not os.path.isfile(path):
+            folder = path.parent
+            names = [p.name for p in folder.glob("*.yaml")] if os.path.isdir(folder) else []
+            guess = nearest(path.name, names)
+            hint = f". Did you mean {str(path.with_name(guess))!r}?" if guess else ""
+            raise ConfigError(f"task file {shortened(text)} does not exist{hint}")
         return read_task_file(path), path.parent
     if text not in task_names():
         raise ConfigError(unknown_name("task", text, task_names()) + ", or the path of a task file (.yaml)")

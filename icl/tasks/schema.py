@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from icl.errors import ConfigError, nearest
 from icl.prompts.template import check_template, check_templates
+from icl.protocols import metrics
 from icl.tasks.generators.base import generators
 from icl.tasks.strict_yaml import Lines, place_of, read_yaml, validate
 from icl.tasks.transforms import TAKES_ARGUMENT, TRANSFORMS
@@ -17,6 +18,8 @@ from icl.types import Task, TaskKind, Template
 
 LABELLED: frozenset[TaskKind] = frozenset({"classification", "boolean"})
 RESERVED = frozenset({"choices", "answer", "rationale"})
+TASK_SIGNS = frozenset({"kind", "inputs", "template", "source", "labels", "verbalisers"})
+"""Keys by which a file is known to be one of a task, as `grid` makes one an experiment."""
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -94,8 +97,8 @@ class GeneratorSource(_Strict):
 
     model_config = ConfigDict(extra="allow", strict=True)
     name: str
-    train: int = Field(1000, ge=1)
-    test: int = Field(500, ge=1)
+    train: int = Field(1000, ge=1, le=100_000)
+    test: int = Field(500, ge=1, le=100_000)
     seed: int = 0
 
     @property
@@ -153,7 +156,7 @@ class TemplateFile(_Strict):
 class TaskFile(_Strict):
     """One task file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
     kind: TaskKind
     inputs: list[str] = Field(min_length=1)
     labels: list[str] = []
@@ -188,7 +191,10 @@ class TaskFile(_Strict):
 def read_task_file(path: Path) -> TaskFile:
     """The checked task file. Raises ConfigError naming file, line, key and what is allowed."""
     data, lines = read_yaml(path)
+    if "grid" in data and not TASK_SIGNS & set(data):
+        raise ConfigError(f"{path}:1: is an experiment file, not a task file; run it: icl run {path}")
     file = validate(TaskFile, data, lines, str(path))
+    _check_metric(file, lines, path)
     _check_labels(file, lines, path)
     _check_template(file, lines, path)
     _check_fields(file, lines, path)
@@ -203,6 +209,13 @@ def _suggest(name: str, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
     guess = nearest(name, allowed)
     return (f" Did you mean {guess!r}?" if guess else "") + f" Allowed: {', '.join(allowed) or 'none'}"
+
+
+def _check_metric(file: TaskFile, lines: Lines, path: Path) -> None:
+    try:
+        metrics.create(file.metric)
+    except ConfigError as error:
+        _fail(path, lines, ("metric",), str(error))
 
 
 def _check_labels(file: TaskFile, lines: Lines, path: Path) -> None:

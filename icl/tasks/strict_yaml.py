@@ -5,7 +5,6 @@ What YAML may hold here stands in `icl.tasks.yaml_loader`; a key given twice is 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias, TypeVar
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from icl.errors import ConfigError, nearest, one_or_several
 from icl.printable import shortened
+from icl.tasks.wording import keys_at, message
 from icl.tasks.yaml_loader import LONGEST_FILE, Loader, check_bounds
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -124,58 +124,9 @@ def _messages(model: type[BaseModel], error: ValidationError, lines: Lines, name
     for problem in sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden"):
         location = tuple(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            meant.add((*location[:-1], nearest(location[-1], _keys_at(model, problem["loc"][:-1]))))
+            meant.add((*location[:-1], nearest(location[-1], keys_at(model, problem["loc"][:-1]))))
         elif problem["type"] == "missing" and location in meant:
             continue
-        found.setdefault(location[:3], _message(model, problem, lines, name))
+        where = place_of(name, lines, tuple(problem["loc"]))
+        found.setdefault(location[:3], message(model, problem, where))
     return list(found.values())
-
-
-def _message(model: type[BaseModel], problem: Any, lines: Lines, name: str) -> str:
-    location = tuple(problem["loc"])
-    where = place_of(name, lines, location)
-    key = ".".join(str(part) for part in location) or "(top level)"
-    if problem["type"] == "extra_forbidden":
-        allowed = _keys_at(model, location[:-1])
-        guess = nearest(str(location[-1]), allowed)
-        hint = f" Did you mean {guess!r}?" if guess else ""
-        return f"{where}: unknown key {key!r}.{hint} Allowed: {', '.join(allowed)}"
-    if problem["type"] == "missing":
-        return f"{where}: the key {key!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{where}: {key + ': ' if location else ''}{message}"
-    if problem["type"] == "too_short" and not problem["ctx"]["actual_length"]:
-        return f"{where}: {key} is empty"
-    if problem["type"] in ("model_type", "dict_type", "mapping_type"):
-        message = "should be a mapping {key: value}"
-    if problem["type"] == "literal_error":
-        message = re.sub(r"\b(True|False)\b", lambda word: word[0].lower(), message)
-    hint = " (write it in quotes)" if problem["type"] == "string_type" else ""
-    return f"{where}: {key} is {_as_written(problem['input'])}: {message[0].lower()}{message[1:]}{hint}"
-
-
-def _as_written(value: Any) -> str:
-    """A value as the file has it: YAML's words for Python's."""
-    words = {True: "true", False: "false", None: "empty"}
-    return words[value] if value is None or isinstance(value, bool) else repr(value)
-
-
-def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """Keys that the model at `path` below `model` allows, in the order of their definition."""
-    current: type[BaseModel] = model
-    for part in path:
-        field = current.model_fields.get(str(part))
-        inner = None if field is None else _model_in(field.annotation)
-        current = inner or current
-    return [f.alias or key for key, f in current.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None

@@ -58,7 +58,11 @@ def change(folder, old, new, name="experiment.yaml"):
     [
         ("pool: 20", "poool: 20", "experiment.yaml:4: unknown key 'poool'. Did you mean 'pool'?"),
         ("pool: 20", "pool: -3", "experiment.yaml:4: pool is -3"),
-        ("pool: 20", "pool: many", "experiment.yaml:4: pool is 'many'"),
+        (
+            "pool: 20",
+            "pool: many",
+            "experiment.yaml:4: pool: must be an integer of at least 1, or all, not 'many'",
+        ),
         (
             "[random, {knn: {}}]",
             "[random, knnn]",

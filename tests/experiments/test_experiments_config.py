@@ -78,9 +78,9 @@ def test_order_of_parameters_makes_no_other_experiment(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("pool: 32", "pool: -3", ":4: pool is -3: input should be greater than or equal to 1"),
-        ("pool: 32", "pool: '32'", ":4: pool is '32': input should be a valid integer"),
-        ("pool: 32", "pool: true", ":4: pool is true: input should be a valid integer"),
+        ("pool: 32", "pool: -3", ":4: pool is -3: must be greater than or equal to 1"),
+        ("pool: 32", "pool: '32'", ":4: pool: must be an integer of at least 1, or all, not '32'"),
+        ("pool: 32", "pool: true", ":4: pool is true: must be an integer"),
         ("pool: 32", "poool: 32", ":4: unknown key 'poool'. Did you mean 'pool'? Allowed: name, model"),
         ("pool: 32", "pool: 32\npool: 3", ":5: key 'pool' is given twice (first on line 4)"),
         ("  shots: 4", "  shotz: 4", ":7: unknown key 'grid.shotz'. Did you mean 'shots'?"),
@@ -88,17 +88,17 @@ def test_order_of_parameters_makes_no_other_experiment(tmp_path):
         ("  shots: 4", "  shots: 4\nseeds: [0, 0]", ":8: seeds: 0 is given twice"),
         ("  shots: 4", "  shots: 4\nseeds: []", ":8: seeds is empty"),
         ("[random, {mmr: {lambda: 0.5, beam: 2}}, {bm25: }]", "[]", ":6: grid.selector is empty"),
-        ("  shots: 4", "  shots: 4\ndtype: fp8", ":8: dtype is 'fp8': input should be 'float32', 'bfloat16'"),
+        ("  shots: 4", "  shots: 4\ndtype: fp8", ":8: dtype is 'fp8': must be 'float32', 'bfloat16'"),
         ("  shots: 4", "  shots: 4\nduplicate_threshold: 2", ":8: duplicate_threshold is 2"),
         (
             "  shots: 4",
             "  shots: 4\nprompt: {chat: maybe}",
-            ":8: prompt.chat is 'maybe': input should be false, true, 'turns'",
+            ":8: prompt.chat is 'maybe': must be false, true, 'turns'",
         ),
         (
             "  shots: 4",
             "  shots: 4\nprompt: [chat]",
-            ":8: prompt is ['chat']: should be a mapping {key: value}",
+            ":8: prompt is ['chat']: must be a mapping {key: value}",
         ),
         ("[random,", "[random, random,", ":6: grid.selector: 'random' is given twice"),
         ("{lambda: 0.5, beam: 2}", "3", ":6: grid.selector.1: the parameters of 'mmr' must be a mapping"),

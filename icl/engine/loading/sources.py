@@ -16,6 +16,7 @@ from typing import Any
 import platformdirs
 
 from icl.errors import ModelError, nearest
+from icl.printable import shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +89,24 @@ def resolve(model: str) -> ModelSource:
             origin = f"{alias.file} of the PyPI package {alias.package}, dequantised"
             return ModelSource(model, "package", str(file.parent), alias.file, origin)
         return ModelSource(model, "hub", alias.hub, origin=f"hub: {alias.hub}")
-    path = Path(model).expanduser()
-    if path.is_file() and path.suffix == ".gguf":
+    path = Path(os.path.expanduser(model))
+    if os.path.isfile(path) and path.suffix == ".gguf":
         return ModelSource(
             path.stem, "gguf", str(path.parent), path.name, f"GGUF file {path.name}, dequantised"
         )
-    if path.is_dir():
+    if os.path.isdir(path):
         if not (path / "config.json").is_file():
             raise ModelError(f"model {model!r}: the folder holds no config.json")
         return ModelSource(path.name, "folder", str(path), origin="local folder")
     if path.suffix == ".gguf" or model.startswith((".", "/", "~")):
-        raise ModelError(f"model {model!r}: no such file or folder")
+        raise ModelError(f"model {shortened(repr(model))}: no such file or folder")
     if model.count("/") == 1:
         return ModelSource(model, "hub", model, origin=f"hub: {model}")
     guess = nearest(model, [*ALIASES, "fake"])
     hint = f" Did you mean {guess!r}?" if guess else ""
     raise ModelError(
-        f"unknown model {model!r}.{hint} Allowed: an alias ({', '.join(ALIASES)}), a hub id (owner/name), "
-        "a folder with config.json, or a .gguf file"
+        f"unknown model {shortened(repr(model))}.{hint} Allowed: an alias ({', '.join(ALIASES)}), a hub id "
+        "(owner/name), a folder with config.json, or a .gguf file"
     )
 
 

@@ -14,8 +14,11 @@ from typing import Any
 
 from icl.errors import ConfigError, unknown_name
 from icl.experiments.records import Cell
+from icl.protocols import methods, orderers, selectors
+from icl.registry import Registry
 
 AXES = ("selector", "shots", "orderer", "method")
+REGISTRIES: Mapping[str, Registry[Any]] = {"selector": selectors, "orderer": orderers, "method": methods}
 MAJORITY = "majority_class"
 _NAMED = re.compile(r"\s*(\w+)\s*=\s*(.*)", re.DOTALL)
 _OPEN, _CLOSE = "([{", ")]}"
@@ -130,6 +133,10 @@ def find_label(axis: str, value: str, labels: Sequence[str]) -> str:
         return fitting[0]
     if fitting:
         raise BaselineError(f"{value!r} stands for several {axis}s; name one of: {', '.join(fitting)}")
+    if name in REGISTRIES.get(axis, ()):
+        raise BaselineError(
+            f"{axis} {value!r} is in no row: add it to grid.{axis}, or name one of: {', '.join(labels)}"
+        )
     raise BaselineError(unknown_name(axis, value, labels))
 
 

@@ -7,6 +7,8 @@ What needs the components or the data (parameters of a selector, labels of a tas
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +19,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from icl.errors import ConfigError, nearest
 from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.overrides import Override, overridden
+from icl.printable import shortened
 from icl.tasks import TaskFile
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
+from icl.tasks.wording import as_written
+
+MOST_CELLS = 100_000
 
 
 def _listed(value: Any) -> Any:
@@ -27,9 +33,9 @@ def _listed(value: Any) -> Any:
 
 
 def _all_is_none(value: Any) -> Any:
-    """`all` stands for every row there is. An empty value is not a size."""
-    if value is None:
-        raise ValueError("must be an integer of at least 1, or all")
+    """`all` stands for every row there is. An empty value is not a size, and neither is another word."""
+    if value is None or (isinstance(value, str | list | dict) and value != "all"):
+        raise ValueError(f"must be an integer of at least 1, or all, not {as_written(value)}")
     return None if value == "all" else value
 
 
@@ -51,9 +57,12 @@ class Component(BaseModel):
             if isinstance(name, str) and (parameters is None or isinstance(parameters, Mapping)):
                 return {"name": name, "parameters": dict(parameters or {})}
             raise ValueError(
-                f"the parameters of {name!r} must be a mapping {{key: value}}, not {parameters!r}"
+                f"the parameters of {as_written(name)} must be a mapping {{key: value}}, not "
+                f"{as_written(parameters)}"
             )
-        raise ValueError(f"must be a name or {{name: {{parameters}}}}, not {value!r}")
+        several = isinstance(value, Mapping) and len(value) > 1
+        hint = "; a list of components needs a dash or a comma between them" if several else ""
+        raise ValueError(f"must be a name or {{name: {{parameters}}}}, not {as_written(value)}{hint}")
 
     @property
     def label(self) -> str:
@@ -139,7 +148,7 @@ class CompareTo(_Section):
             return named
         if isinstance(value, Mapping) and value:
             return value
-        raise ValueError(f"must be a selector or {{component: value}}, not {value!r}")
+        raise ValueError(f"must be a selector or {{component: value}}, not {as_written(value)}")
 
     @property
     def named(self) -> dict[str, str | int]:
@@ -187,13 +196,27 @@ class Experiment(_Section):
             ((backend, options),) = value.items()
             if isinstance(backend, str) and (options is None or isinstance(options, Mapping)):
                 return {backend: dict(options or {})}
-        raise ValueError(f"must be an alias, a path, a hub id or {{backend: {{options}}}}, not {value!r}")
+        raise ValueError(
+            f"must be an alias, a path, a hub id or {{backend: {{options}}}}, not {as_written(value)}"
+        )
 
     @field_validator("task", "seeds")
     @classmethod
     def _once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
         _refuse_twice(items)
         return items
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Experiment:
+        grid = self.grid
+        axes = (self.task, self.seeds, grid.selector, grid.shots, grid.orderer, grid.method)
+        cells = math.prod(map(len, axes))
+        if cells > MOST_CELLS:
+            raise ValueError(
+                f"the grid has {cells:,} cells, tasks and seeds included; at most {MOST_CELLS:,} are run "
+                "as one experiment"
+            )
+        return self
 
     @property
     def model_label(self) -> str:
@@ -220,7 +243,7 @@ def _refuse_twice(items: Any) -> None:
     seen: set[Any] = set()
     for item in items:
         if item in seen:
-            raise ValueError(f"{item!r} is given twice")
+            raise ValueError(f"{as_written(item)} is given twice")
         seen.add(item)
 
 
@@ -236,7 +259,7 @@ class Source:
 
     def error(self, path: KeyPath, message: str) -> ConfigError:
         """A ConfigError that starts with file, line and key."""
-        key = ".".join(str(part) for part in path)
+        key = ".".join(shortened(str(part), 60) for part in path)
         return ConfigError(f"{self.where(path)}: {key}: {message}")
 
     def where(self, path: KeyPath) -> str:
@@ -247,7 +270,7 @@ class Source:
         """A task file is found beside the experiment file first, then from the current folder."""
         is_file = name.endswith((".yaml", ".yml")) or "/" in name
         beside = self.folder / name
-        return str(beside) if is_file and beside.is_file() else name
+        return str(beside) if is_file and os.path.isfile(beside) else name
 
 
 def read_experiment(
@@ -269,12 +292,12 @@ def read_experiment(
         except TypeError as error:
             raise ConfigError(f"experiment: not plain data: {error}") from error
     path = Path(source)
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder, not an experiment file")
-    if not path.exists():
-        guess = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
+    if os.path.isdir(path):
+        raise ConfigError(f"{path}: is a folder, not an experiment file{_inside(path)}")
+    if not os.path.exists(path):
+        guess = nearest(path.name, _yaml_files(path.parent))
         hint = f". Did you mean {str(path.with_name(guess))!r}?" if guess else ""
-        raise ConfigError(f"{path}: no such experiment file{hint}")
+        raise ConfigError(f"{shortened(str(path))}: no such experiment file{hint}")
     data, lines = read_yaml(path)
     if is_task(data):
         raise ConfigError(
@@ -288,6 +311,16 @@ def is_task(data: Mapping[str, Any]) -> bool:
     """Whether a file has more keys of a task than of an experiment."""
     task, experiment = set(TaskFile.model_fields), set(Experiment.model_fields)
     return len(data.keys() & task) > len(data.keys() & experiment)
+
+
+def _yaml_files(folder: Path) -> list[str]:
+    return [p.name for p in folder.glob("*.yaml")] if os.path.isdir(folder) else []
+
+
+def _inside(folder: Path) -> str:
+    """A hint to what a folder holds: the experiment of a run, or files to choose from."""
+    names = _yaml_files(folder)
+    return f"; it holds {', '.join(sorted(names)[:5])}" if names else ""
 
 
 def validated(

@@ -6,20 +6,21 @@ of every method is written with the fake model's tokenizer.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from icl.encoders import encoder_source
 from icl.engine.fake import FakeModel
 from icl.errors import Collector, ConfigError, IclError
 from icl.experiments.asking.models import check_model
-from icl.experiments.file.baseline import BaselineError, resolve_baseline
+from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
-from icl.experiments.grid.cells import PlannedCell, majority_cell, plan_cells
+from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell, majority_cell, plan_cells
 from icl.prompts import PromptRenderer
+from icl.prompts.template import render_instruction, render_side
 from icl.protocols import ALL_KINDS, Method, Resources, methods, metrics, orderers, selectors
 from icl.registry import Registry
 from icl.tasks import Split, TaskData, load_task
@@ -92,11 +93,12 @@ def _check_task(
     for axis in ("orderer", "method"):
         with problems.one():
             _check_fit(experiment, source, axis, data, built[axis])
-    with problems.one():
-        _check_metric(data.task.metric, ("task", index), source)
     for seed in experiment.seeds:
         with problems.one():
             splits[name, seed] = _split(experiment, source, index, data, seed)
+    with problems.one():
+        for seed in experiment.seeds[:1] if len(problems.found) == before else ():
+            _try_templates(data.task, splits[name, seed], source.task_path(experiment.task[index]))
     if len(problems.found) == before:
         _try_prompts(
             experiment, source, data.task, splits[name, experiment.seeds[0]], built["method"], problems
@@ -123,6 +125,10 @@ def _build_axis(experiment: Experiment, source: Source, axis: str, problems: Col
 
 def _build(axis: str, item: Component) -> Any:
     """One component. ConfigError where `needs` or `kinds` of one from outside are no sets."""
+    if item.name not in REGISTRIES[axis]:
+        for other, registry in REGISTRIES.items():
+            if item.name in registry:
+                raise ConfigError(f"{item.name!r} is no {axis}: it belongs under grid.{other}")
     built = REGISTRIES[axis].create(item.name, item.parameters)
     for part in ("needs", "kinds"):
         if not isinstance(getattr(built, part, frozenset()), set | frozenset):
@@ -146,8 +152,29 @@ def _check_baseline(experiment: Experiment, source: Source) -> None:
     try:
         resolve_baseline(wanted.named, rows)
     except BaselineError as error:
+        if _asks_for_no_demonstrations(experiment, error.axis):
+            raise source.error(
+                ("grid", "shots") if not any(experiment.grid.shots) else ("grid", "selector"),
+                "asks for no demonstrations, so that no row has a selector and an order of its own to be "
+                f"compared with: {wanted.plain!r}. Add a number of shots above 0 and a selector, or compare "
+                "with zero_shot",
+            ) from error
         path = ("leaderboard", "compare_to", *([error.axis] if error.axis else []))
         raise source.error(path, str(error)) from error
+
+
+def _asks_for_no_demonstrations(experiment: Experiment, axis: str | None) -> bool:
+    """Whether a baseline is in the grid and yet in no row, because every row has zero shots."""
+    wanted = experiment.leaderboard.compare_to
+    if wanted is None or axis not in ("selector", "orderer"):
+        return False
+    if any(experiment.grid.shots) and any(i.name != ZERO_SHOT.name for i in experiment.grid.selector):
+        return False
+    labels = [item.label for item in getattr(experiment.grid, axis)]
+    try:
+        return bool(find_label(axis, str(wanted.named[axis]), labels))
+    except BaselineError:
+        return False
 
 
 def _check_shots(experiment: Experiment, source: Source, built: Iterable[Any]) -> None:
@@ -180,7 +207,7 @@ def _load_task(source: Source, index: int, path: str) -> TaskData:
         return load_task(path)
     except ConfigError as error:
         # Errors inside a task file name that file and its line themselves.
-        if path.endswith((".yaml", ".yml")) and Path(path).is_file():
+        if path.endswith((".yaml", ".yml")) and os.path.isfile(path):
             raise
         raise source.error(("task", index), str(error)) from error
 
@@ -208,6 +235,19 @@ def _check_fit(
                 f"{axis} {item.name!r} does not fit task {data.task.name!r} (kind {kind}): it takes "
                 f"{', '.join(sorted(kinds))}. {axis.capitalize()}s that fit: {', '.join(fitting) or 'none'}",
             )
+
+
+def _try_templates(task: Task, split: Split, path: str) -> None:
+    """Writes the first test item and demonstration by the task's own templates: what is wrong with those
+    is the task file's, and no method's."""
+    try:
+        render_instruction(task)
+        render_side(task, "query", split.test[0].query)
+        for example in split.pool[:1]:
+            render_side(task, "query", example)
+            render_side(task, "answer", example)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _try_prompts(
