@@ -21,7 +21,7 @@ from icl.experiments.grid.check import check
 from icl.protocols import methods, orderers, selectors
 from icl.registry import Entry
 from icl.tasks import read_task_file
-from icl.tasks.schema import SOURCES, TaskFile, TemplateFile
+from icl.tasks.schema import SOURCES, Source, TaskFile, TemplateFile
 from icl.tasks.transforms import TRANSFORMS
 from icl.types import TaskKind
 
@@ -34,6 +34,7 @@ KEYS: list[tuple[str, type[BaseModel]]] = [
     ("leaderboard.", LeaderboardSettings),
     ("", TaskFile),
     ("template.", TemplateFile),
+    ("", Source),
 ]
 
 

@@ -25,8 +25,8 @@ from icl.errors import ConfigError, DataError
 from icl.labels import renderer_of
 from icl.prompts.answers import cut_run_on
 from icl.protocols import Resources, Tokenizer, methods
-from icl.tasks.fields import Row
 from icl.tasks.readers import read_file
+from icl.tasks.rows import Row
 from icl.types import (
     Demonstration,
     Dropped,

@@ -130,6 +130,10 @@ def _losses(rows: Sequence[Row]) -> list[str]:
     kept_out: dict[str, int] = {}
     for row in rows:
         kept_out[row.task] = max(row.kept_out, kept_out.get(row.task, 0))
+    for task in kept_out:
+        skipped = max(row.skipped_rows for row in rows if row.task == task)
+        if skipped:
+            lines.append(f"Bad rows of {task} left out (skip_bad_rows): {skipped}; the manifest names them.")
     for task, count in kept_out.items():
         if count:
             lines.append(f"Duplicates of test items kept out of the pools of {task} (all seeds): {count}.")
@@ -261,6 +265,7 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
     "tied_votes": lambda r: r.extraction.tied,
     "dropped": lambda r: r.dropped,
     "kept_out": lambda r: r.kept_out,
+    "skipped_rows": lambda r: r.skipped_rows,
     "incomplete": lambda r: "; ".join(r.incomplete),
 }
 

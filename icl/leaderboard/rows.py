@@ -104,6 +104,8 @@ class Row:
     dropped: int = 0
     kept_out: int = 0
     """Near duplicates of test items that were kept out of the pools."""
+    skipped_rows: int = 0
+    """Rows of the task's files that `skip_bad_rows` left out."""
     incomplete: tuple[str, ...] = ()
     """One line a cell that was left out because it is not complete."""
     comparison: Comparison | None = None
@@ -266,6 +268,7 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
         extraction=Extraction.of([p for r in group.complete for p in r.predictions]),
         dropped=sum(len(p.dropped) for r in group.complete for p in r.predictions),
         kept_out=sum(int(r.notes.get("overlap_kept_out_of_pool", 0)) for r in group.complete),
+        skipped_rows=max((int(r.notes.get("skipped_rows", 0)) for r in group.complete), default=0),
         incomplete=tuple(f"seed {r.cell.seed}: {len(r.predictions)} predictions so far" for r in group.open),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from icl.tasks.readers import MIRROR_VARIABLE, mirror_folder
+from icl.tasks.readers.local import MIRROR_VARIABLE, mirror_folder
 
 _AVAILABLE = {
     "hub": "hub (network)",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from icl.errors import ConfigError, nearest
 from icl.prompts.template import check_template, check_templates
 from icl.protocols import metrics
 from icl.tasks.generators.base import generators
-from icl.tasks.strict_yaml import Lines, place_of, read_yaml, validate
-from icl.tasks.transforms import TAKES_ARGUMENT, TRANSFORMS
+from icl.tasks.rows import Format
+from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
+from icl.tasks.transforms import TRANSFORMS, check_argument
 from icl.types import Task, TaskKind, Template
 
 LABELLED: frozenset[TaskKind] = frozenset({"classification", "boolean"})
@@ -35,6 +37,7 @@ class FieldSpec(_Strict):
     """Choices only: letter -> the column that holds its text."""
     transforms: list[str | dict[str, Any]] = []
     optional: bool = False
+    _steps: list[tuple[str, Any]] = PrivateAttr(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
@@ -45,30 +48,25 @@ class FieldSpec(_Strict):
     def _check(self) -> FieldSpec:
         if (self.column is None) == (self.columns is None):
             raise ValueError("needs either 'column' or 'columns'")
-        for name, argument in self.steps:
-            if name not in TRANSFORMS:
-                guess = nearest(name, TRANSFORMS)
-                hint = f" Did you mean {guess!r}?" if guess else ""
-                raise ValueError(f"unknown transform {name!r}.{hint} Allowed: {', '.join(TRANSFORMS)}")
-            takes = TAKES_ARGUMENT[name]
-            if takes is not None and takes != (argument is not None):
-                raise ValueError(
-                    f"transform {name!r} {'needs an argument' if takes else 'takes no argument'}"
-                )
+        self._steps = [_step(step) for step in self.transforms]
         return self
 
     @property
     def steps(self) -> list[tuple[str, Any]]:
         """(transform, argument) in order; argument None where there is none."""
-        steps: list[tuple[str, Any]] = []
-        for step in self.transforms:
-            if isinstance(step, str):
-                steps.append((step, None))
-            elif len(step) == 1:
-                steps.extend(step.items())
-            else:
-                raise ValueError(f"transform {step!r} must be a name or one name with its argument")
-        return steps
+        return self._steps
+
+
+def _step(step: str | dict[str, Any]) -> tuple[str, Any]:
+    """One item of `transforms`, its argument as the transform takes it. ValueError where it is none."""
+    if isinstance(step, dict) and len(step) != 1:
+        raise ValueError(f"transform {step!r} must be a name or one name with its argument")
+    name, argument = (step, None) if isinstance(step, str) else next(iter(step.items()))
+    if name not in TRANSFORMS:
+        guess = nearest(name, TRANSFORMS)
+        hint = f" Did you mean {guess!r}?" if guess else ""
+        raise ValueError(f"unknown transform {name!r}.{hint} Allowed: {', '.join(TRANSFORMS)}")
+    return name, check_argument(name, argument)
 
 
 class Fields(_Strict):
@@ -111,12 +109,29 @@ class Source(_Strict):
     """Where the rows come from: exactly one of the first five."""
 
     hub: HubSource | None = None
-    files: dict[SplitName, str] | None = None
+    files: dict[SplitName, str | list[str]] | None = None
+    """Each a file, a pattern, or a list of both."""
     generator: GeneratorSource | None = None
     bundled: str | None = None
     mirror: str | None = None
     """A folder below ICL_DATA, for data sets that no hub repository holds as plain files."""
     fields: Fields = Fields()
+    key: str | None = None
+    """JSON files: the key of the object that holds the rows."""
+    quotes: Literal["csv", "plain"] | None = None
+    """TSV files: whether a cell in double quotes is read as in CSV."""
+    skip_bad_rows: bool = False
+    """Leave out rows that cannot be read or do not fit, and count them."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """In one sentence what pydantic would say of a file and of a list apart."""
+        for split, given in value.items() if isinstance(value, dict) else ():
+            names = given if isinstance(given, list) else [given]
+            if not names or not all(isinstance(name, str) and name.strip() for name in names):
+                raise ValueError(f"{split} is {given!r}: must be a file, a pattern, or a list of them")
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Source:
@@ -129,6 +144,11 @@ class Source(_Strict):
         if splits is not None and "test" not in splits:
             raise ValueError(f"{given[0]} names no 'test' split")
         return self
+
+    @property
+    def form(self) -> Format:
+        """What the files cannot say of themselves."""
+        return Format(key=self.key, quotes=self.quotes)
 
     @property
     def kind(self) -> str:
@@ -190,6 +210,11 @@ class TaskFile(_Strict):
 
 def read_task_file(path: Path) -> TaskFile:
     """The checked task file. Raises ConfigError naming file, line, key and what is allowed."""
+    return read_with_lines(path)[0]
+
+
+def read_with_lines(path: Path) -> tuple[TaskFile, Lines]:
+    """The checked task file and the lines of its keys."""
     data, lines = read_yaml(path)
     if "grid" in data and not TASK_SIGNS & set(data):
         raise ConfigError(f"{path}:1: is an experiment file, not a task file; run it: icl run {path}")
@@ -197,8 +222,9 @@ def read_task_file(path: Path) -> TaskFile:
     _check_metric(file, lines, path)
     _check_labels(file, lines, path)
     _check_template(file, lines, path)
+    _check_blocks(file, lines, path)
     _check_fields(file, lines, path)
-    return file
+    return file, lines
 
 
 def _fail(path: Path, lines: Lines, key: tuple[str | int, ...], message: str) -> None:
@@ -234,7 +260,9 @@ def _check_labels(file: TaskFile, lines: Lines, path: Path) -> None:
             f"a {file.kind} task has no labels; only classification and boolean have",
         )
     for index, label in enumerate(file.labels):
-        if label in file.labels[:index]:
+        if not label.strip():
+            _fail(path, lines, ("labels", index), f"{label!r} is no label")
+        if label.strip() in [other.strip() for other in file.labels[:index]]:
             _fail(path, lines, ("labels", index), f"{label!r} is given twice")
     for label in file.verbalisers:
         if label not in file.labels:
@@ -271,6 +299,23 @@ def _check_template(file: TaskFile, lines: Lines, path: Path) -> None:
     for piece, names in allowed.items():
         check_template(getattr(file.template, piece), names, at(f"template.{piece}"))
     check_templates(file.task.template, file.inputs, file.instruction, at)
+
+
+_BLOCK = re.compile(r":\s*[|>][1-9]?\s*(?:#.*)?$")
+
+
+def _check_blocks(file: TaskFile, lines: Lines, path: Path) -> None:
+    """A block (`query: |`) ends in a line end that few notice, and it would stand in the prompt."""
+    written = path.read_text(encoding="utf-8").split("\n")
+    texts: dict[KeyPath, str] = {("template", piece): text for piece, text in file.template} | {
+        ("instruction",): file.instruction
+    }
+    for key, text in texts.items():
+        line = lines.get(key)
+        if text.endswith("\n") and isinstance(line, int) and _BLOCK.search(written[line - 1].rstrip("\r")):
+            sign = written[line - 1].split(":", 1)[1].strip()[0]
+            message = f"the block ends in a line end: write '{sign}-' to leave it out, '{sign}+' to keep it"
+            _fail(path, lines, key, message)
 
 
 def _check_fields(file: TaskFile, lines: Lines, path: Path) -> None:

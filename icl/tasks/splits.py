@@ -67,6 +67,8 @@ class Split:
     pool: tuple[Example, ...]
     test: tuple[Example, ...]
     report: LeakReport
+    skipped: int = 0
+    """Rows of all splits of the task that `skip_bad_rows` left out."""
 
 
 def draw_split(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import datasets
 import pytest
+import yaml
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
 from icl.errors import DataError
-from icl.tasks import list_tasks, load_task, readers, task_names
+from icl.tasks import list_tasks, load_task, task_file, task_names
 
 TNEWS = [
     "100",
@@ -174,16 +175,35 @@ def test_every_hub_task_has_a_shape():
     assert set(SHAPES) == {info.name for info in list_tasks() if info.source == "hub"}
 
 
+def repository(rows, features, source):
+    """A repository as the hub has it, in the working folder: Parquet, with a README for its configuration."""
+    root = Path(source.path)
+    folder = root / (source.folder or source.name or "data")
+    folder.mkdir(parents=True)
+    splits = dict.fromkeys(source.splits.values())
+    for split in splits:
+        Dataset.from_list(rows, features=features).to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
+    if source.name:
+        files = [
+            {"split": split, "path": f"{folder.relative_to(root)}/{split}-00000-of-00001.parquet"}
+            for split in splits
+        ]
+        card = {
+            "configs": [
+                {"config_name": "other", "data_files": files[:1]},
+                {"config_name": source.name, "data_files": files},
+            ]
+        }
+        (root / "README.md").write_text(f"---\n{yaml.safe_dump(card)}---\n")
+
+
 @pytest.mark.parametrize("name", sorted(SHAPES))
-def test_mapping(name, monkeypatch):
+def test_mapping(name, tmp_path, monkeypatch):
     rows, features, (text, target, *rest) = SHAPES[name]
-    asked = []
-
-    def fetch(source, split):
-        asked.append((source.path, split))
-        return Dataset.from_list(rows, features=features)
-
-    monkeypatch.setattr(readers, "fetch_hub", fetch)
+    monkeypatch.chdir(tmp_path)
+    source = task_file(name).source.hub
+    assert "/" in source.path
+    repository(rows, features, source)
     data = load_task(name)
     first = data.test[0]
     choices, rationale = [*rest, *({}, None)[len(rest) :]]
@@ -194,9 +214,7 @@ def test_mapping(name, monkeypatch):
         rationale,
     )
     assert first.id == "test-0"
-    assert asked
-    assert all("/" in path for path, _ in asked)
-    assert data.origin.startswith("hub ")
+    assert data.origin.startswith(f"folder {source.path}")
     assert set(first.inputs) == set(data.task.inputs)
 
 
@@ -229,10 +247,10 @@ source:
 
 
 def test_an_unreachable_hub_tells_what_to_do(monkeypatch):
-    def fetch(source, split):
+    def builder(*_, **__):
         raise ConnectionError("Couldn't reach the hub\nlong trace")
 
-    monkeypatch.setattr(readers, "fetch_hub", fetch)
+    monkeypatch.setattr(datasets, "load_dataset_builder", builder)
     with pytest.raises(DataError) as caught:
         load_task("gsm8k")
     message = str(caught.value)
@@ -241,16 +259,13 @@ def test_an_unreachable_hub_tells_what_to_do(monkeypatch):
         assert word in message
 
 
-def test_bad_hub_rows_name_the_row(monkeypatch):
+def test_bad_hub_rows_name_the_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rows = [{"text": "a", "label_text": "positive"}, {"text": "b", "label_text": "postive"}]
-    monkeypatch.setattr(readers, "fetch_hub", lambda source, split: Dataset.from_list(rows))
-    with pytest.raises(
-        DataError, match=r"SetFit/sst2 train row 1: field 'label_text': 'postive' is not a label"
-    ):
+    repository(rows, None, task_file("sst2").source.hub)
+    with pytest.raises(DataError, match=r"parquet row 1: field 'label_text': 'postive' is not a label"):
         load_task("sst2")
-    monkeypatch.setattr(
-        readers, "fetch_hub", lambda source, split: Dataset.from_list([{"label": 7, "text": "a"}])
-    )
+    repository([{"label": 7, "text": "a"}], None, task_file("subj").source.hub)
     with pytest.raises(DataError, match=r"class_names: class 7 is not in 0\.\.1"):
         load_task("subj")
 

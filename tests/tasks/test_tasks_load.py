@@ -11,7 +11,7 @@ import pytest
 
 from icl.errors import ConfigError, DataError
 from icl.tasks import list_tasks, load_task
-from icl.tasks.load import bundled_split
+from icl.tasks.sources import bundled_split
 from icl.types import Example
 
 YAML = """\
@@ -90,7 +90,7 @@ def test_csv_tsv_and_parquet_give_the_same_rows(tmp_path):
         ),
         ('{"text": "a", "label": null}', [":1:", "'label' (target) is empty"]),
         ('{"text": "  ", "label": "good"}', [":1:", "input 'text'", "must be text"]),
-        ('{"text": 3, "label": "good"}', [":1:", "is 3"]),
+        ('{"text": true, "label": "good"}', [":1:", "is true", "must be text"]),
         ('{"text": "a", "label": "good"}\n{"text"', [":2:", "not valid JSON"]),
         ('["a"]', [":1:", "must be a JSON object"]),
         ("", ["is empty"]),
@@ -110,7 +110,7 @@ def test_bad_csv_rows(tmp_path):
     with pytest.raises(DataError, match=r"test.csv:3: has more fields"):
         load_task(task_file(tmp_path, test="test.csv"))
     (tmp_path / "test.csv").write_text("text,label\na,good\nb\n")
-    with pytest.raises(DataError, match=r"test.csv:3: field 'label' \(target\) is empty"):
+    with pytest.raises(DataError, match=r"test.csv:3: has fewer fields than the header \(1, not 2\)"):
         load_task(task_file(tmp_path, test="test.csv"))
     (tmp_path / "test.csv").write_bytes(b"text,label\n\xff\xfe,good\n")
     with pytest.raises(DataError, match="not UTF-8"):

@@ -9,8 +9,8 @@ from typing import Any
 
 from icl.errors import ConfigError, DataError, unknown_name
 from icl.prompts.answers.boolean import polarity
-from icl.tasks.fields import Row
 from icl.tasks.readers import MIRROR_VARIABLE, mirror_folder, read_file
+from icl.tasks.rows import Row
 from icl.types import Example, Task
 
 PUBLISHED = "cot_wei"

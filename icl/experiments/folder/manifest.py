@@ -11,6 +11,9 @@ from typing import Any
 
 from icl.experiments.folder.versions import versions
 from icl.experiments.grid.check import Checked
+from icl.tasks import TaskData
+
+SKIPPED_SHOWN = 20
 
 
 def hardware() -> dict[str, Any]:
@@ -43,6 +46,17 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
+def _rows_of(data: TaskData) -> dict[str, Any]:
+    """Where a task's rows come from, and what `skip_bad_rows` left out: how many rows, and the first ones."""
+    found: dict[str, Any] = {"origin": data.origin}
+    if data.skipped:
+        found["skipped_rows"] = {
+            split: {"count": len(lines), "first": list(lines[:SKIPPED_SHOWN])}
+            for split, lines in data.skipped.items()
+        }
+    return found
+
+
 def first_manifest(checked: Checked) -> dict[str, Any]:
     """The manifest as it is before a model is loaded."""
     leaks = {
@@ -59,7 +73,7 @@ def first_manifest(checked: Checked) -> dict[str, Any]:
         "overrides": {item.dotted: item.value for item in checked.source.overrides},
         "versions": versions(),
         "hardware": hardware(),
-        "tasks": {name: {"origin": data.origin} for name, data in checked.tasks.items()},
+        "tasks": {name: _rows_of(data) for name, data in checked.tasks.items()},
         "overlap": leaks,
         "model": None,
         "encoder": None,

@@ -52,10 +52,18 @@ def judge(predictions: Sequence[Prediction], task: Task, names: Iterable[str]) -
     }
 
 
+def about_data(split: Split) -> dict[str, Any]:
+    """What was kept out of the data."""
+    found: dict[str, Any] = {"overlap_kept_out_of_pool": split.report.count}
+    if split.skipped:
+        found["skipped_rows"] = split.skipped
+    return found
+
+
 def notes(predictions: Sequence[Prediction], split: Split, shots: int) -> Mapping[str, Any]:
     """What must not pass in silence, counted over a cell."""
     flags = Counter(flag for p in predictions for flag in p.flags)
-    found: dict[str, Any] = {"overlap_kept_out_of_pool": split.report.count}
+    found = about_data(split)
     if flags:
         found["flags"] = dict(sorted(flags.items()))
     dropped = sum(len(p.dropped) for p in predictions)

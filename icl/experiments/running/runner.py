@@ -23,7 +23,7 @@ from icl.experiments.grid.cells import LABELLED, PlannedCell, majority_cell
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
 from icl.experiments.records import Cell, CellResult
-from icl.experiments.running.judge import judge, majority
+from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
 from icl.prompts import PromptRenderer
@@ -193,7 +193,7 @@ class Runner:
                 continue
             predictions = majority(split, definition, metrics.create(definition.metric))
             values = judge(predictions, definition, ("accuracy", definition.metric))
-            label = {"majority_label": predictions[0].answer, "overlap_kept_out_of_pool": split.report.count}
+            label = {"majority_label": predictions[0].answer, **about_data(split)}
             self.folder.writer(cell).finish(CellResult(cell, predictions, metrics=values, notes=label))
 
     def _report(self, cell: OpenCell) -> None:
