@@ -10,6 +10,7 @@ import typer
 
 from icl.cli import options
 from icl.cli.options import AllowCode, AnyFile, Limit, Model, Seeds, Set
+from icl.printable import visible
 
 if TYPE_CHECKING:
     from icl.experiments.grid.check import Checked
@@ -55,10 +56,10 @@ def check(
         lines += _task(data)
         lines += [] if is_task else list(_split(splits))
         lines += _leaks(splits)
-    typer.echo(f"{file}: no problem found")
+    typer.echo(visible(f"{file}: no problem found"))
     width = max(len(key) for key, _ in lines) + 2
     for key, text in lines:
-        typer.echo(f"  {key:{width}}{text}")
+        typer.echo(visible(f"  {key:{width}}{text}"))
     typer.echo(f"Next: icl preview {file} shows prompts" + ("" if is_task else f", icl plan {file} the cost"))
 
 

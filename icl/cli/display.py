@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from icl.experiments.running.progress import Meter
+from icl.printable import visible
 
 LINE_SECONDS = 15.0
 FIRST_SECONDS = 1.0
@@ -72,7 +73,7 @@ class BarDisplay:
 
     def note(self, text: str) -> None:
         """A line above the bar."""
-        self._progress.console.print(Text(text, style="dim"))
+        self._progress.console.print(Text(visible(text), style="dim"))
 
     def changed(self, meter: Meter) -> None:
         """Redraws, at most every DRAW_SECONDS."""
@@ -123,7 +124,7 @@ def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
 
     On a terminal a line that goes away in the end; in a log a line a step.
     """
-    status = console.status(Text(text))
+    status = console.status(Text(visible(text)))
     told = [text, ""]
     lock, over = threading.Lock(), threading.Event()
 
@@ -132,10 +133,10 @@ def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
             if over.is_set():
                 return
             if console.is_terminal:
-                status.update(Text(told[0]))
+                status.update(Text(visible(told[0])))
                 status.start()
             elif told[0] != told[1]:
-                console.print(Text(told[0]), soft_wrap=True)
+                console.print(Text(visible(told[0])), soft_wrap=True)
                 told[1] = told[0]
 
     timer = threading.Timer(WAIT_SECONDS, show)
@@ -163,4 +164,4 @@ def meter_for(console: Console, quiet: bool) -> Meter:
         return Meter()
     if console.is_terminal:
         return Meter(BarDisplay(console))
-    return Meter(LineDisplay(lambda text: console.print(Text(text), soft_wrap=True)))
+    return Meter(LineDisplay(lambda text: console.print(Text(visible(text)), soft_wrap=True)))

@@ -10,6 +10,7 @@ import typer
 
 from icl.cli import options
 from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
+from icl.printable import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,7 +82,9 @@ def _table(checked: Checked, found: Plan) -> Table:
     from rich.text import Text
 
     experiment = checked.experiment
-    table = Table(title=Text(f"{experiment.name}: {experiment.model_label}"), box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title=Text(visible(f"{experiment.name}: {experiment.model_label}")), box=None, padding=(0, 2, 0, 0)
+    )
     for header in COLUMNS:
         table.add_column(header, justify="left" if header == "task" else "right")
     for entry in found.tasks:

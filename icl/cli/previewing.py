@@ -9,6 +9,7 @@ import typer
 
 from icl.cli import options
 from icl.cli.options import AllowCode, AnyFile, Limit, Model, Seeds, Set
+from icl.printable import visible
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -102,11 +103,8 @@ def _lines(shown: Preview) -> Iterator[Text]:
     from rich.text import Text
 
     cell, prompt = shown.cell, shown.prompt
-    yield Text(
-        f"{cell.task} · {cell.selector} {cell.shots}-shot {cell.orderer} {cell.method} · seed {cell.seed} · "
-        f"query {shown.query.id}",
-        style="bold",
-    )
+    what = f"{cell.task} · {cell.selector} {cell.shots}-shot {cell.orderer} {cell.method}"
+    yield Text(visible(f"{what} · seed {cell.seed} · query {shown.query.id}"), style="bold")
     if not shown.asked:
         yield Text("This method asks the model nothing for it.\n")
         return
@@ -116,7 +114,7 @@ def _lines(shown: Preview) -> Iterator[Text]:
     if prompt.demonstrations:
         yield Text(f"demonstrations: {', '.join(prompt.demonstrations)}", style="cyan")
     for dropped in prompt.dropped:
-        yield Text(f"dropped {dropped.id}: {dropped.reason}", style="yellow")
+        yield Text(visible(f"dropped {dropped.id}: {dropped.reason}"), style="yellow")
     if shown.guessed:
         yield Text(
             "choosing the demonstrations asks the model: its answers are made up here, and the run may "
@@ -129,8 +127,6 @@ def _lines(shown: Preview) -> Iterator[Text]:
 def _marked(shown: Preview) -> tuple[Text, int]:
     """The prompt with its special tokens in brackets, those that the tokenizer adds with a plus."""
     from rich.text import Text
-
-    from icl.leaderboard.show import visible
 
     parts, tokens = shown.pieces()
     text = Text()

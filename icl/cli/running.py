@@ -9,6 +9,7 @@ import typer
 
 from icl.cli import options
 from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
+from icl.printable import visible
 
 
 def add_to(app: typer.Typer) -> None:
@@ -75,5 +76,5 @@ def run(
     if meter.near_ties:
         console.print(f"{meter.near_ties} near ties (margin below 1e-4) were flagged.")
     for line in done.overlap:
-        console.print(f"Overlap: {line}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Run folder: {done.path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(f"Overlap: {line}"), markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(f"Run folder: {done.path}"), markup=False, highlight=False, soft_wrap=True)

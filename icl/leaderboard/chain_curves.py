@@ -18,6 +18,7 @@ from icl.leaderboard.columns import percent
 from icl.leaderboard.formats import markdown_escape
 from icl.leaderboard.intervals import Interval
 from icl.leaderboard.svg import Point, curve_plot
+from icl.printable import visible
 from icl.types import Task
 
 
@@ -57,13 +58,13 @@ class ChainCurves:
         grid.add_column(max_width=width)
         for place, rows in groupby(self.rows, key=lambda row: (row.model, row.task)):
             model, task = place
-            grid.add_row(Text(f"model {model} · task {task}", style="bold"))
+            grid.add_row(Text(visible(f"model {model} · task {task}"), style="bold"))
             for row in rows:
-                grid.add_row(Text(row.setting, style="cyan", overflow="fold"))
+                grid.add_row(Text(visible(row.setting), style="cyan", overflow="fold"))
                 grid.add_row(_block(row))
                 grid.add_row("")
         for line in self.footer:
-            grid.add_row(Text(line, style="dim"))
+            grid.add_row(Text(visible(line), style="dim"))
         return grid
 
     def to_markdown(self) -> str:
@@ -87,7 +88,7 @@ class ChainCurves:
         for row in self.rows:
             for rule, points in row.points.items():
                 for n, point in zip(row.ns, points, strict=True):
-                    about = (row.model, row.task, row.setting, rule, n)
+                    about = (*map(visible, (row.model, row.task, row.setting)), rule, n)
                     writer.writerow([*about, point.value, point.low, point.high, row.seeds, row.queries])
         return out.getvalue()
 

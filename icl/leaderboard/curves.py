@@ -13,6 +13,7 @@ from icl.errors import ConfigError
 from icl.leaderboard.rows import Row
 from icl.leaderboard.svg import Point, curve_plot
 from icl.leaderboard.table import Leaderboard
+from icl.printable import visible
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 NAMED = ("model", "task", "selector", "shots", "orderer", "method")
@@ -42,10 +43,10 @@ class Curves:
             across = f"{line[0].x:g}" if len(line) == 1 else f"{line[0].x:g}..{line[-1].x:g}"
             spark = sparkline([p.value for p in line], min(values), max(values))
             ends = (f"{100 * line[0].value:.1f}", f"{100 * line[-1].value:.1f}")
-            table.add_row(Text(name), across, spark, *ends)
+            table.add_row(Text(visible(name)), across, spark, *ends)
         for name, level in self.levels.items():
             spark = sparkline([level], min(values), max(values))
-            table.add_row(Text(name, style="dim"), "", spark, f"{100 * level:.1f}", "")
+            table.add_row(Text(visible(name), style="dim"), "", spark, f"{100 * level:.1f}", "")
         return table
 
 

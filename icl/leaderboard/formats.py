@@ -15,6 +15,7 @@ from rich.text import Text
 from icl.leaderboard.board import Board
 from icl.leaderboard.columns import Column
 from icl.leaderboard.rows import Extraction, Row
+from icl.printable import visible
 
 FEW_SEEDS = {
     1: "One seed: the intervals say nothing about other seeds.",
@@ -42,12 +43,12 @@ LATEX = {
 
 def latex_escape(text: str) -> str:
     """Every character that LaTeX would read as a command, made a letter."""
-    return "".join(LATEX.get(character, character) for character in text)
+    return "".join(LATEX.get(character, character) for character in visible(text))
 
 
 def markdown_escape(text: str) -> str:
     """Text that stays one cell and shows its characters as they are."""
-    flat = " ".join(text.split())
+    flat = visible(" ".join(text.split()))
     return "".join("\\" + c if c in "\\`*_|<>[]" else c for c in flat)
 
 
@@ -166,12 +167,12 @@ def to_rich(board: Board, width: int) -> Table:
         else:
             break  # what is left folds its text
         table = _bare(board, columns, gap)
-    table.title = Text(board.title, style="bold")
+    table.title = Text(visible(board.title), style="bold")
     lines = list(footer(board))
     if hidden:
         names = ", ".join(c.header.strip() for c in hidden)
         lines.append(f"Not shown in {width} columns (the CSV has all): {names}.")
-    table.caption = Text("\n".join(lines), style="dim", justify="left")
+    table.caption = Text(visible("\n".join(lines)), style="dim", justify="left")
     return table
 
 
@@ -179,7 +180,7 @@ def _bare(board: Board, columns: Sequence[Column], gap: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
     for column in columns:
         words = column.header.strip()
-        header = Text(words if gap or "%" in words else words.replace(" ", "\n"))
+        header = Text(visible(words if gap or "%" in words else words.replace(" ", "\n")))
         side: JustifyMethod = "right" if column.is_number else "left"
         table.add_column(header, justify=side, overflow="fold", vertical="bottom")
     section = None
@@ -187,7 +188,7 @@ def _bare(board: Board, columns: Sequence[Column], gap: int) -> Table:
         if section not in (None, (row.model, row.task)):
             table.add_section()
         section = (row.model, row.task)
-        table.add_row(*(Text(column.show(row)) for column in columns), style=_style(row))
+        table.add_row(*(Text(visible(column.show(row))) for column in columns), style=_style(row))
     return table
 
 
@@ -278,5 +279,6 @@ def to_csv(board: Board) -> str:
     writer.writerow([*CSV_FIELDS, "metric", *(f"flag_{name}" for name in flags)])
     for row in board.rows:
         fields = [get(row) for get in CSV_FIELDS.values()]
+        fields = [visible(f) if isinstance(f, str) else f for f in fields]
         writer.writerow([*fields, board.metric, *(row.flags.get(name, 0) for name in flags)])
     return out.getvalue()

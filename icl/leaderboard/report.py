@@ -21,6 +21,7 @@ from icl.leaderboard.curves import curves
 from icl.leaderboard.rows import Row
 from icl.leaderboard.svg import COLOURS, Dot, dot_plot
 from icl.leaderboard.table import Leaderboard
+from icl.printable import visible
 from icl.types import Prediction
 
 CHARACTERS = 2000
@@ -37,7 +38,7 @@ def html_report(
     mistakes: int = 12,
 ) -> str:
     """The whole page as text. `results` add a few wrong or flagged answers a reader should see."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_shown)
     template = environment.from_string(
         files("icl.leaderboard").joinpath("report.html").read_text(encoding="utf-8")
     )
@@ -52,6 +53,11 @@ def html_report(
         mistakes=_mistakes(results, mistakes),
         manifest=json.dumps(manifest, indent=2, ensure_ascii=False, default=str) if manifest else "",
     )
+
+
+def _shown(value: object) -> object:
+    """Every text that stands in the page; figures are markup already."""
+    return visible(value) if type(value) is str else value
 
 
 def figures(board: Leaderboard) -> list[tuple[str, str]]:

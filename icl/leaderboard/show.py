@@ -6,7 +6,6 @@ visible, so that nothing in a data set or a model's output can style or steer th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
@@ -15,16 +14,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from icl.printable import visible
 from icl.types import Example, Prediction, Prompt, Query, Task
 
 INSTRUCTION, QUERY, DEMONSTRATIONS = "italic magenta", "bold yellow", ("cyan", "green")
 BAR = 24
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def visible(text: str) -> str:
-    r"""Control characters other than tab and newline written as \x1b."""
-    return CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", text)
 
 
 def prompt_parts(

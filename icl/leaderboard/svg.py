@@ -6,10 +6,12 @@ light or dark; each has a light one to fall back on where a figure is saved alon
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from icl.printable import visible
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#c026d3", "#dc2626", "#0891b2")
 ROW, RIGHT, TOP, BOTTOM = 24, 24, 12, 34
@@ -37,6 +39,11 @@ class Dot:
     high: float
     series: int = 0
     hollow: bool = False
+
+
+def escape(text: str) -> str:
+    """Text for SVG, with what steers or hides written out: XML takes no control characters."""
+    return html.escape(visible(text))
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
