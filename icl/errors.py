@@ -78,13 +78,6 @@ class ContextOverflow(IclError):
     """A prompt is longer than the model's context window."""
 
 
-class MissingExtra(IclError):
-    """An optional dependency is not installed; the message holds the pip line."""
-
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package {package!r}: pip install 'icl[{extra}]'")
-
-
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to `name` by edit similarity, or None where none comes near."""
     if len(str(name)) > LONGEST_NAME:

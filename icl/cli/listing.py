@@ -65,9 +65,14 @@ def models() -> None:
     from icl.encoders.load import ALIASES as ENCODERS
     from icl.encoders.load import HASHED, encoder_source
     from icl.engine import ALIASES, resolve
+    from icl.engine.loading.load import known_notes
 
     rows = [
-        (name, resolve(name).origin, f"{alias.description} ({alias.licence})")
+        (
+            name,
+            resolve(name).origin,
+            "\n".join((f"{alias.description} ({alias.licence})", *known_notes(name))),
+        )
         for name, alias in ALIASES.items()
     ]
     rows.append(("fake", resolve("fake").origin, "for trying things out and for tests"))

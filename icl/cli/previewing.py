@@ -115,6 +115,8 @@ def _lines(shown: Preview) -> Iterator[Text]:
         yield Text(f"demonstrations: {', '.join(prompt.demonstrations)}", style="cyan")
     for dropped in prompt.dropped:
         yield Text(visible(f"dropped {dropped.id}: {dropped.reason}"), style="yellow")
+    for note in shown.notes:
+        yield Text(visible(note), style="yellow")
     if shown.guessed:
         yield Text(
             "choosing the demonstrations asks the model: its answers are made up here, and the run may "

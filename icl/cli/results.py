@@ -138,3 +138,5 @@ def show(
     console.print(
         render_prediction(found.prompt, found.prediction, found.examples, task=found.task, query=found.query)
     )
+    for note in found.notes:
+        console.print(Text(note, style="yellow"))

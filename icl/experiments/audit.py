@@ -17,6 +17,7 @@ from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.cells import MAJORITY, plan_cells
 from icl.experiments.records import Cell, CellResult
 from icl.prompts import PromptRenderer
+from icl.prompts.notes import chat_notes
 from icl.protocols import LanguageModel, OnGeneration, OnScores, Resources, Tokenizer, methods
 from icl.tasks import TaskData, load_task
 from icl.types import (
@@ -44,6 +45,8 @@ class Audit:
     """The demonstrations, in prompt order."""
     query: Query
     task: Task
+    notes: tuple[str, ...] = ()
+    """What the model's chat template does of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,9 @@ def audit(folder: RunFolder, cell: Cell, prediction: Prediction) -> Audit:
     ]
     query = known[prediction.query_id].query
     prompt = _prompt(folder, experiment, cell, data, query, shown)
-    return Audit(cell, prediction, prompt, tuple(d.example for d in shown), query, data.task)
+    chat, instruction = experiment.prompt.chat, data.task.instruction
+    notes = chat_notes(open_tokenizer(experiment).tokenizer, chat, instruction) if chat else ()
+    return Audit(cell, prediction, prompt, tuple(d.example for d in shown), query, data.task, notes)
 
 
 def _data(folder: RunFolder, experiment: Experiment, task: str) -> TaskData:

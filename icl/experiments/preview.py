@@ -22,6 +22,7 @@ from icl.experiments.grid.choices import Choices
 from icl.experiments.plan import RehearsalModel
 from icl.experiments.records import Cell
 from icl.experiments.running.runner import resources_for
+from icl.prompts.notes import chat_notes
 from icl.protocols import LanguageModel, Solve
 from icl.types import Outcome, Prompt, Query, Request, Response, ScoreRequest
 
@@ -39,6 +40,8 @@ class Preview:
     guessed: bool
     """Choosing the demonstrations asked the model, whose answers were made up."""
     model: TokenizerOnly
+    notes: tuple[str, ...] = ()
+    """What the model's chat template does of itself."""
 
     @property
     def text(self) -> str:
@@ -89,9 +92,10 @@ def preview(checked: Checked, cell: PlannedCell, n: int) -> Iterator[Preview]:
     demonstrations, _ = choices.demonstrations(cell)
     method, _ = choices.method(cell.method)
     guessed = rehearsal.total.requests > 0
+    notes = chat_notes(known.tokenizer, checked.experiment.prompt.chat, choices.resources.task.instruction)
     for query, shown in zip(choices.queries, demonstrations, strict=True):
         asked, outcome = _talk(method.solve(query, shown, choices.resources), model)
-        yield Preview(cell.cell, query, outcome.prompt, asked, guessed, known)
+        yield Preview(cell.cell, query, outcome.prompt, asked, guessed, known, notes)
 
 
 def _needs_encoder(cell: PlannedCell) -> bool:

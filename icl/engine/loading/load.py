@@ -1,15 +1,13 @@
 """`load_model`: from a name to a `LanguageModel`.
 
-GGUF files are dequantised by transformers once and kept as safetensors in the user's cache, so
-that every later load takes a second.
+GGUF files are read once (`gguf.convert`) and kept as safetensors in the user's cache, so that every later
+load takes a second; from there on a file, a folder and a hub id are one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,9 +75,12 @@ def load_tokenizer(model: str) -> Tokenizer:
         return FakeModel().tokenizer
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
+    from icl.engine.loading.gguf.convert import notes_of
     from icl.engine.loading.tokenizer import HFTokenizer
 
     folder, _ = local_folder(source)
+    for note in notes_of(Path(folder)):
+        log.warning("model %s: %s", source.name, note)
     with _quiet(), _as_model_error(source):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         try:
@@ -91,11 +92,24 @@ def load_tokenizer(model: str) -> Tokenizer:
     return HFTokenizer(tokenizer, frozenset(int(i) for i in ids))
 
 
+def known_notes(model: str) -> list[str]:
+    """What loading the model says of it, where it is a GGUF file that was read before; else nothing."""
+    from icl.engine.loading.gguf.convert import VERSION, notes_of
+
+    source = resolve(model)
+    if source.gguf_file is None:
+        return []
+    weights = weights_fingerprint(Path(source.location), source.gguf_file, f"conversion {VERSION}")
+    return notes_of(cache_folder() / "models" / f"{source.name}-{weights}")
+
+
 def local_folder(source: ModelSource) -> tuple[str, str]:
     """What transformers can load (a folder, or the hub id), and the fingerprint of the weights."""
     if source.gguf_file is not None:
-        weights = weights_fingerprint(Path(source.location), source.gguf_file)
-        return str(_dequantised(source, weights)), weights
+        from icl.engine.loading.gguf.convert import VERSION
+
+        weights = weights_fingerprint(Path(source.location), source.gguf_file, f"conversion {VERSION}")
+        return str(_dequantised(source, Path(source.location) / source.gguf_file, weights)), weights
     if source.kind == "folder":
         return source.location, weights_fingerprint(Path(source.location))
     from huggingface_hub import snapshot_download
@@ -106,30 +120,15 @@ def local_folder(source: ModelSource) -> tuple[str, str]:
     return folder, weights_fingerprint(Path(folder))
 
 
-def _dequantised(source: ModelSource, weights: str) -> Path:
+def _dequantised(source: ModelSource, file: Path, weights: str) -> Path:
     """The folder of plain safetensors for a GGUF file; made once."""
-    folder = cache_folder() / "models" / f"{source.name}-{weights}"
-    if (folder / "config.json").is_file():
-        return folder
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from icl.engine.loading.gguf.convert import convert
 
-    log.info("dequantising %s once into %s", source.gguf_file, folder)
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    with _quiet(), _as_model_error(source):
-        network = AutoModelForCausalLM.from_pretrained(
-            source.location, gguf_file=source.gguf_file, dtype=torch.float32
-        )
-        # the weights are plain now; left in place, these would make every later load quantised
-        network.hf_quantizer = None
-        if hasattr(network.config, "quantization_config"):
-            del network.config.quantization_config
-        network.save_pretrained(part)
-        AutoTokenizer.from_pretrained(source.location, gguf_file=source.gguf_file).save_pretrained(part)
-    try:
-        os.replace(part, folder)
-    except OSError:  # another process was faster
-        shutil.rmtree(part, ignore_errors=True)
+    folder = cache_folder() / "models" / f"{source.name}-{weights}"
+    if not (folder / "config.json").is_file():
+        log.info("dequantising %s once into %s", source.gguf_file, folder)
+        with _quiet(), _as_model_error(source):
+            convert(file, folder)
     return folder
 
 

@@ -137,8 +137,8 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def weights_fingerprint(folder: Path, gguf_file: str | None = None) -> str:
-    """One hash of all weight files and the configuration."""
+def weights_fingerprint(folder: Path, gguf_file: str | None = None, reading: str = "") -> str:
+    """One hash of all weight files and the configuration; `reading`: what else decides how they are read."""
     files: list[Path] = (
         [folder / gguf_file]
         if gguf_file
@@ -146,7 +146,7 @@ def weights_fingerprint(folder: Path, gguf_file: str | None = None) -> str:
     )
     if not files:
         raise ModelError(f"{folder} holds no weights (*.safetensors)")
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(reading.encode(), digest_size=8)
     for file in files:
         digest.update(f"{file.name}:{file_digest(file)};".encode())
     return digest.hexdigest()

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from icl.engine.loading.chat import ChatTemplate
+from icl.engine.loading.ends import ends
+from icl.engine.loading.special import Wrapping, wrapping
 from icl.errors import ModelError
 from icl.types import TokenIds
 
-ENDS = frozenset(
-    {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<EOT>"}  # of a text
-    | {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<end_of_turn>"}  # of a turn
-)
-"""Special tokens that mean an end wherever they are special."""
+log = logging.getLogger("icl")
 
 
 class HFTokenizer:
     """Wraps a transformers tokenizer so that special tokens are neither doubled nor lost.
 
-    `eos_ids`: its own, the given ones (of the model's generation settings), and whatever else of its
-    special tokens is an end by its name. A GGUF file names one only, the end of a turn, but below a prompt
-    that is no chat the model ends its text with the other; unnoticed, it would begin another text there.
+    A text is encoded with what the tokenizer puts before every text (BOS, or several tokens), once, also
+    where a chat template wrote it already; what it puts after a text is left out. `eos_ids`: see
+    `icl.engine.loading.ends`; the argument holds those of the model's generation settings.
     """
 
     def __init__(self, tokenizer: Any, eos_ids: frozenset[int] = frozenset()) -> None:
         self.tokenizer = tokenizer
-        own = frozenset() if tokenizer.eos_token_id is None else frozenset({int(tokenizer.eos_token_id)})
         added = tokenizer.added_tokens_decoder.items()
-        self.eos_ids = eos_ids | own | {int(i) for i, t in added if t.special and t.content in ENDS}
+        special = {str(t.content): int(i) for i, t in added if t.special}
+        self.eos_ids = ends(eos_ids, tokenizer.eos_token_id, special)
+        self._said_fold = False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -43,29 +44,28 @@ class HFTokenizer:
         )
         return hashlib.blake2b(f"{sorted(self.eos_ids)} {text}".encode(), digest_size=8).hexdigest()
 
-    def _special(self, text: str) -> bool:
-        """A text that already begins with BOS (chat templates do) must not get a second one."""
+    @cached_property
+    def _wrapping(self) -> Wrapping:
+        return wrapping(lambda text: self._ids(text, False), lambda text: self._ids(text, True))
+
+    def _ids(self, text: str, special: bool) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=special, verbose=False).input_ids)
+
+    def _begun(self, text: str, body: Sequence[int]) -> TokenIds:
         bos = self.tokenizer.bos_token
-        return not (bos and text.startswith(bos))
+        late = bool(bos) and text[:1].isspace() and text.lstrip().startswith(bos)
+        return self._wrapping.begin(tuple(body), late)
 
     def encode(self, text: str) -> TokenIds:
         """See Tokenizer."""
-        return tuple(self.tokenizer(text, add_special_tokens=self._special(text), verbose=False).input_ids)
+        return self._begun(text, self._ids(text, False))
 
     def encode_many(self, texts: Sequence[str]) -> list[TokenIds]:
         """`encode` of each text, in one call of the tokenizer."""
         if not texts:
             return []
-        with_special = [self._special(t) for t in texts]
-        result: list[TokenIds] = [()] * len(texts)
-        for flag in (True, False):
-            index = [i for i, special in enumerate(with_special) if special is flag]
-            if index:
-                chosen = [texts[i] for i in index]
-                ids = self.tokenizer(chosen, add_special_tokens=flag, verbose=False).input_ids
-                for i, row in zip(index, ids, strict=True):
-                    result[i] = tuple(row)
-        return result
+        rows = self.tokenizer(list(texts), add_special_tokens=False, verbose=False).input_ids
+        return [self._begun(text, row) for text, row in zip(texts, rows, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """See Tokenizer."""
@@ -73,15 +73,36 @@ class HFTokenizer:
             self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
 
-    def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """See Tokenizer."""
+    @cached_property
+    def chat_template(self) -> ChatTemplate | None:
+        """How the model writes a chat, and what it adds; None where it has no template."""
         if not self.tokenizer.chat_template:
+            return None
+
+        def write(messages: Sequence[Mapping[str, str]]) -> str:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    [dict(m) for m in messages], tokenize=False, add_generation_prompt=True
+                )
+            )
+
+        marks = {str(t.content) for t in self.tokenizer.added_tokens_decoder.values()}
+        return ChatTemplate(write, marks, self.tokenizer.name_or_path)
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """See Tokenizer. A system message that the template does not take opens the first user turn."""
+        template = self.chat_template
+        if template is None:
             raise ModelError(
                 f"{self.tokenizer.name_or_path} has no chat template; "
                 "set prompt: {chat: false} in the experiment"
             )
-        return str(
-            self.tokenizer.apply_chat_template(
-                [dict(m) for m in messages], tokenize=False, add_generation_prompt=True
-            )
-        )
+        instructed = any(m["role"] == "system" for m in messages)
+        if instructed and not template.takes_system and not self._said_fold:
+            self._said_fold = True
+            log.warning("%s: %s", self.tokenizer.name_or_path, template.notes(True)[0])
+        return template.text(messages)
+
+    def chat_notes(self, instruction: bool) -> tuple[str, ...]:
+        """What a reader of chat prompts should know: an instruction moved, or one that the template adds."""
+        return () if self.chat_template is None else self.chat_template.notes(instruction)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from icl.encoders.cache import CachedEncoder, FingerprintedEncoder
 from icl.encoders.sentence import SentenceEncoder
-from icl.errors import DataError, MissingExtra
+from icl.errors import DataError
 from icl.protocols import Encoder
 
 SCALE = 20.0
@@ -133,8 +132,7 @@ def train_towers(base: Encoder, lessons: Sequence[Sequence[Lesson]], schedule: S
     """Trains both towers by InfoNCE over in-batch examples and each lesson's own hard negative.
 
     `lessons`: one sequence an epoch. Both towers start from `base`: its own weights where it is a
-    sentence-transformers model (MissingExtra where their trainer cannot run), else a linear
-    projection of its vectors that starts as the identity.
+    sentence-transformers model, else a linear projection of its vectors that starts as the identity.
     """
     inner = base.encoder if isinstance(base, CachedEncoder) else base
     if isinstance(inner, SentenceEncoder):
@@ -187,9 +185,6 @@ def _train_projections(base: Encoder, lessons: Sequence[Sequence[Lesson]], sched
 
 
 def _train_transformers(location: str, lessons: Sequence[Sequence[Lesson]], schedule: Schedule) -> Towers:
-    for package in ("accelerate", "datasets"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra(package, "train", "training the epr selector's encoder")
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
