@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from icl.printable import visible
+
 QUOTES = ("'", '"')
 SHOWN = 80
 """A message shows no more characters of a value."""
+LONGEST_LINE = 300
 
 
 class Number(str):
@@ -102,13 +105,12 @@ def shown(value: Any) -> str:
 
 def names(of: Iterable[Any], most: int = 20) -> str:
     """Column names for a message, no more than `most`."""
-    every = [one_line(str(name))[:SHOWN] for name in of]
+    every = [visible(str(name), keep="")[:SHOWN] for name in of]
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return (", ".join(every[:most]) or "none") + more
 
 
-def one_line(text: str, limit: int = 300) -> str:
-    """The first line of `text` with what is not printable written as an escape."""
+def first_line(text: str) -> str:
+    """The first line of what another library says, printable and of bounded length."""
     lines = text.strip().splitlines()
-    first = lines[0][:limit] if lines else ""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in first)
+    return visible(lines[0][:LONGEST_LINE], keep="") if lines else ""

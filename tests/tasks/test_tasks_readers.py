@@ -165,6 +165,8 @@ def test_which_array_of_an_object(tmp_path):
     assert "several arrays of objects (old, new); say which with 'key' under source" in message
     assert len(load_task(task(tmp_path, "o.json", "key: new")).test) == 4
     assert "no key 'nwe'. Did you mean 'new'" in refused(task(tmp_path, "o.json", "key: nwe"))
+    (tmp_path / "o.jsonl").write_text(LINES)
+    assert "'key' is for .json files" in refused(task(tmp_path, "o.jsonl", "key: new"))
     (tmp_path / "o.json").write_text('{"a": 1}')
     assert "no array of objects" in refused(task(tmp_path, "o.json"))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from icl.errors import DataError
-from icl.tasks.values import one_line
+from icl.tasks.values import first_line
 
 
 def _zstd(content: bytes) -> bytes:
@@ -56,7 +56,7 @@ def read_bytes(path: Path) -> bytes:
         return PACKED[packed](content)
     except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         raise DataError(
-            f"data file {path} is damaged or not packed as {packed}: {one_line(str(error))}"
+            f"data file {path} is damaged or not packed as {packed}: {first_line(str(error))}"
         ) from error
 
 

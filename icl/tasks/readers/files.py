@@ -53,6 +53,8 @@ def _one(path: Path, form: Format) -> Table:
         allowed = f"Allowed: {', '.join(FORMATS)}, each also with {', '.join(PACKED)}"
         if path.exists() and not path.is_dir():
             raise DataError(f"data file {path}: unknown format {kind!r}. {allowed}")
+    if form.key is not None and kind != ".json":
+        raise DataError(f"data file {path}: 'key' is for .json files, which are one object")
     content = read_bytes(path)
     if kind == ".parquet":
         return parquet(content, str(path))

@@ -20,7 +20,7 @@ from icl.tasks.readers.files import FORMATS, read_table
 from icl.tasks.readers.local import MIRROR_VARIABLE
 from icl.tasks.rows import Format, Table
 from icl.tasks.schema import HubSource
-from icl.tasks.values import names, one_line
+from icl.tasks.values import first_line, names
 
 IRRELEVANT = frozenset(
     [
@@ -58,7 +58,7 @@ def read_hub(source: HubSource, split: str, task: str, form: Format) -> tuple[Ta
     except DataError as error:
         raise DataError(f"task {task!r}: split {split!r} of {name}: {error}") from error
     except Exception as error:  # datasets and the hub client raise errors of a dozen unrelated classes
-        why = f"{type(error).__name__}: {one_line(str(error), 200)}"
+        why = f"{type(error).__name__}: {first_line(str(error))}"
         if Path(source.path).is_dir():
             raise DataError(f"task {task!r}: split {split!r} of the folder {name}: {why}") from error
         root = os.environ.get(MIRROR_VARIABLE)

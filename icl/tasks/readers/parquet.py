@@ -8,7 +8,7 @@ from typing import Any
 
 from icl.errors import DataError
 from icl.tasks.rows import Row, Table
-from icl.tasks.values import names, one_line, shown
+from icl.tasks.values import first_line, names, shown
 
 
 def parquet(content: bytes, name: str) -> Table:
@@ -17,7 +17,6 @@ def parquet(content: bytes, name: str) -> Table:
     import pyarrow.parquet
 
     try:
-        # Not read_table: with a path it would add columns that folder names like "label=1" stand for.
         with pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content)) as file:
             schema = file.schema_arrow
             twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
@@ -29,7 +28,7 @@ def parquet(content: bytes, name: str) -> Table:
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, ArithmeticError) as error:
         # A damaged file ends in any of these, a timestamp between microseconds in ValueError.
         raise DataError(
-            f"data file {name} is not a Parquet file that can be read: {one_line(str(error))}"
+            f"data file {name} is not a Parquet file that can be read: {first_line(str(error))}"
         ) from error
     rows = [_row(value, f"{name} row {index}", index) for index, value in enumerate(values)]
     return Table(tuple(rows), _class_names(schema.metadata))
