@@ -88,6 +88,22 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingRules:
+    """What a task says about how its answers are read and judged."""
+
+    pattern: str = ""
+    """A regular expression whose first group holds the answer, in place of the known announcements."""
+    tolerance: float | None = None
+    """How far a number may be from the gold; None: only the rounding of long decimals is forgiven."""
+    relative: bool = False
+    """Whether the tolerance is a share of the gold, not an amount."""
+    guess: bool = True
+    """Whether an answer may be taken from elsewhere where it was announced and nothing followed."""
+    think: tuple[tuple[str, str], ...] = ()
+    """(opening, closing) marks of thinking blocks, beside those that are known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What is asked and how an answer is judged; the rows themselves are not part of it."""
 
@@ -105,6 +121,7 @@ class Task:
     language: str = "en"
     description: str = ""
     max_answer_tokens: int = 32
+    reading: ReadingRules = ReadingRules()
     source: Mapping[str, Any] = field(default_factory=dict)
     """Where the splits come from, as validated by `icl.tasks`."""
 

@@ -1,7 +1,7 @@
 """Which pool examples are a query, or as good as it: the guard against leaks.
 
-Two texts are duplicates when they are equal after `normalise`, or, below threshold 1, when the
-Jaccard similarity of their sets of word 3-grams reaches the threshold.
+Two items are duplicates when their texts and choices are equal after `normalise` (choices in any order),
+or, below threshold 1, when the Jaccard similarity of their sets of word 3-grams reaches the threshold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from icl.errors import ConfigError
 from icl.types import Example, Query
 
 # A CJK character is a word of its own: these scripts put no spaces between words.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+# So is a sign of arithmetic or logic, which can be all that tells two problems apart.
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u2052\u2190-\u23ff+<=>^|~]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
+)
 _DROPPED = frozenset("PZC")
 """Initials of the Unicode categories that do not count: punctuation, separators, controls."""
 _ASCII_DROPPED = {c: None for c in range(128) if unicodedata.category(chr(c))[0] in _DROPPED}
@@ -25,21 +28,56 @@ _WORD_BITS = 40
 """Bits a word id takes in a packed 3-gram; Python integers do not overflow."""
 
 
+# Punctuation that means something, as symbols that look like it and are never dropped
+_BRACKETS = str.maketrans("()[]{}", "\u239b\u239e\u23a1\u23a4\u23a7\u23ab")
+_SIGNS = {
+    "-": "\u2212",
+    "*": "\u2217",
+    "/": "\u2215",
+    ".": "\u2219",
+    ":": "\u2236",
+    "%": "\u2052",
+    "": "\u2223",
+}
+_SIGNIFICANT = re.compile(
+    r"(?<=\d)(?P<between>[^\w\u2190-\u23ff+<=>^|~$]+)(?=\d)"
+    r"|(?P<minus>(?:(?<=[\d\u239e\u23a4])\s*|(?<=[=<>+\u2217\u2215\u239b])\s*|(?<=\s)|^)[-\u2010\u2011](?=[\d\u239b])|(?<=[\d\u239e\u23a4])\s*-\s*(?=\u239b))"
+    r"|(?P<sign>(?<=[\w\u239e\u23a4])(?:\*{1,2}|/|\s+\*{1,2}\s+|\s+/\s+)(?=[\w\u239b\u23a1]))"
+    r"|(?P<percent>(?<=\d)\s?%)"
+)
+
+
 def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _SIGNIFICANT.sub(_as_symbol, folded.translate(_BRACKETS))
+
+
+def _as_symbol(hit: re.Match[str]) -> str:
+    """The symbol that stands for punctuation between numbers or operands: 8 - 2, 8 * 2, 1.5 and 1 5 are
+    four things."""
+    said = "".join(hit.group().split())
+    if hit["between"] is None:
+        return "\u2212" if hit["minus"] else _SIGNS[said[:1]] * len(said)
+    if any(unicodedata.category(character)[0] not in _DROPPED for character in hit.group()):
+        return hit.group()
+    if hit.group() == "," and re.match(r"\d{3}(?!\d)", hit.string[hit.end() : hit.end() + 4]):
+        return ""  # thousands
+    return _SIGNS.get(said, _SIGNS[""])
 
 
 def normalise(text: str) -> str:
     """The text case-folded, in NFKC, without punctuation, white space and control characters.
 
-    Symbols such as + and < stay: they can be all that tells two problems apart. A text of nothing
+    Symbols such as + and < stay, and so do brackets, and points, signs and gaps between numbers: they can
+    be all that tells two problems apart ("8 - 2", "8 * 2"; "1.5", "15"; "not (a or b)"). A text of nothing
     but punctuation is kept as it is, so that "?" and "!" are not duplicates. Idempotent.
     """
-    if text.isascii():
-        return text.lower().translate(_ASCII_DROPPED) or "".join(text.split())
     while True:
         folded = _fold(text)
-        kept = "".join(c for c in folded if unicodedata.category(c)[0] not in _DROPPED)
+        if folded.isascii():
+            kept = folded.translate(_ASCII_DROPPED)
+        else:
+            kept = "".join(c for c in folded if unicodedata.category(c)[0] not in _DROPPED)
         kept = kept or "".join(folded.split())
         if kept == text:  # dropping a character can let its neighbours compose: go on to the fixed point
             return kept
@@ -48,6 +86,17 @@ def normalise(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(_fold(text))
+
+
+def _whole(item: Query | Example) -> str:
+    """The inputs and the choices, these in an order of their own."""
+    return "\n".join([item.text, *sorted(item.choices.values())]) if item.choices else item.text
+
+
+def _key(item: Query | Example) -> str:
+    """What is equal for duplicates."""
+    parts = [normalise(item.text), *sorted(normalise(text) for text in item.choices.values())]
+    return "\n".join(parts)
 
 
 class DuplicateIndex:
@@ -75,9 +124,9 @@ class DuplicateIndex:
         self._grams: list[array[int]] = []
         """position -> its gram ids."""
         for position, example in enumerate(pool):
-            self._exact[normalise(example.text)].append(example.id)
+            self._exact[_key(example)].append(example.id)
             if threshold < 1:
-                self._add(position, example.text)
+                self._add(position, _whole(example))
 
     def _add(self, position: int, text: str) -> None:
         words = _words(text)
@@ -94,11 +143,11 @@ class DuplicateIndex:
 
     def matches(self, query: Query | Example) -> frozenset[str]:
         """Ids of the pool examples that are the query itself or a duplicate of it."""
-        found = set(self._exact.get(normalise(query.text), ()))
+        found = set(self._exact.get(_key(query), ()))
         if query.id in self._by_id:
             found.add(query.id)
         if self.threshold < 1:
-            found.update(self._ids[position] for position in self._near(query.text))
+            found.update(self._ids[position] for position in self._near(_whole(query)))
         return frozenset(found)
 
     def _near(self, text: str) -> Iterable[int]:

@@ -16,7 +16,7 @@ from icl.types import Query, Sample
 
 def script(prompt: str, sample: int) -> str:
     if prompt.endswith("numerals) is"):
-        return " 7, or 9."
+        return " 7, then 9."
     return " We take 3 from 10.\nThat gives 7.\nQ: another"
 
 

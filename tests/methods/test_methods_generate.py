@@ -92,8 +92,10 @@ def test_the_answer_ends_where_the_next_question_begins(make_resources: Make) ->
 
 
 def test_what_went_wrong_is_flagged(make_resources: Make) -> None:
-    nothing = answer(make_resources, make_task("numeric"), " I cannot say")
+    nothing = answer(make_resources, make_task("numeric"), " Several")
     assert (nothing.answer, nothing.flags) == (None, ("unparsed",))
+    unknown = answer(make_resources, make_task("numeric"), " I cannot say")
+    assert (unknown.answer, unknown.flags) == (None, ("abstained",))
     cut = answer(make_resources, make_task("numeric"), " 12345678", max_tokens=4)
     assert (cut.answer, cut.output, cut.flags) == ("123", " 123", ("cut_by_length",))
     assert cut.details["stop_reason"] == "length"
@@ -101,10 +103,10 @@ def test_what_went_wrong_is_flagged(make_resources: Make) -> None:
 
 def test_where(make_resources: Make) -> None:
     task = make_task("numeric")
-    assert answer(make_resources, task, " 5 or 6", where="last").answer == "6"
-    assert answer(make_resources, task, " 5 or 6", where="first").answer == "5"
-    assert answer(make_resources, task, " 5 or 6. The answer is 8 or 9", where="trigger").answer == "8"
-    assert answer(make_resources, task, " 5 or 6. The answer is 8 or 9", where="first").answer == "5"
+    assert answer(make_resources, task, " 5, then 6", where="last").answer == "6"
+    assert answer(make_resources, task, " 5, then 6", where="first").answer == "5"
+    assert answer(make_resources, task, " 5, then 6. The answer is 8, not 9", where="trigger").answer == "8"
+    assert answer(make_resources, task, " 5, then 6. The answer is 8, not 9", where="first").answer == "5"
 
 
 @pytest.mark.parametrize("given", [{"max_tokens": 0}, {"stop": "\n"}, {"where": "middle"}])

@@ -4,12 +4,12 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icl.prompts.answers import audit, equivalent, parse
-from icl.prompts.answers.numbers import as_number, canonical, find_numbers
-from icl.prompts.answers.words import read_chinese, read_english
+from icl.prompts.answers.numbers.find import as_number, canonical, find_numbers
+from icl.prompts.answers.numbers.words import read_chinese, read_english
 from icl.types import Query, Task, Template
 
 
@@ -102,6 +102,8 @@ PIECES = st.sampled_from(PHRASES)
 OUTPUTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=14).map("".join))
 
 
+# Patterns are compiled when they are first used: the first example takes longer
+@settings(deadline=None)
 @given(
     output=OUTPUTS,
     asked=st.sampled_from(TASKS),
@@ -110,7 +112,8 @@ OUTPUTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=14).map("".j
 )
 def test_never_raises_and_spans_lie_inside(output, asked, where, cut):
     parsed = parse(output, asked, QUERY, where=where, cut=cut)
-    assert (parsed.answer is None) == (parsed.span is None) == ("unparsed" in parsed.flags)
+    assert (parsed.answer is None) == (parsed.span is None)
+    assert ("unparsed" in parsed.flags) + ("abstained" in parsed.flags) == (parsed.answer is None)
     if parsed.span is not None:
         start, end = parsed.span
         assert 0 <= start < end <= len(output)

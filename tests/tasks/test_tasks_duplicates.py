@@ -51,6 +51,44 @@ def test_normalise_examples():
     assert normalise("?") != normalise("!")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is 9 - 4?", "What is 9 * 4?"),
+        ("What is 9 - 4?", "What is 9 / 4?"),
+        ("2.5 litres", "25 litres"),
+        ("Add -3 to 7", "Add 3 to 7"),
+        ("1, 2 and 3", "12 and 3"),
+        ("7 % of 20", "7 of 20"),
+        ("true and (false or true)", "(true and false) or true"),
+        ("At 10:30", "At 1030"),
+        ("f[x]", "f(x)"),
+        ("2**3", "2*3"),
+        ("5 - (3 - 1)", "5 - 3 - 1"),
+    ],
+)
+@pytest.mark.parametrize("threshold", [1.0, 0.999])
+def test_punctuation_that_means_something_tells_apart(one, other, threshold):
+    assert DuplicateIndex(pool_of([one]), threshold).matches(example(other, "q").query) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1,000 men", "1000 men"), ("It is - well - good", "it is well, good")]
+)
+def test_other_punctuation_does_not(one, other):
+    assert normalise(one) == normalise(other)
+
+
+def test_choices_belong_to_an_item():
+    stem = {"question": "Which is true?"}
+    pool = [Example("a", stem, "A", {"A": "ice is hot", "B": "fire is hot"})]
+    index = DuplicateIndex(pool)
+    assert index.matches(Query("q", stem, {"A": "two is odd", "B": "three is odd"})) == frozenset()
+    assert index.matches(Query("q", stem, {"A": "Fire is hot.", "B": "Ice is hot."})) == {"a"}
+    near = DuplicateIndex(pool, 0.5)
+    assert near.matches(Query("q", stem, {"A": "two is odd", "B": "three is odd"})) == frozenset()
+
+
 def test_matches_finds_itself_and_its_copies_only():
     pool = pool_of(["A fine film.", "a FINE film", "A fine day.", "Nothing"])
     index = DuplicateIndex(pool)

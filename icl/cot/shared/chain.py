@@ -11,7 +11,7 @@ from icl.components import MethodDefaults
 from icl.conversation import ask
 from icl.prompts.answers import Where, audit, cut_run_on, parse
 from icl.prompts.answers.parse import Rules
-from icl.prompts.answers.triggers import TRIGGER
+from icl.prompts.answers.wording.triggers import announcements
 from icl.prompts.template import query_head
 from icl.protocols import LanguageModel, Method, Resources, Solve
 from icl.types import (
@@ -141,10 +141,10 @@ def count_steps(text: str) -> int:
 
 def rationale_of(text: str) -> str:
     """A chain without the sentence that announces its answer: what a template calls `rationale`."""
-    hits = list(TRIGGER.finditer(text))
+    hits = announcements(text)
     if not hits:
         return text.strip()
-    ends = [hit.end() for hit in _SENTENCE_END.finditer(text, 0, hits[-1].start())]
+    ends = [hit.end() for hit in _SENTENCE_END.finditer(text, 0, hits[-1][0])]
     return text[: ends[-1] if ends else 0].strip()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from icl.errors import ConfigError, DataError, unknown_name
-from icl.prompts.answers.boolean import polarity
+from icl.prompts.answers.formats.boolean import polarity
 from icl.tasks.readers import MIRROR_VARIABLE, mirror_folder, read_file
 from icl.tasks.rows import Row
 from icl.types import Example, Task

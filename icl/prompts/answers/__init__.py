@@ -4,7 +4,7 @@ from icl.prompts.answers.audit import Audit, audit
 from icl.prompts.answers.equivalence import equivalent, normalise_text
 from icl.prompts.answers.parse import default_where, parse
 from icl.prompts.answers.reading import ParsedAnswer, Where
-from icl.prompts.answers.triggers import cut_run_on
+from icl.prompts.answers.wording.triggers import cut_run_on
 
 __all__ = [
     "Audit",

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Where = Literal["first", "last", "trigger"]
@@ -25,9 +26,14 @@ class ParsedAnswer:
     span: Span | None = None
     """Where it stands in the output (characters, end exclusive)."""
     flags: tuple[str, ...] = ()
-    """run_on: the output went on to another question and was cut there. no_trigger: none of the
+    """What makes the reading unsure, or says why there is none.
+
+    run_on: the output went on to another question and was cut there. no_trigger: none of the
     trigger phrases occurs. empty_trigger: nothing can be read after the last trigger. unfinished: the
-    token limit broke into the last trigger's sentence. unparsed."""
+    token limit broke into the last trigger's sentence. calculated: a calculation was announced without its
+    result. ambiguous: several answers stand there as equals. off_list: the model chose what was not on
+    offer. thinking: the output ends inside a thinking block. slow_pattern: the task's own pattern took too
+    long. Without an answer either abstained (the model says that it does not know) or unparsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +43,27 @@ class Candidate:
     start: int
     end: int
     value: str
+    """UNREADABLE: something stands there that no one can take for one answer ("3,5" in English)."""
     tier: int = 0
 
 
+UNREADABLE = ""
 NEVER_DIRECT = 3
 """From this tier on a candidate is not taken for the answer merely because it stands first."""
 
-_FILLER = re.compile(r"[\s:：=*_`\"'“”‘’«»「」《》($\\{\[<（【¥￥€£~≈,，-]*", re.UNICODE)
-_SENTENCE_END = re.compile(r"\n|[.!?](?=\s|$)|[。！？；]")
+_FILLER = re.compile(
+    r"(?:[\s:：=*_`\"'“”‘’«»「」《》($\\{\[<（【¥￥€£~≈,，-]|\\(?:text|math|bold|left)[a-z]*|\b[A-Za-z]\s?=)*",
+    re.UNICODE,
+)
+SENTENCE_END = re.compile(r"\n|[.!?](?=\s|$)|[。！？；]|</(?:final_)?answer>|<\|end_of_box\|>")
+
+
+_SPACE = re.compile(r"\s*")
 
 
 def sentence_end(text: str, start: int) -> int:
     """End of the sentence or line in which `start` lies; leading white space is skipped."""
-    begin = start + len(text[start:]) - len(text[start:].lstrip())
-    hit = _SENTENCE_END.search(text, begin)
+    hit = SENTENCE_END.search(text, _SPACE.match(text, start).end())  # type: ignore[union-attr]
     return hit.start() if hit else len(text)
 
 
@@ -83,7 +96,10 @@ def last_of(candidates: Sequence[Candidate]) -> Candidate | None:
 
 _WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if chr(code) not in "，：；！？"}
 _WIDTH |= {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2009: " ", 0x2212: "-", 0x2010: "-", 0x2011: "-"}
-_WIDTH |= {0xFE63: "-", 0xFE62: "+", 0xFE6A: "%"}
+_WIDTH |= {0xFE63: "-", 0xFE62: "+", 0xFE6A: "%", 0x066B: ".", 0x066C: ","}
+
+
+_GROUPING_SPACE = re.compile(r"(?<=\d)[\u00a0\u2007\u2009\u202f](?=\d{3}(?!\d))")
 
 
 def narrow(text: str) -> str:
@@ -93,7 +109,8 @@ def narrow(text: str) -> str:
     """
     if text.isascii():
         return text
-    text = re.sub(r"(?<=[０-９])，(?=[０-９]{3}(?![０-９]))", ",", text).translate(_WIDTH)
+    text = re.sub(r"(?<=[０-９])，(?=[０-９]{3}(?![０-９]))", ",", text)
+    text = _GROUPING_SPACE.sub("_", text).translate(_WIDTH)
     return "".join(_ascii_digit(c) for c in text)
 
 
@@ -103,18 +120,32 @@ def _ascii_digit(character: str) -> str:
     return str(unicodedata.decimal(character))
 
 
-_CJK = r"\u3400-\u9fff"
+_CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_SEAM = re.compile(r"(\s+|(?<=[^\W\d_])[-_]+(?=[^\W\d_]))")
+_OPPOSITES = frozenset({"non", "not", "no", "un", "in", "anti"})
 
 
+EDGE = rf"[^\W_{_CJK}]"
+"""A letter or digit that would make a word longer. Chinese, Japanese and Korean put no spaces where a word
+ends."""
+
+
+def word_body(words: str) -> str:
+    """A regular expression for `words`; spaces, hyphens and underscores stand for one another, and behind
+    "non" and "not" for nothing ("nontoxic")."""
+    parts = _SEAM.split(words.strip())
+    loose = r"[\s_-]*" if parts[0].lower() in _OPPOSITES else r"[\s_-]+"
+    return "".join(
+        re.escape(part) if i % 2 == 0 else (loose if i == 1 else r"[\s_-]+") for i, part in enumerate(parts)
+    )
+
+
+@lru_cache(maxsize=4096)
 def word_pattern(words: str) -> str:
-    """A regular expression for `words` as words of their own, any white space between them.
-
-    Chinese is written without spaces, so only letters and digits of other scripts bound a word.
-    """
-    body = r"\s+".join(re.escape(part) for part in words.split())
-    if not body:
+    """The same for `words` as words of their own."""
+    plain = words.strip()
+    if not plain:
         return r"(?!)"
-    edge = rf"[^\W_{_CJK}]"
-    before = rf"(?<!{edge})" if re.match(edge, words.strip()) else ""
-    after = rf"(?!{edge})" if re.search(rf"{edge}$", words.strip()) else ""
-    return before + body + after
+    before = rf"(?<!{EDGE})" if re.match(EDGE, plain) else ""
+    after = rf"(?!{EDGE})" if re.search(rf"{EDGE}$", plain) else ""
+    return before + word_body(plain) + after

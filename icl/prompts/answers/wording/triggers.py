@@ -1,33 +1,63 @@
-"""Phrases that announce an answer, and the place where an output runs on to the next question."""
+"""Where an answer is announced, and where an output runs on to the next question."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
+from icl.prompts.answers.wording.languages import anchors, announcement
+from icl.prompts.answers.wording.thinking import hide_thinking
 from icl.prompts.template import answer_cue, query_head
 from icl.types import Task
 
-_NOTE = r"(?:\s*[(（][^()（）\n]{0,60}[)）])?"
-_ENGLISH = (
-    rf"\b(?:answers?|(?:correct|right|best)\s+(?:option|choice)){_NOTE}(?:\s+(?:to|for|of)\s+[^.,\n:]{{1,80}}?)?{_NOTE}\s*"
-    r"(?:\*\*)?\s*(?:(?:is|are|was|would\s+be|will\s+be|should\s+be|must\s+be)\b(?:\s*(?:therefore|thus|just|simply|"
-    r"approximately|about|equal\s+to|option|choice)\b)*\s*:?|[:：=])(?:\*\*)?"
+_CONDITION = re.compile(
+    r"\b(?:if|whether|unless|suppose|assuming|until)\s+(?:that\s+)?(?:(?:the|this|my|your|our|its)\s+)?(?:(?:final|correct|right|best)\s+)?$",
+    re.IGNORECASE,
 )
-_CHINESE = (
-    r"(?:最终|最后|正确|所以|因此)?的?(?:答案|(?<=最终)结果)(?:应该|应当|就)?(?:是|为|等于|[:：=])\s*[:：]?"
-    r"|(?:^|\n)\s*答\s*[:：]|(?:应|故|所以|因此)?选(?:择|项)?(?=\s*[(（]?[A-Z](?![A-Za-z]))"
-)
-# Four hashes end a GSM8K solution, but also head a section in Markdown
-_MARKS = r"(?<!#)####(?!#)(?=\s*(?:[^\w\s]{1,3}\s*)?(?:\d|[A-Z]\b|yes\b|no\b|true\b|false\b))|\\boxed\s*\{"
-
-TRIGGER = re.compile(f"{_ENGLISH}|{_CHINESE}|{_MARKS}", re.IGNORECASE)
-"""A trigger phrase up to where the answer should begin."""
 
 
-def trigger_ends(text: str) -> list[int]:
-    """Where each trigger phrase ends, in order."""
-    return [hit.end() for hit in TRIGGER.finditer(text)]
+_LEAD, _LENGTH = 16, 400
+"""Characters of an announcement before its anchor, and of all of it."""
+
+
+@lru_cache(maxsize=8)
+def announcements(text: str, language: str = "en") -> tuple[tuple[int, int], ...]:
+    """Spans of the phrases that announce an answer, in order; not of "if the answer is ..."."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few letters have a lower case of another length
+        lowered = text
+    found = {at for word in anchors(language) for at in _positions(lowered, word)}
+    pattern, spans, done = announcement(language), [], 0
+    for at in sorted(found):
+        if at < done:
+            continue
+        starts = (i for i in range(max(done, at - _LEAD), at + 1) if i == at or not _inside_a_word(text, i))
+        hit = next((h for i in starts if (h := pattern.match(text, i, at + _LENGTH))), None)
+        if hit is None:
+            continue
+        done = hit.end()
+        if not _CONDITION.search(text, max(0, hit.start() - 40), hit.start()):
+            spans.append(hit.span())
+    return tuple(spans)
+
+
+def _inside_a_word(text: str, at: int) -> bool:
+    return (text[at].isspace() and text[at] != "\n") or (
+        text[at - 1 : at + 1].isascii() and text[at - 1 : at + 1].isalpha() and at > 0
+    )
+
+
+def _positions(text: str, word: str) -> list[int]:
+    found, at = [], text.find(word)
+    while at >= 0:
+        found.append(at)
+        at = text.find(word, at + 1)
+    return found
+
+
+def trigger_ends(text: str, language: str = "en") -> list[int]:
+    """Where each of them ends."""
+    return [end for _, end in announcements(text, language)]
 
 
 _NEXT_TURN = (
@@ -72,11 +102,12 @@ def cut_run_on(output: str, task: Task) -> tuple[str, bool]:
     ("Q:", "Question:", ...) at the start of a line, or a chat model's end-of-turn token. A head
     at the very start of the output opens the answer and is not a next question. Once an answer has
     been announced, a line that begins with the template's own cue begins another ("A:", or "B:" where
-    the model goes on as in a list).
+    the model goes on as in a list). Inside a thinking block nothing ends.
     """
     boundary = _boundary(query_head(task.template), task.template.separator)
-    ends = [hit.start() for hit in boundary.finditer(output) if output[: hit.start()].strip()]
-    end = min([*ends[:1], *_second_answers(output, task)], default=None)
+    seen, _ = hide_thinking(output, task.reading.think)
+    ends = [hit.start() for hit in boundary.finditer(seen) if seen[: hit.start()].strip()]
+    end = min([*ends[:1], *_second_answers(seen, task)], default=None)
     return (output, False) if end is None else (output[:end], True)
 
 
@@ -85,7 +116,7 @@ def _second_answers(output: str, task: Task) -> list[int]:
     they may list the choices."""
     cue = "" if task.kind == "multiple_choice" else answer_cue(task.template)
     begins = [word for word in (cue, _NEXT_LETTER.get(cue, "")) if word and word in output]
-    announced = trigger_ends(mask_cue(output, task))[:1] if begins else []
+    announced = trigger_ends(mask_cue(output, task), task.language)[:1] if begins else []
     if not announced:
         return []
     lines = re.compile(rf"\n[ \t*]*(?:{'|'.join(map(re.escape, begins))})")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from icl.prompts.answers.formats.brackets import PAIRS, balanced, brace_end, closing
 from icl.prompts.answers.reading import Span
-from icl.prompts.answers.triggers import trigger_ends
+from icl.prompts.answers.wording.languages import endings
+from icl.prompts.answers.wording.triggers import trigger_ends
 
 _ANNOUNCED = re.compile(
     r"\b(?:them|letters|words?|list|string|order|result|together|concatenation|concatenated|sorted|alphabetically)\b"
@@ -19,7 +21,6 @@ _LIST = re.compile(rf"{_ITEM}(?:\n+{_ITEM})+")
 """Two or more lines of a bulleted or numbered list."""
 
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "「": "」", "`": "`"}
-_BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|「([^」\n]{1,200})」|`([^`\n]{1,200})`")
 _AFTER_QUOTE = re.compile(r"\s*(?:[.,;。，；!?]|because\b|since\b|as\b|which\b|$)", re.IGNORECASE)
 _SENTENCE = re.compile(
@@ -29,41 +30,68 @@ _SENTENCE = re.compile(
 _LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s*\{")
 _LOOSE = " \t\n\r*_$"
 _CLOSING = _LOOSE + "\\.,;:!?。，；：！？"
+_CODE = set("()[]{}<>")
+_FENCE = re.compile(r"\s*```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_TAG_END = re.compile(r"</(?:final_)?answer>|<\|end_of_box\|>")
 
 
-def string_after(text: str, start: int) -> Span | None:
-    """The answer that begins at `start`: a quoted text, or the rest of the sentence or line."""
+def string_after(text: str, start: int, language: str = "en") -> Span | None:
+    """The answer that begins at `start`: a quoted text, a fenced program, what brackets or LaTeX braces
+    hold, or the rest of the sentence or line."""
+    if re.search(r"\\(?:boxed|fbox)\s*\{$", text[max(0, start - 12) : start]):
+        close = brace_end(text, start)
+        if close is not None:
+            return tidy(text, start, close, language)
+    if fenced := _FENCE.match(text, start):
+        return tidy(text, *fenced.span(1), language)
     begin = start + len(text[start:]) - len(text[start:].lstrip(_LOOSE + ":："))
     if listed := _LIST.match(text, text.rfind("\n", start, begin) + 1 or start):
         return listed.end() - len(listed[0].lstrip()), listed.end()
+    tag = _TAG_END.search(text, begin)
     line_end = text.find("\n", begin)
-    end = len(text) if line_end < 0 else line_end
+    end = min(len(text) if line_end < 0 else line_end, tag.start() if tag else len(text))
     quoted = _QUOTED.match(text, begin, end)
     if quoted and _AFTER_QUOTE.match(text, quoted.end()):
-        return tidy(text, *quoted.span())
-    sentence = _SENTENCE.search(text, begin, end)
-    return tidy(text, begin, sentence.start() if sentence else end)
+        return tidy(text, *quoted.span(), language)
+    sentence = _SENTENCE.search(text, _program_end(text, begin, end), end)
+    return tidy(text, begin, sentence.start() if sentence else end, language)
 
 
-def first_string(text: str) -> Span | None:
+def _program_end(text: str, begin: int, end: int) -> int:
+    """Behind the brackets that open the answer, so that "?" inside a program ends no sentence; else
+    `begin`."""
+    if text[begin : begin + 1] in PAIRS and (close := closing(text, begin, end)) is not None:
+        return close + 1
+    return begin
+
+
+def first_string(text: str, language: str = "en") -> Span | None:
     """The first line that holds anything, without the phrase that announces it."""
     start = len(text) - len(text.lstrip())
     end = text.find("\n", start)
-    announced = [at for at in trigger_ends(text) if end < 0 or at <= end]
-    return (string_after(text, announced[0]) if announced else None) or string_after(text, 0)
+    announced = [at for at in trigger_ends(text, language) if end < 0 or at <= end]
+    first = string_after(text, announced[0], language) if announced else None
+    return first or string_after(text, 0, language)
 
 
-def last_string(text: str) -> Span | None:
+def last_string(text: str, language: str = "en") -> Span | None:
     """The last announced string ("Concatenating them is ..."), the last quoted one, or the last line."""
-    announced = [hit.end() for hit in _ANNOUNCED.finditer(text)]
-    for start in reversed(announced):
-        if span := string_after(text, start):
-            return span
-    for hit in reversed(list(_QUOTED.finditer(text))):
-        if span := tidy(text, *hit.span()):
-            return span
     body = text.rstrip()
-    return string_after(body, body.rfind("\n") + 1) if body else None
+    if body[:1] in PAIRS and "\n" not in body and closing(body, 0) == len(body) - 1:
+        return tidy(text, 0, len(body), language)
+    for hit in reversed(list(_ANNOUNCED.finditer(text))):
+        if span := string_after(text, hit.end(), language):
+            return span
+    fences = list(_FENCE.finditer(text))
+    if fences and (span := tidy(text, *fences[-1].span(1), language)):
+        return span
+    last = body.rfind("\n") + 1
+    if set(body[last:]) & _CODE and balanced(body[last:]) and body[last : last + 1] in PAIRS:
+        return string_after(body, last, language)
+    for hit in reversed(list(_QUOTED.finditer(text))):
+        if span := tidy(text, *hit.span(), language):
+            return span
+    return string_after(body, last, language) if body else None
 
 
 def flatten(text: str) -> str:
@@ -75,8 +103,11 @@ def flatten(text: str) -> str:
     return " ".join(" ".join(item[slice(*span)].split()) for item, span in spans if span)
 
 
-def tidy(text: str, start: int, end: int) -> Span | None:
-    """The span without the quotes, Markdown, LaTeX wrapping and closing punctuation around it."""
+def tidy(text: str, start: int, end: int, language: str = "en") -> Span | None:
+    """The span without the quotes, Markdown, LaTeX wrapping and closing punctuation around it.
+
+    Brackets stay: "(f x)" and "}" are answers; only those that the end of a wrapping left over go.
+    """
     while True:
         before = (start, end)
         while start < end and (text[start] in _LOOSE or text[start].isspace()):
@@ -88,13 +119,14 @@ def tidy(text: str, start: int, end: int) -> Span | None:
         if end - start >= 2:
             first, last = text[start], text[end - 1]
             inner = text[start + 1 : end - 1]
-            quoted = _QUOTES.get(first) == last and first not in inner and last not in inner
-            if quoted or (_BRACKETS.get(first) == last and not set(inner) & set("()[]{}")):
+            if _QUOTES.get(first) == last and first not in inner and last not in inner:
                 start, end = start + 1, end - 1
         if latex := _LATEX.match(text, start, end):
-            start = latex.end()
-        if start < end and text[end - 1] == "}" and "{" not in text[start:end]:
-            end -= 1
+            close = brace_end(text, latex.end())
+            start, end = latex.end(), min(close, end) if close is not None else end
+        own = endings(language)
+        if own and (said := re.search(rf"{own}$", text[start:end])) and said.start() > 0:
+            end = start + said.start()
         if start >= end:
             return None
         if (start, end) == before:

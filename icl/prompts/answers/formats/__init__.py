@@ -1,0 +1,1 @@
+"""What an answer may look like, one module a kind of task, and what they share: letters and brackets."""
