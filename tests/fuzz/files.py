@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from tests.fuzz.core import ROOT, Case, main
-from tests.fuzz.mutate import mutated_bytes, mutated_text, mutated_tree
+from tests.fuzz.mutate import VALUES, mutated_bytes, mutated_text, mutated_tree
 
 OWN = ROOT / "experiments" / "own_task"
 DEFINITIONS = sorted((ROOT / "icl" / "tasks" / "definitions").glob("*.yaml"))
@@ -63,17 +63,42 @@ def read_and_check(folder: Path) -> None:
 
 
 def cases(seed: int, count: int) -> Iterator[Case]:
-    """Half experiments over a sound task, half tasks under a sound experiment."""
+    """By turns a task under a sound experiment, an experiment over a sound task, a component with any
+    parameters."""
     for number in range(count):
         rng = random.Random(f"{seed}/{number}")
-        yield _experiment(rng) if number % 2 else _task(rng)
+        yield (_task, _experiment, _component)[number % 3](rng)
 
 
 def _experiment(rng: random.Random) -> Case:
     origin, text = rng.choice(_experiments())
     how, content = _mutated(text, rng)
-    tasks = {"task.yaml": (OWN / "tickets.yaml").read_bytes(), "sums.yaml": yaml.safe_dump(SUMS).encode()}
-    return Case(f"experiment {origin}, {how}", {"experiment.yaml": content, **tasks, **ROWS})
+    return Case(f"experiment {origin}, {how}", {"experiment.yaml": content, **_sound_tasks()})
+
+
+def _component(rng: random.Random) -> Case:
+    """One component of icl with one to three of its parameters set to anything."""
+    from icl import protocols
+
+    axis = rng.choice(("selector", "orderer", "method"))
+    registry = getattr(protocols, f"{axis}s")
+    entry = registry.entry(rng.choice(sorted(registry)))
+    names = [parameter.name.rstrip("_") for parameter in entry.parameters]
+    some = rng.sample(names, min(len(names), rng.choice((1, 1, 2, 3))))
+    tree = copy.deepcopy(ASKING)
+    tree["task"] = rng.choice(("task.yaml", "sums.yaml"))
+    tree["grid"]["method"] = "direct" if tree["task"] == "task.yaml" else "generate"
+    tree["grid"][axis] = [{entry.name: {name: rng.choice(VALUES) for name in some}}]
+    files = {"experiment.yaml": _dumped(tree), **_sound_tasks()}
+    return Case(f"{axis} {entry.name}, parameters {', '.join(some)}", files)
+
+
+def _sound_tasks() -> dict[str, bytes]:
+    return {"task.yaml": (OWN / "tickets.yaml").read_bytes(), "sums.yaml": _dumped(SUMS), **ROWS}
+
+
+def _dumped(tree: Any) -> bytes:
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode("utf-8", "replace")
 
 
 @cache
