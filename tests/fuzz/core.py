@@ -8,7 +8,7 @@ Every case ends in one verdict:
     refused    an icl.errors.IclError of one line, without control characters
     lines      an IclError of several lines, or with control characters in it
     traceback  anything else that was raised
-    hang       no answer within the limit of seconds
+    hang       no answer within the limit of seconds, counted in processor time
     died       the process ended (out of memory, a crash of the interpreter)
 """
 
@@ -32,11 +32,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 KINDS = ("read", "refused", "lines", "traceback", "hang", "died")
 GOOD = {"read", "refused"}
 SECONDS = 10.0
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+PATIENCE = 6.0
+"""Times the limit that a case may take by the clock: a machine with other work is no hang."""
 MEMORY = 6 << 30
 """Address space of the worker, in bytes: what wants more counts as a traceback or as dead."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -68,9 +72,10 @@ class Verdict:
 class Worker:
     """The process that reads; it is started anew after it hung or died."""
 
-    def __init__(self, target: str, seconds: float = SECONDS) -> None:
+    def __init__(self, target: str, seconds: float = SECONDS, patience: float = PATIENCE) -> None:
         self._target = target
         self._seconds = seconds
+        self._patience = patience
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Worker:
@@ -114,12 +119,17 @@ class Worker:
         assert process.stdin is not None
         process.stdin.write(folder + "\n")
         process.stdin.flush()
-        return self._answer(process, self._seconds)
+        return self._answer(process, self._patience * self._seconds, self._seconds)
 
-    def _answer(self, process: subprocess.Popen[str], seconds: float) -> dict[str, str] | None:
-        """None: nothing came in time, or the process ended."""
+    def _answer(
+        self, process: subprocess.Popen[str], seconds: float, busy: float = START_SECONDS
+    ) -> dict[str, str] | None:
+        """None: nothing came in so many seconds by the clock or `busy` ones of work, or the process ended."""
         assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], seconds)
+        until, worked = time.monotonic() + seconds, _worked(process)
+        ready: list[Any] = []
+        while not ready and time.monotonic() < until and _worked(process) - worked < busy:
+            ready, _, _ = select.select([process.stdout], [], [], 0.5)
         line = process.stdout.readline() if ready else ""
         if ready and not line:
             process.wait()
@@ -130,6 +140,15 @@ class Worker:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+
+def _worked(process: subprocess.Popen[str]) -> float:
+    """Seconds of processor time so far; none for a process that has ended."""
+    try:
+        times = psutil.Process(process.pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def judged(cases: Iterable[Case], target: str, seconds: float = SECONDS) -> Iterator[tuple[Case, Verdict]]:
@@ -145,8 +164,10 @@ def serve(target: str) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    module, _, function = target.partition(":")
-    read: Callable[[Path], Any] = getattr(importlib.import_module(module), function)
+    name, _, function = target.partition(":")
+    module = importlib.import_module(name)
+    read: Callable[[Path], Any] = getattr(module, function)
+    getattr(module, "prepare", lambda: None)()  # what is imported once counts for no case
 
     def say(kind: str, message: str = "") -> None:
         answers.write(json.dumps({"kind": kind, "message": message}) + "\n")

@@ -54,6 +54,14 @@ RICH: dict[str, Any] = {
 }  # fmt: skip
 
 
+def prepare() -> None:
+    """Imports every component."""
+    from icl import protocols
+
+    for registry in (protocols.selectors, protocols.orderers, protocols.methods, protocols.metrics):
+        list(registry)
+
+
 def read_and_check(folder: Path) -> None:
     """What `icl plan` does before it reads a tokenizer."""
     from icl.experiments.file.config import read_experiment

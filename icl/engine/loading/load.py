@@ -82,11 +82,13 @@ def load_tokenizer(model: str) -> Tokenizer:
     for note in notes_of(Path(folder)):
         log.warning("model %s: %s", source.name, note)
     with _quiet(), _as_model_error(source):
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         try:
             settings = GenerationConfig.from_pretrained(folder)
         except OSError:  # no generation settings: those of the model's configuration
-            settings = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
+            settings = GenerationConfig.from_model_config(
+                AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            )
     eos = settings.eos_token_id
     ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
     return HFTokenizer(tokenizer, frozenset(int(i) for i in ids))
@@ -136,7 +138,7 @@ def _load_network(source: ModelSource, folder: str, dtype: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     with _quiet(), _as_model_error(source):
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False).eval()
 
 
 @contextlib.contextmanager
@@ -149,6 +151,12 @@ def _as_model_error(source: ModelSource) -> Iterator[None]:
     except ImportError as error:
         raise ModelError(f"model {source.name!r} needs another package: {error}") from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if "trust_remote_code" in str(error):
+            raise ModelError(
+                f"model {source.name!r} ({source.origin}) comes with Python code of its own (auto_map in its "
+                "config.json or tokenizer_config.json), which icl never runs; allowed: architectures that "
+                "transformers has itself"
+            ) from error
         lines = (line.strip() for line in str(error).splitlines())
         first = next((line for line in lines if line), type(error).__name__).rstrip(".")
         hint = (

@@ -72,7 +72,7 @@ def expected_memory(
 
     from icl.engine.trunks import fused, packed
 
-    config = AutoConfig.from_pretrained(local_folder(resolve(model))[0])
+    config = AutoConfig.from_pretrained(local_folder(resolve(model))[0], trust_remote_code=False)
     gpu = torch.cuda.is_available()
     precision = getattr(torch, dtype or ("bfloat16" if gpu else "float32"))
     device = torch.device("cuda" if gpu else "cpu")

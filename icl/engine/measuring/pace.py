@@ -58,7 +58,7 @@ def measure_pace(
     from transformers import AutoConfig
 
     source = resolve(model)
-    config = AutoConfig.from_pretrained(local_folder(source)[0])
+    config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
     precision = dtype or ("bfloat16" if torch.cuda.is_available() else "float32")
     layers = int(config.get_text_config().num_hidden_layers)
     tokenizer = load_tokenizer(model)

@@ -71,7 +71,7 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     tokenizer = load_tokenizer(experiment.model)
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(local_folder(source)[0])
+    config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
     return TokenizerOnly(experiment.model, tokenizer, context_length(config))
 
 
