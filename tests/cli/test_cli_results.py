@@ -79,7 +79,7 @@ def test_curves_of_a_run_without_chains(icl, run):
 
 def test_leaderboard_of_nothing(icl, folder):
     said = icl("leaderboard", "runs/none")
-    assert (said.code, said.err) == (2, "icl: error: runs/none: no such run folder\n")
+    assert (said.code, said.err) == (2, "icl: error: runs/none: no such run folder. icl run makes them\n")
 
 
 def first_query(folder):
