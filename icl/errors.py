@@ -40,7 +40,7 @@ class Collector:
 
     def __init__(self, *, wants_all: bool = False) -> None:
         self.found: list[IclError] = []
-        self._wants_all = wants_all
+        self.wants_all = wants_all
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -48,7 +48,7 @@ class Collector:
         try:
             yield
         except IclError as error:
-            if not self._wants_all:
+            if not self.wants_all:
                 raise
             self.found.append(error)
 

@@ -1,7 +1,7 @@
 """All that can be wrong with an experiment, found before a model loads.
 
-Every component is built once, every task is read and split under every seed, and the first prompt
-of every method is written with the fake model's tokenizer.
+Every component is built once, every task is read and split under every seed, and then every component is
+tried on the first test item (`trial`).
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from functools import partial
 from typing import Any
 
 from icl.encoders import encoder_source
-from icl.engine.fake import FakeModel
 from icl.errors import Collector, ConfigError, IclError
 from icl.experiments.asking.models import check_model
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell, majority_cell, plan_cells
-from icl.prompts import PromptRenderer
+from icl.experiments.grid.trial import try_components
 from icl.prompts.template import render_instruction, render_side
-from icl.protocols import ALL_KINDS, Method, Resources, methods, metrics, orderers, selectors
+from icl.protocols import ALL_KINDS, methods, metrics, orderers, selectors
 from icl.registry import Registry
 from icl.tasks import Split, TaskData, load_task
 from icl.tasks.splits import SizeError
-from icl.types import Demonstration, Task
+from icl.types import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +99,7 @@ def _check_task(
         for seed in experiment.seeds[:1] if len(problems.found) == before else ():
             _try_templates(data.task, splits[name, seed], source.task_path(experiment.task[index]))
     if len(problems.found) == before:
-        _try_prompts(
-            experiment, source, data.task, splits[name, experiment.seeds[0]], built["method"], problems
-        )
+        try_components(experiment, source, data.task, splits[name, experiment.seeds[0]], problems)
 
 
 def _located(make: Any, source: Source, path: tuple[str | int, ...]) -> Any:
@@ -248,32 +245,3 @@ def _try_templates(task: Task, split: Split, path: str) -> None:
             render_side(task, "answer", example)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def _try_prompts(
-    experiment: Experiment,
-    source: Source,
-    task: Task,
-    split: Split,
-    built: Iterable[Method | None],
-    problems: Collector,
-) -> None:
-    """Writes the first prompt of every method that asks no model to be fitted: templates, verbalisers
-    and rationales are found missing now and not after hours."""
-    model = FakeModel()
-    renderer = PromptRenderer(task=task, tokenizer=model.tokenizer, context_length=model.context_length)
-    resources = Resources(task, experiment.seeds[0], model, None, renderer, experiment.duplicate_threshold)
-    shown = split.pool[:1] if any(experiment.grid.shots) else ()
-    for index, (item, method) in enumerate(zip(experiment.grid.method, built, strict=True)):
-        if method is None or not method.needs <= {"renderer"}:
-            continue
-
-        def first(item: Component = item) -> None:
-            # Built anew: the fitted one has seen this task's pool.
-            fitted = methods.create(item.name, item.parameters).fit(split.pool, resources)
-            solve = fitted.solve(split.test[0].query, [Demonstration(e) for e in shown], resources)
-            next(solve, None)
-            solve.close()
-
-        with problems.one():
-            _located(first, source, ("grid", "method", index))
