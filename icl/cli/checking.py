@@ -88,8 +88,8 @@ def _task(data: TaskData) -> Iterator[tuple[str, str]]:
     yield "task", f"{task.name}: {task.kind}{labels}; {data.origin}"
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     yield "rows", ", ".join(f"{len(rows):,} {name}" for name, rows in parts.items() if rows)
-    for split, lines in getattr(data, "skipped", {}).items():
-        yield "skipped", f"{len(lines):,} rows of {split}, the first: {lines[0]}"
+    for split, lines in data.skipped.items():
+        yield "skipped", f"{len(lines):,} row{'s' * (len(lines) > 1)} of {split}, the first: {lines[0]}"
 
 
 def _split(splits: Mapping[int, Split]) -> Iterator[tuple[str, str]]:

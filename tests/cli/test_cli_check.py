@@ -29,6 +29,16 @@ def test_leaks_are_counted(icl, folder):
     assert "1 of 41 pool candidates overlap with 8 test items" in icl("check", "experiment.yaml").out
 
 
+def test_rows_that_were_left_out_are_counted(icl, folder):
+    with (folder / "pool.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"text": "no label"}))
+    with (folder / "task.yaml").open("a") as file:
+        file.write("  skip_bad_rows: true\n")
+    said = icl("check", "task.yaml").out
+    assert "skipped  1 row of train, the first: " in said
+    assert "pool.jsonl:41" in said
+
+
 def test_independent_problems_are_listed_together(icl, folder):
     text = (folder / "experiment.yaml").read_text()
     text = text.replace("{knn: {}}", "{knn: {k: 3}}, bm26").replace("model: fake", "model: fakee")

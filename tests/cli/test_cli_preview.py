@@ -65,6 +65,26 @@ def test_a_mark_in_the_data_is_shown_as_what_the_model_reads(icl, folder, model)
     assert "⟦</s>⟧ more\nLabel:▏" in icl("preview", "task.yaml", "--model", model).out
 
 
+def test_what_the_chat_template_adds_or_moves(icl, folder, model):
+    """Its own instruction where the task has none; the task's in the first turn where it takes no system."""
+    template = (model / "chat_template.jinja").read_text()
+    hidden = "{{ bos_token }}{% if messages[0].role != 'system' %}<|system|>Be brief.</s>{% endif %}"
+    (model / "chat_template.jinja").write_text(template.replace("{{ bos_token }}", hidden))
+    chat = ["--model", model, "--set", "prompt.chat=turns"]
+    said = icl("preview", "task.yaml", *chat).out
+    assert "⟦<|system|>⟧Be brief.⟦</s>⟧" in said
+    assert "the chat template adds a system message of its own: 'Be brief.'" in said
+    assert "of its own" not in icl("preview", "task.yaml", "--model", model).out
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + template
+    (model / "chat_template.jinja").write_text(refusing)
+    with (folder / "task.yaml").open("a") as file:
+        file.write("instruction: Judge it.\n")
+    said = icl("preview", "task.yaml", *chat).out
+    assert "⟦<|user|>⟧Judge it.\n\nText: " in said
+    assert "takes no system message; the instruction opens the first user turn" in said
+    assert "takes no system" not in icl("preview", "task.yaml", *chat[:3], "prompt.chat=single").out
+
+
 def test_demonstrations_that_do_not_fit_are_named(icl, folder, model):
     said = icl("preview", "task.yaml", "--model", model, "--set", "grid.shots=30").out
     assert "dropped train-" in said
