@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from icl.engine.loading.chat import ChatTemplate, fold_system
 from icl.engine.loading.ends import ends, ends_by_name
+from icl.engine.loading.pieces import pieces
 from icl.engine.loading.special import Wrapping, wrapping
 from icl.engine.loading.tokenizer import HFTokenizer
 from icl.engine.requests.encoding import encode_scores
@@ -64,6 +65,18 @@ def test_what_comes_before_is_there_once_and_what_comes_after_is_not(around: str
     [scored] = encode_scores(wrapped, [ScoreRequest("a label:", (" yes", " no"))])
     assert (*scored.prompt, *scored.continuations[0]) == expected
     assert not set(scored.continuations[0]) & set(range(len(MARKS)))
+
+
+def test_every_token_that_is_added_is_shown_before_the_text() -> None:
+    found, tokens = pieces(HFTokenizer(tokenizer("[gMASK] <sop> $A </s>")), "yes<|end|>no")
+    assert [(p.text, p.special, p.added) for p in found] == [
+        ("[gMASK]", True, True),
+        ("<sop>", True, True),
+        ("yes", False, False),
+        ("<|end|>", True, False),
+        ("no", False, False),
+    ]
+    assert tokens == 2 + 3 + 1 + 2
 
 
 def test_a_beginning_that_is_written_in_part_is_completed() -> None:

@@ -38,13 +38,14 @@ def pieces(tokenizer: Tokenizer, text: str) -> tuple[list[Piece], int]:
             continue
         written = special[token]
         place = text.find(written, cursor)
-        if at == 0 and not text.lstrip().startswith(written):
+        before = at == sum(piece.added for piece in found)  # nothing of the text has come yet
+        if before and not text.lstrip().startswith(written):
             place = -1
         if at == len(ids) - 1 and not text.rstrip().endswith(written):
             place = -1
         if place < 0:
-            found.append(Piece(text[cursor:] if at else ""))
-            cursor = len(text) if at else cursor
+            found.append(Piece("" if before else text[cursor:]))
+            cursor = cursor if before else len(text)
             found.append(Piece(written, special=True, added=True))
             continue
         found += [Piece(text[cursor:place]), Piece(written, special=True)]
