@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, GenerationConfig
 
 from icl.engine.loading.gguf.convert import NOTES
+from icl.engine.loading.gguf.file import GGUFFile
 from icl.engine.loading.gguf.rope import llama3_factors
+from icl.engine.loading.gguf.tokenizer import build_tokenizer
 from icl.engine.loading.load import load_model, load_tokenizer, local_folder
 from icl.engine.loading.sources import cache_folder, resolve
 from icl.errors import ModelError
 from icl.types import ScoreRequest
 
 from . import llama_cpp
-from .gguf_files import HIDDEN, LAYERS, byte_level, weights, write
+from .gguf_files import HIDDEN, LAYERS, byte_level, sentencepiece, weights, write
 
 NATS = 0.02
 VOCABULARY = len(byte_level()["tokens"])
@@ -291,3 +294,50 @@ def test_the_engine_scores_a_converted_file(tmp_path: Path) -> None:
     fast, plain = load_model(str(path)), load_model(str(path), engine="naive")
     for a, b in zip(fast.score(asked), plain.score(asked), strict=True):
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)
+
+
+TEXTS = ["a\n\n1 x  7", " hello", "hello", "x<|start|>user\nhi<|stop|>", "[INST]hello</s>a", "don't 123 é"]
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "phi3"])
+@pytest.mark.parametrize("kind", ["bytes", "sentencepiece", "sentencepiece without a space"])
+def test_the_folder_keeps_the_tokenizer_of_the_file(architecture: str, kind: str, tmp_path: Path) -> None:
+    """transformers has a class of its own for each of these, which may rebuild what it loads."""
+    vocabulary = {
+        "bytes": byte_level("smollm", add_bos_token=True),
+        "sentencepiece": sentencepiece(),
+        "sentencepiece without a space": sentencepiece(add_space_prefix=False),
+    }[kind]
+    path = write(tmp_path / "m.gguf", vocabulary, architecture=architecture)
+    built = build_tokenizer(GGUFFile(path))
+    built.tokenizer.save_pretrained(tmp_path / "folder")
+    config = AutoConfig.for_model(architecture, vocab_size=len(vocabulary["tokens"]))
+    config.save_pretrained(tmp_path / "folder")
+    GenerationConfig(eos_token_id=built.ends).save_pretrained(tmp_path / "folder")
+    (tmp_path / "folder" / NOTES).write_text("[]")
+    loaded = load_tokenizer(str(tmp_path / "folder"))
+    assert loaded.encode_many(TEXTS) == [tuple(built.tokenizer(text).input_ids) for text in TEXTS]
+    assert loaded.eos_ids == set(built.ends)
+    for text in ("hello", "a 1", "é"):
+        ids = built.tokenizer(text, add_special_tokens=False).input_ids
+        assert loaded.decode(ids) == text
+
+
+@pytest.mark.parametrize("named", ["PreTrainedTokenizerFast", "Qwen2Tokenizer"])
+def test_a_folder_with_a_tokenizer_of_its_own(
+    named: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A Qwen2 with a tokenizer of another rule: its tokenizer.json counts, or the difference is said."""
+    built = build_tokenizer(GGUFFile(write(tmp_path / "m.gguf", byte_level("smollm"))))
+    folder = tmp_path / "folder"
+    built.tokenizer.save_pretrained(folder)
+    AutoConfig.for_model("qwen2", vocab_size=VOCABULARY).save_pretrained(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "tokenizer_class": named}))
+    loaded = load_tokenizer(str(folder))
+    said = [r.getMessage() for r in caplog.records if "cuts some texts otherwise" in r.getMessage()]
+    if named == "Qwen2Tokenizer":
+        assert len(said) == 1
+    else:
+        assert not said
+        assert loaded.encode_many(TEXTS) == [tuple(built.tokenizer(text).input_ids) for text in TEXTS]

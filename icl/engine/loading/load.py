@@ -73,22 +73,23 @@ def load_tokenizer(model: str) -> Tokenizer:
     source = resolve(model)
     if source.kind == "fake":
         return FakeModel().tokenizer
-    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+    from transformers import AutoConfig, GenerationConfig
 
     from icl.engine.loading.gguf.convert import notes_of
+    from icl.engine.loading.reading import read_tokenizer
     from icl.engine.loading.tokenizer import HFTokenizer
 
     folder, _ = local_folder(source)
-    for note in notes_of(Path(folder)):
-        log.warning("model %s: %s", source.name, note)
     with _quiet(), _as_model_error(source):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer, note = read_tokenizer(Path(folder))
         try:
             settings = GenerationConfig.from_pretrained(folder)
         except OSError:  # no generation settings: those of the model's configuration
             settings = GenerationConfig.from_model_config(
                 AutoConfig.from_pretrained(folder, trust_remote_code=False)
             )
+    for said in (*notes_of(Path(folder)), *([note] if note else [])):
+        log.warning("model %s: %s", source.name, said)
     eos = settings.eos_token_id
     ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
     return HFTokenizer(tokenizer, frozenset(int(i) for i in ids))
