@@ -19,6 +19,7 @@ from icl.engine.rungs.probe import (
     moving_positions,
     probe,
     probe_sequences,
+    reach,
     unsupported,
     wrong_calls,
     wrong_trunk,
@@ -129,12 +130,14 @@ def test_nan_is_caught() -> None:
 @pytest.mark.parametrize("context_length", [8, 11, CONTEXT])
 def test_probe_sequences_fit_the_context_and_branch(context_length: int) -> None:
     network = tiny_network("mistral")
-    some = probe_sequences(network, context_length)
+    length, beyond = reach(network, context_length, ())
+    some = probe_sequences(network, length)
+    assert beyond == []
     assert max(map(len, some)) <= context_length - 3
     assert len(set(some)) == 3
     assert len({s[0] for s in some}) == 1
     if context_length == CONTEXT:
-        assert max(map(len, some)) > WINDOW
+        assert max(map(len, some)) > WINDOW + 3
     engine = TrieModel(network, IntegerTokenizer(), name="x", context_length=context_length, fingerprint="x")
     assert probe(network, engine).exact
 
@@ -223,7 +226,7 @@ def test_below_fp32_the_attention_a_model_was_loaded_with_counts_too() -> None:
     network.set_attn_implementation("sdpa")
     engine = TrieModel(network, IntegerTokenizer(), name="q", context_length=CONTEXT, fingerprint="f")
     network.set_attn_implementation("eager")
-    against_eager, tolerance = compare(network, engine)
+    against_eager, tolerance = compare(network, engine, probe_sequences(network, 12))
     assert against_eager > tolerance, "this case no longer shows the difference"
     network.set_attn_implementation("sdpa")
     report = probe(network, engine)

@@ -170,6 +170,12 @@ def tiny_network(family: str, seed: int = 0, **changes: Any) -> Any:
     model_type, settings = FAMILIES[family]
     config = CONFIG_MAPPING[model_type](**{**settings, **changes})
     network = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    redraw(network, seed)
+    return network
+
+
+def redraw(network: Any, seed: int = 0) -> None:
+    """All weights anew, larger than transformers draws them; the ends that the tests know."""
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -180,7 +186,6 @@ def tiny_network(family: str, seed: int = 0, **changes: Any) -> Any:
                 parameter.add_(noise * 0.2)
     network.generation_config.pad_token_id = 0
     network.generation_config.eos_token_id = EOS
-    return network
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A block's keys - the stack below its first row's stair, and the rows of the chunk whose subtree
 reaches into it - are gathered once a layer; what a row may not see of them is masked. Neighbouring
 blocks that see about as many keys go together into one call of torch's blockwise CPU kernel, which
-never writes the scores down.
+never writes the scores down. It knows no softcap: such scores are written, a few blocks at a time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ BLOCK_ROWS = 128
 fastest or level on every scoring workload (benchmarks/README.md)."""
 SLACK = 1.2
 """Blocks are put together while padding them to one width costs at most this factor."""
+CAPPED_BYTES = 8 << 20
+"""Scores with a softcap that are written down at once: they stay in the processor's cache."""
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -122,7 +124,7 @@ def chunk_attention(chunk: Chunk, stack: PathStack, device: torch.device) -> Att
 
 
 class BlockChunkAttention:
-    """Drop-in for DenseChunkAttention on CPU; a call with softcap is handed to that one."""
+    """Drop-in for DenseChunkAttention on CPU; precisions without a kernel are handed to that one."""
 
     def __init__(self, chunk: Chunk, stack: PathStack, block_rows: int = BLOCK_ROWS) -> None:
         self.chunk = chunk
@@ -141,7 +143,7 @@ class BlockChunkAttention:
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, call: LayerCall) -> Tensor:
         """q [H, T, D], k, v [Hkv, T, D] -> [H, T, D], a view of memory laid out [T, H, D]."""
-        if call.softcap is not None or q.dtype not in DTYPES:
+        if q.dtype not in DTYPES:
             return self._dense(q, k, v, call)
         heads, rows, size = q.shape
         kv_heads, group = k.shape[0], q.shape[0] // k.shape[0]
@@ -151,7 +153,7 @@ class BlockChunkAttention:
         out = q.new_empty((rows, kv_heads, group, size))
         lse = q.new_empty((heads, rows), dtype=torch.float32) if call.sinks is not None else None
         for one in self.groups(call.window, group, q.dtype):
-            part, part_lse = _attend(q.view(kv_heads, group, rows, size), keys, values, one, call.scaling)
+            part, part_lse = _attend(q.view(kv_heads, group, rows, size), keys, values, one, call)
             count = one.last - one.first
             out[one.first : one.last] = part.permute(0, 3, 1, 2, 4).flatten(0, 1)[:count]
             if lse is not None:
@@ -165,7 +167,7 @@ class BlockChunkAttention:
 
 
 def _attend(
-    q: Tensor, keys: Tensor, values: Tensor, one: BlockGroup, scaling: float
+    q: Tensor, keys: Tensor, values: Tensor, one: BlockGroup, call: LayerCall
 ) -> tuple[Tensor, Tensor]:
     """q [Hkv, G, T, D], keys and values [Hkv, P + T, D] -> out [n, Hkv, G, B, D], lse [n, Hkv, G, B] of the
     n blocks of B rows of a group."""
@@ -175,14 +177,36 @@ def _attend(
     if missing:
         queries = torch.nn.functional.pad(queries, (0, 0, 0, missing))
     folded = queries.view(kv_heads, group, one.blocks, one.size, size).permute(2, 0, 1, 3, 4)
-    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        folded.reshape(one.blocks, kv_heads, group * one.size, size),
-        keys.index_select(1, one.columns).view(kv_heads, one.blocks, -1, size).transpose(0, 1),
-        values.index_select(1, one.columns).view(kv_heads, one.blocks, -1, size).transpose(0, 1),
-        0.0,
-        False,
-        attn_mask=one.mask,
-        scale=scaling,
+    folded = folded.reshape(one.blocks, kv_heads, group * one.size, size)
+    k, v = (
+        x.index_select(1, one.columns).view(kv_heads, one.blocks, -1, size).transpose(0, 1)
+        for x in (keys, values)
     )
+    if call.softcap is None:
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            folded, k, v, 0.0, False, attn_mask=one.mask, scale=call.scaling
+        )
+    else:
+        out, lse = _capped(folded, k, v, one.mask, call.scaling, call.softcap)
     shape = (one.blocks, kv_heads, group, one.size)
     return out.view(*shape, size), lse.view(shape)
+
+
+def _capped(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scaling: float, softcap: float
+) -> tuple[Tensor, Tensor]:
+    """As the kernel, with scores of softcap * tanh(score / softcap): q [n, Hkv, R, D], k and v
+    [n, Hkv, w, D], mask [n, 1, R, w] -> out [n, Hkv, R, D] in v's dtype, lse [n, Hkv, R]; scores in fp32."""
+    blocks, heads, rows, _ = q.shape
+    at_once = max(CAPPED_BYTES // (4 * heads * rows * k.shape[2]), 1)
+    out, lse = torch.empty_like(q), q.new_empty((blocks, heads, rows), dtype=torch.float32)
+    for low in range(0, blocks, at_once):
+        part = slice(low, low + at_once)
+        scores = torch.matmul(q[part].float().mul(scaling / softcap), k[part].float().transpose(2, 3))
+        scores.tanh_().mul_(softcap).add_(mask[part])
+        peak = scores.amax(dim=-1, keepdim=True)
+        weights = scores.sub_(peak).exp_()
+        total = weights.sum(dim=-1, keepdim=True)
+        out[part] = torch.matmul(weights, v[part].float()).div_(total)
+        lse[part] = (peak + total.log())[..., 0]
+    return out, lse

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from icl.engine.requests.encoding import EncodedScore, Limits, encode_prompts, encode_scores
+from icl.engine.trunks.watch import Watch, digest
 from icl.protocols import Tokenizer
 from icl.types import GenerateRequest, ScoreRequest, TokenIds
 
+log = logging.getLogger("icl")
+
 
 class Identity:
-    """Name, tokenizer, limits and fingerprint, as LanguageModel has them, of a transformers model."""
+    """Name, tokenizer, limits and fingerprint, as LanguageModel has them, of a transformers model.
+
+    Where that is changed in place, by training or adapters, the fingerprint becomes another: answers of
+    the old weights are not those of the new.
+    """
 
     def __init__(
         self, network: Any, tokenizer: Tokenizer, *, name: str, context_length: int, fingerprint: str
@@ -19,8 +27,18 @@ class Identity:
         self.tokenizer = tokenizer
         self.name = name
         self.context_length = context_length
-        self.fingerprint = fingerprint
         self.vocabulary = vocabulary_of(network)
+        self._network = network
+        self._loaded = self._fingerprint = fingerprint
+        self._watch = Watch(network)
+
+    @property
+    def fingerprint(self) -> str:
+        """See LanguageModel. Looks at the weights, so read it once a call and not once a request."""
+        if self._watch.changed():
+            self._fingerprint = f"{self._loaded}-{digest(self._network)}"
+            log.warning("the weights or adapters of %s have changed since it was loaded", self.name)
+        return self._fingerprint
 
     @property
     def limits(self) -> Limits:

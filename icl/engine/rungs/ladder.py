@@ -6,7 +6,8 @@
    (icl.engine.rungs.depth_first)
 3. naive: nothing shared (icl.engine.rungs.naive)
 
-Every step is decided by the probe, on the model that was loaded.
+Every step is decided by the probe, on the model that was loaded. The naive one, what the others are compared
+with, is checked by itself.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from icl.engine.rungs.depth_first import CachedDfsModel
 from icl.engine.rungs.naive import NaiveModel
-from icl.engine.rungs.probe import moving_positions, probe, unsupported
+from icl.engine.rungs.plain import outside_the_layers
+from icl.engine.rungs.probe import moving_positions, one_line, probe, unsupported
 from icl.engine.rungs.trie_model import TrieModel
 from icl.engine.trunks import fused
 from icl.engine.trunks.fused import FusedTrunk
@@ -66,27 +70,41 @@ def choose_engine(
                 step.name,
                 step.means,
             )
-        reason = step.against()
-        if not reason:
-            candidate = step.make()
-            if step is steps[-1]:  # it is what the others are compared with
-                return candidate
-            report = probe(network, candidate)
-            if report.exact:
-                log.info(
-                    "%s runs on the %s (probed in %.2f s; largest difference to plain forwards %.1e)",
-                    name, step.name, report.seconds, report.difference,
-                )  # fmt: skip
-                return candidate
-            reason = report.reason
+        candidate, reason = _tried(network, step)
+        if candidate is not None:
+            return candidate
         refused = f"{name} ({network.config.model_type}) cannot run on the {step.name}: {reason}"
-    raise AssertionError("the naive engine runs everything")
+    naive = NaiveModel(network, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+    log.warning("%s; trying the %s: one plain forward a text, nothing shared", refused, naive.engine)
+    naive.check()  # it is what the others are compared with
+    return naive
+
+
+def _tried(network: Any, step: Step) -> tuple[LanguageModel | None, str]:
+    """The engine of a step if it is exact, else why not. Whatever a network raises on the way is a reason."""
+    try:
+        reason = step.against()
+        if reason:
+            return None, reason
+        candidate = step.make()
+        report = probe(network, candidate)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return None, f"there is not enough memory for it ({one_line(error)})"
+    except Exception as error:  # an architecture or a kind of layer that it cannot read
+        return None, one_line(error)
+    if not report.exact:
+        return None, report.reason
+    log.info(
+        "%s runs on the %s (probed in %.2f s; largest difference to plain forwards %.1e)",
+        candidate.name, step.name, report.seconds, report.difference,
+    )  # fmt: skip
+    return candidate, ""
 
 
 def _rungs(
     network: Any, tokenizer: Tokenizer, *, max_memory: int | None, options: dict[str, Any], **common: Any
 ) -> list[Step]:
-    """All of them, the fastest first. common: name, context_length and fingerprint."""
+    """All but the naive one, the fastest first. common: name, context_length and fingerprint."""
     limit: int = common["context_length"]
     chunk = {"chunk_rows": options["chunk_rows"]} if "chunk_rows" in options else {}
     return [
@@ -107,19 +125,11 @@ def _rungs(
         Step(
             CachedDfsModel.engine,
             "every shared prefix once, one text at a time over a key-value cache",
-            lambda: moving_positions(network, limit),
+            lambda: outside_the_layers(network) or moving_positions(network, limit),
             lambda: CachedDfsModel(network, tokenizer, **common, **chunk),
-        ),
-        Step(
-            NaiveModel.engine,
-            "one plain forward a text, nothing shared",
-            lambda: "",
-            lambda: NaiveModel(network, tokenizer, **common),
         ),
     ]
 
 
 def _against_fused(network: Any, context_length: int) -> str:
-    if not fused.supports(network):
-        return "its family, device or precision is not one that the fused decoder is written for"
-    return unsupported(network, context_length)
+    return fused.against(network) or unsupported(network, context_length)

@@ -1,4 +1,8 @@
-"""The oracle: one plain transformers forward a sequence, nothing shared, nothing batched."""
+"""The oracle: one plain transformers forward a sequence, nothing shared, nothing batched.
+
+It is checked too: that the network is a causal one, and that the cache it writes with gives what
+plain forwards give (icl.engine.rungs.continuing).
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import DynamicCache
 
 from icl.engine.decoding.sampling import UniformStream, draw_batch
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.requests.encoding import relative_to_another
 from icl.engine.requests.finite import NotFinite
+from icl.engine.rungs.continuing import Way, choose_way
 from icl.engine.rungs.identity import Identity
+from icl.engine.rungs.plain import plain_logits, virtual_tokens
+from icl.engine.rungs.probe import moving_positions, probe_sequences, reach
+from icl.errors import ModelError
 from icl.protocols import OnGeneration, OnScores, Tokenizer
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, TokenIds, Usage
 
 
 class NaiveModel(Identity):
-    """LanguageModel over a transformers causal LM, written to be obviously right."""
+    """LanguageModel over a transformers causal LM, written to be obviously right.
+
+    Virtual tokens that peft puts before every text take their part of `context_length`.
+    """
 
     engine = "naive engine"
     """What computes, for the manifest of a run."""
@@ -29,14 +38,41 @@ class NaiveModel(Identity):
         self, model: Any, tokenizer: Tokenizer, *, name: str, context_length: int, fingerprint: str
     ) -> None:
         self.model = model.eval()
-        super().__init__(model, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+        room = context_length - virtual_tokens(model)
+        super().__init__(model, tokenizer, name=name, context_length=room, fingerprint=fingerprint)
+        self._way: Way | None = None
 
     @torch.inference_mode()
-    def _logits(self, ids: Sequence[int]) -> Tensor:
-        """[T, V] fp32 logits of one sequence."""
-        tokens = torch.tensor([list(ids)], device=self.model.device)
-        return self.model(input_ids=tokens, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
+    def check(self) -> None:
+        """Raises ModelError where plain forwards are no oracle: the network is not causal, or not steady."""
+        [text, *_] = probe_sequences(self.model, min(12, self.context_length))
+        family = type(self.model).__name__
+        whole, again = plain_logits(self.model, text), plain_logits(self.model, text)
+        if not torch.equal(whole.nan_to_num(), again.nan_to_num()):
+            raise ModelError(f"{self.name}: {family} gives other logits for the same text every time")
+        if moving_positions(self.model, len(text)):
+            return
+        half = plain_logits(self.model, text[: len(text) // 2])
+        gap = float((whole[: len(half)] - half).abs().nan_to_num().max())
+        rounding = max(1e-4, 4 * torch.finfo(next(self.model.parameters()).dtype).eps)
+        if gap > rounding * max(1.0, float(whole.abs().nan_to_num().max())):
+            raise ModelError(
+                f"{self.name}: {family} is not a causal language model as it is configured: what follows a "
+                f"token changes its logits, by {gap:.2g}"
+            )
 
+    @property
+    @torch.inference_mode()
+    def way(self) -> Way:
+        """How it goes on from a text; found out once, when it first writes."""
+        if self._way is None:
+            length, _ = reach(self.model, self.context_length, ())
+            [text, *_] = probe_sequences(self.model, length)
+            moving = moving_positions(self.model, self.context_length)
+            self._way = choose_way(self.model, text, moving, self.name)
+        return self._way
+
+    @torch.inference_mode()
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """See LanguageModel.score."""
         results = []
@@ -45,7 +81,9 @@ class NaiveModel(Identity):
             rows = []
             for continuation in request.continuations:
                 ids = (*request.prompt, *continuation)
-                logprobs = torch.log_softmax(self._logits(ids[:-1])[len(request.prompt) - 1 :], dim=-1)
+                logprobs = torch.log_softmax(
+                    plain_logits(self.model, ids[:-1])[len(request.prompt) - 1 :], dim=-1
+                )
                 picked = logprobs[torch.arange(len(continuation)), torch.tensor(continuation)]
                 if not torch.isfinite(picked).all():
                     raise NotFinite(f"score request {index}", "its log-probabilities are not finite")
@@ -84,13 +122,10 @@ class NaiveModel(Identity):
     def _sample(self, request: GenerateRequest, prompt: TokenIds, number: int) -> StopWatcher:
         watcher = StopWatcher(request, self.tokenizer)
         uniform = UniformStream(request.seed, prompt, number)
-        cache = DynamicCache(config=self.model.config)
+        text = self.way(self.model)
         new: Sequence[int] = prompt
         while watcher.reason is None:
-            tokens = torch.tensor([list(new)], device=self.model.device)
-            logits = (
-                self.model(input_ids=tokens, past_key_values=cache, use_cache=True).logits[0, -1:].float()
-            )
+            logits = text.extend(new)[None]
             context = (*prompt, *watcher.ids) if request.no_repeat_ngram else ()
             [(token, logprob)] = draw_batch(logits, [request], [uniform], [context])
             watcher.push(token, logprob)

@@ -1,14 +1,15 @@
 """The load-time probe: does an engine give what the model's own plain forward gives?
 
 Reading a configuration can only rule a model out. What decides is a comparison: a small random
-trie, scored and continued by the engine, against one plain eager forward a sequence.
+trie, scored and continued by the engine, against one plain eager forward a sequence; past every length at
+which the configuration says that attention may change (icl.engine.rungs.lengths), or the engine is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor
 
 from icl.engine.attention.contract import LayerCall
+from icl.engine.rungs.lengths import AT_MOST, AT_ONCE, Length, affordable, lengths
+from icl.engine.rungs.plain import outside_the_layers, plain_logits
 from icl.engine.trie.preorder import as_arrays, count_unique
 from icl.engine.trunks.contract import Trunk
 from icl.engine.trunks.hooked import HookedTrunk
@@ -25,8 +28,8 @@ from icl.types import GenerateRequest, ScoreRequest, TokenIds
 LAYER_TYPES = frozenset({"full_attention", "sliding_attention"})
 MOVING_ROPE = frozenset({"dynamic", "longrope"})
 """Rotary positions whose frequencies depend on the longest position of the call."""
-LONGEST_WINDOW = 64
-"""Windows up to this are compared past their edge; of longer ones only the width is checked."""
+SHORT = 12
+"""Tokens of a probe text, and tokens past a length that is crossed."""
 WRITTEN = 3
 """Tokens that each probe sequence is continued by."""
 
@@ -70,6 +73,9 @@ def moving_positions(network: Any, context_length: int) -> str:
 def unsupported(network: Any, context_length: int) -> str:
     """Why the trie engine cannot run this model, read from its class and configuration; "" if it may."""
     family = type(network).__name__
+    wrapped = outside_the_layers(network)
+    if wrapped:
+        return wrapped
     if not network._can_set_attn_implementation():
         return f"{family} does not use the attention interface of transformers"
     config = network.config.get_text_config()
@@ -157,12 +163,33 @@ def plain_ways(network: Any) -> list[str]:
     return ["eager", own] if rounded and own != "eager" else ["eager"]
 
 
-def probe_sequences(network: Any, context_length: int) -> list[TokenIds]:
-    """Three texts that part at two depths; longer than the window where that is short."""
+def known_lengths(network: Any, trunk: Trunk | None) -> set[int]:
+    """Windows that the calls or the masks of the layers announce: what they say is checked by itself."""
+    if trunk is not None:
+        return {call.window for call in layer_calls(trunk) if call.window is not None}
+    try:
+        return {window for window in HookedTrunk(network).windows.values() if window is not None}
+    except Exception:  # masks of another kind, or none that transformers makes: nothing is known
+        return set()
+
+
+def reach(network: Any, context_length: int, known: Collection[int]) -> tuple[int, list[Length]]:
+    """How long probe texts must be, and the lengths that would be too dear to cross."""
+    wanted, beyond = SHORT, []
+    for length in lengths(network, context_length - WRITTEN):
+        needed = length.named and length.value not in known
+        tokens = length.value + SHORT
+        if affordable(network, tokens, AT_MOST if needed else AT_ONCE):
+            wanted = max(wanted, tokens)
+        elif needed:
+            beyond.append(length)
+    return min(wanted, context_length - WRITTEN), beyond
+
+
+def probe_sequences(network: Any, length: int) -> list[TokenIds]:
+    """Three texts of at most `length` tokens that part at two depths."""
     config = network.config.get_text_config()
-    window = getattr(config, "sliding_window", None) or 0
-    wanted = 12 + (window if window <= LONGEST_WINDOW else 0)
-    length = max(min(wanted, context_length - WRITTEN), 4)
+    length = max(length, 4)
     draw = torch.Generator().manual_seed(0)
 
     def fresh(n: int) -> TokenIds:
@@ -177,16 +204,10 @@ def probe_sequences(network: Any, context_length: int) -> list[TokenIds]:
     ]
 
 
-def _plain(network: Any, ids: TokenIds) -> Tensor:
-    tokens = torch.tensor([list(ids)], device=network.device)
-    return network(input_ids=tokens, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
-
-
 @torch.inference_mode()
-def compare(network: Any, candidate: LanguageModel) -> tuple[float, float]:
+def compare(network: Any, candidate: LanguageModel, sequences: Sequence[TokenIds]) -> tuple[float, float]:
     """Largest difference of log-probabilities between candidate and plain forwards (the nearer one, where
     there are two), scored and decoded, and the difference that rounding explains."""
-    sequences = probe_sequences(network, candidate.context_length)
     scored = candidate.score([ScoreRequest(s[:1], (s[1:],)) for s in sequences])
     written = candidate.generate([GenerateRequest(s, max_tokens=WRITTEN, ignore_eos=True) for s in sequences])
     samples = [generation.samples[0] for generation in written]
@@ -200,7 +221,7 @@ def compare(network: Any, candidate: LanguageModel) -> tuple[float, float]:
         expected = []
         with attending(network, implementation):
             for ids in whole:
-                logits = _plain(network, ids[:-1])
+                logits = plain_logits(network, ids[:-1])
                 chosen = torch.log_softmax(logits, dim=-1)[torch.arange(len(ids) - 1), list(ids[1:])]
                 expected.append(chosen.double().cpu())
                 scale = max(scale, float(logits.abs().max()))
@@ -217,33 +238,60 @@ def _largest(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
 
 
 def probe(network: Any, candidate: LanguageModel) -> ProbeReport:
-    """Runs `candidate`, an engine over `network`, on a small random trie.
+    """Runs `candidate`, an engine over `network`, on small random tries.
 
     A model that cannot be run at all is a report too, not an error; running out of memory is raised.
     """
     started = time.perf_counter()
-    rows = getattr(candidate, "chunk_rows", None)
-    if rows is not None:
-        # two chunks, so that keys and values are handed on from one to the next
-        half = count_unique(as_arrays(probe_sequences(network, candidate.context_length))) // 2
-        candidate.chunk_rows = half + 1  # type: ignore[attr-defined]
     try:
-        trunk = getattr(candidate, "trunk", None)
-        reason = wrong_trunk(network, trunk) if trunk is not None else ""
-        if reason:
-            return ProbeReport(False, reason, seconds=time.perf_counter() - started)
-        difference, tolerance = compare(network, candidate)
+        reason, difference, tolerance = _compared(network, candidate)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # whatever a foreign model raises: it cannot be run this way
-        lines = str(error).strip().splitlines()
-        said = lines[0] if lines else ""
-        return ProbeReport(False, f"{type(error).__name__}: {said}", seconds=time.perf_counter() - started)
+        reason, difference, tolerance = one_line(error), float("nan"), float("nan")
+    return ProbeReport(not reason, reason, difference, tolerance, time.perf_counter() - started)
+
+
+def one_line(error: Exception) -> str:
+    """An error of a library as a reason."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _compared(network: Any, candidate: LanguageModel) -> tuple[str, float, float]:
+    """(why it is not exact, largest difference, what rounding explains)."""
+    trunk: Trunk | None = getattr(candidate, "trunk", None)
+    reason = wrong_trunk(network, trunk) if trunk is not None else ""
+    if reason:
+        return reason, float("nan"), float("nan")
+    limit = candidate.context_length
+    longest, beyond = reach(network, limit, known_lengths(network, trunk))
+    # the short one first: what is wrong at all costs little to find
+    short = min(SHORT, limit - WRITTEN)
+    difference = tolerance = 0.0
+    for length in dict.fromkeys((short, longest)):
+        gap, allowed = _on_chunks(network, candidate, probe_sequences(network, length))
+        difference, tolerance = max(difference, gap), max(tolerance, allowed)
+        if gap > allowed:
+            told = f" on texts of {length} tokens" if length > short else ""
+            off = f"log-probabilities are {gap:.2g} off a plain forward's{told} (allowed: {allowed:.2g})"
+            return off, gap, allowed
+    if beyond:
+        first = beyond[0]
+        reason = (
+            f"its attention may change beyond {first.value} tokens ({first.key}), which takes too long to "
+            f"compare; a context_length of {first.value} would do without"
+        )
+    return reason, difference, tolerance
+
+
+def _on_chunks(network: Any, candidate: LanguageModel, sequences: list[TokenIds]) -> tuple[float, float]:
+    """`compare` in two chunks, so that keys and values are handed on from one to the next."""
+    rows = getattr(candidate, "chunk_rows", None)
+    if rows is None:
+        return compare(network, candidate, sequences)
+    candidate.chunk_rows = min(rows, count_unique(as_arrays(sequences)) // 2 + 1)  # type: ignore[attr-defined]
+    try:
+        return compare(network, candidate, sequences)
     finally:
-        if rows is not None:
-            candidate.chunk_rows = rows  # type: ignore[attr-defined]
-    seconds = time.perf_counter() - started
-    if difference > tolerance:
-        reason = f"log-probabilities are {difference:.2g} off a plain forward's (allowed: {tolerance:.2g})"
-        return ProbeReport(False, reason, difference, tolerance, seconds)
-    return ProbeReport(True, "", difference, tolerance, seconds)
+        candidate.chunk_rows = rows  # type: ignore[attr-defined]

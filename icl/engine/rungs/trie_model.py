@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,11 +25,16 @@ from icl.engine.forward.resident import Resident
 from icl.engine.forward.scoring import plan_scores, score_rows
 from icl.engine.requests.finite import NotFinite, blame
 from icl.engine.rungs.identity import Identity
+from icl.engine.rungs.probe import probe, unsupported
+from icl.engine.trunks import fused
 from icl.engine.trunks.contract import Trunk
+from icl.engine.trunks.fused import FusedTrunk
 from icl.engine.trunks.hooked import HookedTrunk
 from icl.errors import ModelError
 from icl.protocols import OnGeneration, OnScores, Tokenizer
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Usage
+
+log = logging.getLogger("icl")
 
 CHUNK_ROWS = 2048
 MAX_SLOTS = 128
@@ -64,8 +70,11 @@ class TrieModel(Identity):
         max_memory: int | None = None,
         trunk: Trunk | None = None,
     ) -> None:
-        super().__init__(model, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
-        self.trunk: Trunk = trunk or HookedTrunk(model.eval())
+        super().__init__(
+            model.eval(), tokenizer, name=name, context_length=context_length, fingerprint=fingerprint
+        )
+        self._followed = fingerprint
+        self.trunk: Trunk = trunk or HookedTrunk(model)
         rows, slots = default_sizes(self.trunk.device)
         self.max_slots = slots if max_slots is None else max_slots
         self._fewer_slots = False
@@ -100,9 +109,35 @@ class TrieModel(Identity):
         """See Reporting."""
         self.runner.told = told
 
+    def _follow(self) -> None:
+        """Before every call: goes by the network as it is now, which may have been trained meanwhile.
+
+        Raises ModelError where the changed network cannot be run this way.
+        """
+        now = self.fingerprint
+        if now == self._followed:
+            return
+        self._followed = now
+        self.resident.clear()
+        if isinstance(self.trunk, FusedTrunk):
+            reason = fused.against(self._network)
+            self.trunk = HookedTrunk(self._network) if reason else FusedTrunk(self._network)
+            self.runner.trunk = self.trunk
+            if reason:
+                log.warning("%s goes on on the %s: %s", self.name, self.trunk.engine, reason)
+        runner = self.runner
+        reason = unsupported(self._network, self.context_length) or probe(self._network, self).reason
+        self.runner = runner  # the probe runs in chunks of its own
+        if reason:
+            raise ModelError(
+                f"{self.name} has changed since it was loaded and cannot run on the {self.engine} any more: "
+                f"{reason}. Load it again"
+            )
+
     @torch.inference_mode()
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """See LanguageModel.score. Results arrive at `on_result` chunk by chunk."""
+        self._follow()
         try:
             return self._score(requests, on_result)
         except NotFinite as error:
@@ -140,6 +175,7 @@ class TrieModel(Identity):
         self, requests: Sequence[GenerateRequest], on_result: OnGeneration | None = None
     ) -> list[Generation]:
         """See LanguageModel.generate. A request is final when its last sample ends."""
+        self._follow()
         try:
             return self._generate(requests, on_result)
         except NotFinite as error:

@@ -41,15 +41,33 @@ class Block:
 
 
 def supports(model: Any) -> bool:
-    """Is this a family, activation, device and precision that the fused decoder covers?"""
+    """Is this a family, activation, device and precision that the fused decoder covers, of plain layers?"""
+    return against(model) == ""
+
+
+def against(model: Any) -> str:
+    """Why packed weights cannot stand for the model's own layers; "" if they may."""
     config = model.config.get_text_config()
     weights = next(model.parameters())
-    return (
+    if not (
         config.model_type in FAMILIES
         and getattr(config, "hidden_act", None) == "silu"
         and weights.device.type == "cpu"
         and packed.available(weights.dtype)
-    )
+    ):
+        return "its family, device or precision is not one that the fused decoder is written for"
+    for name, module in model.get_decoder().named_modules():
+        if module._forward_hooks or module._forward_pre_hooks:
+            return f"{name or 'its decoder'} has a hook, which packed weights would leave out"
+        if name.endswith("_proj") and type(module) is not nn.Linear:
+            return f"{name} is a {_class(module)}: packed weights would leave out what it adds"
+    if type(model.get_output_embeddings()) is not nn.Linear:
+        return f"its head is a {_class(model.get_output_embeddings())}, no plain linear layer"
+    return ""
+
+
+def _class(module: Any) -> str:
+    return f"{type(module).__module__}.{type(module).__name__}"
 
 
 class FusedTrunk:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from icl.engine.attention.contract import Attend, LayerCall
+from icl.engine.trunks.windows import masked_windows
 from icl.errors import ModelError
 
 NAME = "icl_trie"
@@ -36,7 +37,8 @@ KNOWN_KEYWORDS = frozenset(
 )
 
 
-_active: list[Attend] = []
+_active: list[tuple[Attend, dict[int, int | None]]] = []
+"""The attention of each call that runs, and the windows that the model's masks have, by layer."""
 
 
 def _attention(
@@ -59,14 +61,16 @@ def _attention(
         )
     if attention_mask is not None:
         raise ModelError(f"{type(module).__name__} makes an attention mask of its own")
+    attend, windows = _active[-1]
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
     call = LayerCall(
-        layer=int(module.layer_idx),  # type: ignore[arg-type]
+        layer=layer,
         scaling=scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1]),
-        window=kwargs.get("sliding_window"),
+        window=windows.get(layer, kwargs.get("sliding_window")),
         softcap=kwargs.get("softcap"),
         sinks=kwargs.get("s_aux"),
     )
-    out = _active[-1](query[0], key[0], value[0], call)
+    out = attend(query[0], key[0], value[0], call)
     return out.transpose(0, 1)[None].contiguous(), None
 
 
@@ -89,6 +93,15 @@ class HookedTrunk:
         self.decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
         self.head: nn.Module = model.get_output_embeddings()
         self.config = model.config.get_text_config()
+        self._windows: dict[int, int | None] | None = None
+
+    @property
+    def windows(self) -> dict[int, int | None]:
+        """The window of each layer's own mask: the word that counts, as some models tell their attention
+        nothing of it. Found out once, by a forward of one token."""
+        if self._windows is None:
+            self._windows = masked_windows(self.model, self.decoder, self.device)
+        return self._windows
 
     @property
     def device(self) -> torch.device:
@@ -97,9 +110,10 @@ class HookedTrunk:
 
     @contextlib.contextmanager
     def _switched(self, attend: Attend) -> Iterator[None]:
+        windows = self.windows
         before = self.model.config._attn_implementation
         self.model.set_attn_implementation(NAME)
-        _active.append(attend)
+        _active.append((attend, windows))
         try:
             yield
         finally:
