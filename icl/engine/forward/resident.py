@@ -50,12 +50,6 @@ class Resident:
         self._bytes += kept.bytes
         self._lengths[len(tokens)] = self._lengths.get(len(tokens), 0) + 1
 
-    def clear(self) -> None:
-        """Forgets every text: the network is another."""
-        self._texts.clear()
-        self._lengths.clear()
-        self._bytes = 0
-
     def _forget(self, tokens: TokenIds) -> None:
         self._bytes -= self._texts.pop(tokens).bytes
         self._lengths[len(tokens)] -= 1

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from icl.engine.fake import FakeModel
-from icl.engine.loading.sources import ModelSource, cache_folder, context_length, resolve, weights_fingerprint
+from icl.engine.loading.sources import (
+    ModelSource,
+    agreed_context,
+    cache_folder,
+    check_context,
+    resolve,
+    weights_fingerprint,
+)
 from icl.errors import ConfigError, ModelError, unknown_name
 from icl.protocols import LanguageModel, Tokenizer
 
@@ -30,6 +37,7 @@ def load_model(
     dtype: str | None = None,
     device: str | None = None,
     max_memory: int | None = None,
+    context_length: int | None = None,
     **options: Any,
 ) -> LanguageModel:
     """Loads a model behind an engine.
@@ -37,7 +45,9 @@ def load_model(
     model: alias, folder, .gguf file, hub id, or "fake". engine: "trie" (the fastest that is exact
     for this model, see icl.engine.rungs.ladder) or "naive". dtype: default
     float32 on CPU, bfloat16 on GPU. device: default cuda where there is one. max_memory: bytes
-    that the engine may use beside the weights.
+    that the engine may use beside the weights. context_length: tokens of the longest text, prompt and answer
+    together, where less is needed than the model could take: models whose rotary positions move beyond a
+    length (longrope, dynamic) share prefixes up to it. Default: what the configuration allows.
 
     Raises ConfigError for a wrong option, ModelError for a model that cannot be read.
     """
@@ -45,9 +55,11 @@ def load_model(
         raise ConfigError(unknown_name("engine", engine, ENGINES))
     if dtype is not None and dtype not in DTYPES:
         raise ConfigError(unknown_name("dtype", dtype, DTYPES))
+    if context_length is not None:
+        check_context(context_length)
     source = resolve(model)
     if source.kind == "fake":
-        return FakeModel(**options)
+        return FakeModel(**({} if context_length is None else {"context_length": context_length}), **options)
     import torch
 
     from icl.engine.rungs.ladder import choose_engine
@@ -56,15 +68,19 @@ def load_model(
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     precision = dtype or ("float32" if where == "cpu" else "bfloat16")
     folder, weights = local_folder(source)
+    if context_length is not None:  # before the weights
+        agreed_context(_configuration(source, folder), context_length, source.name)
     network = _load_network(source, folder, getattr(torch, precision)).to(where)
     tokenizer = load_tokenizer(model)
     common: dict[str, Any] = {
         "name": source.name,
-        "context_length": context_length(network.config),
+        "context_length": agreed_context(network.config, context_length, source.name),
         "fingerprint": f"{weights}-{tokenizer.fingerprint}-{precision}",
     }
     if engine == "naive":
-        return NaiveModel(network, tokenizer, **common)
+        naive = NaiveModel(network, tokenizer, **common)
+        naive.check()
+        return naive
     return choose_engine(network, tokenizer, max_memory=max_memory, **common, **options)
 
 
@@ -133,6 +149,13 @@ def _dequantised(source: ModelSource, file: Path, weights: str) -> Path:
         with _quiet(), _as_model_error(source):
             convert(file, folder)
     return folder
+
+
+def _configuration(source: ModelSource, folder: str) -> Any:
+    from transformers import AutoConfig
+
+    with _quiet(), _as_model_error(source):
+        return AutoConfig.from_pretrained(folder)
 
 
 def _load_network(source: ModelSource, folder: str, dtype: Any) -> Any:

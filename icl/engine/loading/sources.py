@@ -15,7 +15,7 @@ from typing import Any
 
 import platformdirs
 
-from icl.errors import ModelError, nearest
+from icl.errors import ConfigError, ModelError, nearest
 from icl.printable import shortened
 
 
@@ -150,6 +150,30 @@ def weights_fingerprint(folder: Path, gguf_file: str | None = None, reading: str
     for file in files:
         digest.update(f"{file.name}:{file_digest(file)};".encode())
     return digest.hexdigest()
+
+
+LEAST_CONTEXT = 8
+"""Tokens that any context has room for: the engines are probed with texts of so many."""
+
+
+def check_context(asked: int) -> None:
+    """Raises ConfigError unless it is a number of tokens that a prompt and an answer fit into."""
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked < LEAST_CONTEXT:
+        raise ConfigError(f"context_length is {asked!r}; allowed: a whole number from {LEAST_CONTEXT}")
+
+
+def agreed_context(config: Any, asked: int | None, name: str) -> int:
+    """Tokens of the longest text: `asked`, or all that the configuration allows.
+
+    Raises ConfigError where more is asked than that.
+    """
+    most = context_length(config)
+    if asked is None:
+        return most
+    check_context(asked)
+    if asked > most:
+        raise ConfigError(f"context_length is {asked}; {name} takes at most {most} tokens")
+    return asked
 
 
 def context_length(config: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from icl.engine import load_model, load_tokenizer, resolve
 from icl.engine.fake import FakeModel
 from icl.engine.loading.load import local_folder
-from icl.engine.loading.sources import context_length
+from icl.engine.loading.sources import agreed_context
 from icl.errors import ConfigError, IclError, unknown_name
 from icl.experiments.file.config import Experiment, Source
 from icl.protocols import LanguageModel, Tokenizer
@@ -40,6 +40,8 @@ def check_model(experiment: Experiment, source: Source) -> None:
             BACKENDS.create(backend, options)
     except IclError as error:
         raise source.error(("model",), str(error)) from error
+    if experiment.context_length is not None and not isinstance(experiment.model, str):
+        raise source.error(("context_length",), "a backend takes it among its options, if at all")
 
 
 def model_source(experiment: Experiment) -> str:
@@ -53,7 +55,11 @@ def open_model(experiment: Experiment, *, max_memory: int | None = None) -> Lang
     """Loads the model. Raises ModelError if it cannot be read."""
     if isinstance(experiment.model, str):
         return load_model(
-            experiment.model, engine=experiment.engine, dtype=experiment.dtype, max_memory=max_memory
+            experiment.model,
+            engine=experiment.engine,
+            dtype=experiment.dtype,
+            max_memory=max_memory,
+            context_length=experiment.context_length,
         )
     backend, options = _backend(experiment.model)
     return BACKENDS.create(backend, options)
@@ -66,13 +72,18 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
         return TokenizerOnly(model.name, model.tokenizer, model.context_length)
     source = resolve(experiment.model)
     if source.kind == "fake":
-        fake = FakeModel()
+        fake = FakeModel(**_context(experiment))
         return TokenizerOnly(fake.name, fake.tokenizer, fake.context_length)
     tokenizer = load_tokenizer(experiment.model)
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
-    return TokenizerOnly(experiment.model, tokenizer, context_length(config))
+    length = agreed_context(config, experiment.context_length, experiment.model)
+    return TokenizerOnly(experiment.model, tokenizer, length)
+
+
+def _context(experiment: Experiment) -> dict[str, int]:
+    return {} if experiment.context_length is None else {"context_length": experiment.context_length}
 
 
 def _backend(model: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:

@@ -175,6 +175,7 @@ class Experiment(_Section):
     model: str | dict[str, dict[str, Any]]
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     engine: Literal["trie", "naive"] = "trie"
+    context_length: Annotated[int, Field(ge=8, strict=True)] | None = None
     task: Annotated[
         tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(_listed), Field(min_length=1)
     ]
