@@ -16,6 +16,7 @@ from icl.engine.rungs.ladder import choose_engine
 from icl.engine.rungs.naive import NaiveModel
 from icl.engine.rungs.probe import ProbeReport
 from icl.engine.rungs.trie_model import TrieModel
+from icl.engine.trunks import packed
 from icl.errors import ModelError
 from icl.types import GenerateRequest, ScoreRequest
 
@@ -124,3 +125,47 @@ def test_the_trie_engine_refuses_what_it_cannot_hook(family: str) -> None:
         TrieModel(
             tiny_network(family), IntegerTokenizer(), name=family, context_length=CONTEXT, fingerprint="f"
         )
+
+
+def test_a_rung_that_cannot_be_made_is_a_step_down(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers without a plain weight, as quantised ones: whatever making an engine raises is a reason."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise AttributeError("'QuantLinear' object has no attribute 'weight'\nmore")
+
+    monkeypatch.setattr(ladder, "FusedTrunk", broken)
+    monkeypatch.setattr(ladder, "TrieModel", broken)
+    monkeypatch.setattr(ladder.fused, "against", lambda network: "")
+    assert isinstance(chosen(tiny_network("llama")), CachedDfsModel)
+    assert (
+        "trie engine: AttributeError: 'QuantLinear' object has no attribute 'weight'; trying" in caplog.text
+    )
+
+
+def test_a_rung_that_memory_does_not_suffice_for_is_a_step_down(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("no room for packed weights")
+
+    monkeypatch.setattr(ladder, "FusedTrunk", full)
+    engine = chosen(tiny_network("llama"))
+    assert engine.engine == "trie engine"
+    if packed.available(torch.float32):
+        assert (
+            "there is not enough memory for it (OutOfMemoryError: no room for packed weights)" in caplog.text
+        )
+
+
+def test_within_the_constant_range_longrope_shares(caplog: pytest.LogCaptureFixture) -> None:
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    settings = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 48}
+    network = tiny_network("phi3", rope_parameters=settings | factors, original_max_position_embeddings=48)
+    assert isinstance(chosen(network), NaiveModel)
+    engine = chosen(network, context_length=48)
+    assert isinstance(engine, TrieModel)
+    naive = NaiveModel(network, IntegerTokenizer(), name="n", context_length=48, fingerprint="f")
+    asked = [ScoreRequest(p, ((5, 6, 7), (8,))) for p in ragged(2)]
+    assert largest_difference(engine.score(asked), naive.score(asked)) < 1e-4

@@ -72,7 +72,7 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
         return TokenizerOnly(model.name, model.tokenizer, model.context_length)
     source = resolve(experiment.model)
     if source.kind == "fake":
-        fake = FakeModel(**_context(experiment))
+        fake = load_model("fake", context_length=experiment.context_length)
         return TokenizerOnly(fake.name, fake.tokenizer, fake.context_length)
     tokenizer = load_tokenizer(experiment.model)
     from transformers import AutoConfig
@@ -80,10 +80,6 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
     length = agreed_context(config, experiment.context_length, experiment.model)
     return TokenizerOnly(experiment.model, tokenizer, length)
-
-
-def _context(experiment: Experiment) -> dict[str, int]:
-    return {} if experiment.context_length is None else {"context_length": experiment.context_length}
 
 
 def _backend(model: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
