@@ -32,14 +32,14 @@ def test_less_than_the_configuration_allows_is_agreed_to(tmp_path: Path) -> None
     assert agreed_context(config, CONTEXT, "tiny") == CONTEXT
     assert agreed_context(config, 40, "tiny") == 40
     with pytest.raises(
-        ConfigError, match=f"context_length is {CONTEXT + 1}; tiny takes at most {CONTEXT} tokens"
+        ConfigError, match=rf"context_length is {CONTEXT + 1}; tiny takes at most {CONTEXT} tokens"
     ):
         agreed_context(config, CONTEXT + 1, "tiny")
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 7, 12.5, "64", True])
 def test_what_is_no_length_is_refused_before_anything_loads(wrong: Any) -> None:
-    with pytest.raises(ConfigError, match="context_length is .*; allowed: a whole number from 8"):
+    with pytest.raises(ConfigError, match=r"context_length is .*; allowed: a whole number from 8"):
         icl.load_model("no-such-model", context_length=wrong)
     with pytest.raises(ConfigError, match="context_length"):
         read_experiment({**EXPERIMENT, "context_length": wrong})
