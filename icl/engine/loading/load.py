@@ -157,7 +157,7 @@ def _configuration(source: ModelSource, folder: str) -> Any:
     from transformers import AutoConfig
 
     with _quiet(), _as_model_error(source):
-        return AutoConfig.from_pretrained(folder)
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
 def _load_network(source: ModelSource, folder: str, dtype: Any) -> Any:
