@@ -41,7 +41,7 @@ class Run:
         allow_code: bool = False,
     ) -> None:
         self.folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
-        self.experiment: Experiment = read_experiment(self.folder.experiment())[0]
+        self.experiment: Experiment = self.folder.read_experiment()
         self._tasks = dict(tasks or {})
         self.allow_code = allow_code or code_is_allowed()
 
@@ -58,7 +58,7 @@ class Run:
     @property
     def overlap(self) -> list[str]:
         """What the leak check of each task and seed found, where it found anything."""
-        reports = self.folder.manifest()["overlap"]
+        reports = self.folder.manifest().get("overlap", {})
         return [f"{name}: {report['summary']}" for name, report in reports.items() if report["dropped"]]
 
     def leaderboard(
@@ -78,21 +78,26 @@ class Run:
         """One prediction with the prompt that led to it. Raises DataError for an unknown id."""
         from icl.experiments.audit import audit, find_prediction
 
-        result, prediction = find_prediction(self.folder, query, cell)
         with allowing_code(self.allow_code):
-            return audit(self.folder, result.cell, prediction)
+            return audit(self.folder, *find_prediction(self.folder, query, cell))
 
     def tasks(self) -> dict[str, Task]:
-        """Definitions of the run's tasks, for metrics that need the labels."""
+        """Definitions of the run's tasks, for metrics that need the labels: those in the folder, or, in
+        a folder of an older icl that keeps none, those that the experiment names."""
         if not self._tasks:
-            from icl.experiments.file.config import Source
-            from icl.tasks import load_task
-
-            source = Source("", Path(self.folder.manifest()["folder"]), {})
-            with allowing_code(self.allow_code):
-                loaded = [load_task(source.task_path(name)).task for name in self.experiment.task]
-            self._tasks = {task.name: task for task in loaded}
+            names = dict.fromkeys(cell.task for cell in self.folder.cells())
+            kept = {name: task for name in names if (task := self.folder.task(name)) is not None}
+            self._tasks = kept if len(kept) == len(names) else self._named_tasks()
         return self._tasks
+
+    def _named_tasks(self) -> dict[str, Task]:
+        from icl.experiments.file.config import Source
+        from icl.tasks import load_task
+
+        source = Source("", Path(self.folder.manifest().get("folder", ".")), {})
+        with allowing_code(self.allow_code):
+            loaded = [load_task(source.task_path(name)).task for name in self.experiment.task]
+        return {task.name: task for task in loaded}
 
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -153,7 +158,7 @@ def compare_runs(
     if metric != "accuracy" and not tasks:
         tasks = {name: task for run in runs for name, task in run.tasks().items()}
     # the engine's fingerprint ends in the precision that it ran at, whoever chose it
-    prints = [str(run.folder.manifest().get("model", {}).get("fingerprint", "")) for run in runs]
+    prints = [str((run.folder.manifest().get("model") or {}).get("fingerprint", "")) for run in runs]
     precision = ", ".join(dict.fromkeys(p.rsplit("-", 1)[1] for p in prints if p.endswith(PRECISIONS)))
     with allowing_code(any(run.allow_code for run in runs)):
         return leaderboard(

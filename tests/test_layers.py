@@ -56,7 +56,7 @@ ROOMS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "experiments": [
-        {"records"},
+        {"records", "contracts"},
         {"file"},
         {"asking"},
         {"grid"},

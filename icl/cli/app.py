@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -43,9 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log_warnings()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        code = app(
-            args=None if arguments is None else list(arguments), prog_name="icl", standalone_mode=False
-        )
+        try:
+            code = app(
+                args=None if arguments is None else list(arguments), prog_name="icl", standalone_mode=False
+            )
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here and not when Python ends, where nobody could say it in one line
         raise SystemExit(code or 0)
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
@@ -59,6 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("icl: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    except OSError as error:
+        _refused(error)
+
+
+def _refused(error: OSError) -> None:
+    """Ends with one line for what the machine refuses: a file, or the output, which is closed or full."""
+    if isinstance(error, BrokenPipeError) or error.filename is None:
+        # Nothing more can be written there: what Python still holds would be refused at its end once more.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        said = f"the output cannot be written ({error.strerror or error})"
+    else:
+        said = f"{error.filename}: {error.strerror or error}"
+    with contextlib.suppress(OSError, ValueError):
+        print(f"icl: error: {said}", file=sys.stderr, flush=True)
+    raise SystemExit(2) from None
 
 
 def _log_warnings() -> None:

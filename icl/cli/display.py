@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,14 @@ FIRST_SECONDS = 1.0
 DRAW_SECONDS = 0.1
 WAIT_SECONDS = 2.0
 """What takes longer says what it is doing."""
+
+
+class Output(Console):
+    """A console that leaves a closed pipe to its caller: rich itself would end the run there."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich where a BrokenPipeError is being handled."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def duration(seconds: float | None) -> str:

@@ -139,4 +139,4 @@ def show(
         render_prediction(found.prompt, found.prediction, found.examples, task=found.task, query=found.query)
     )
     for note in found.notes:
-        console.print(Text(note, style="yellow"))
+        console.print(Text(note, style="yellow"), soft_wrap=True)

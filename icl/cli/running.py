@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from icl.cli import options
 from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
+from icl.errors import StorageError
 from icl.printable import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from icl.api import Run
+    from icl.experiments.running.progress import Meter
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,9 +57,8 @@ def run(
     if quiet:
         options.silence_bars()
 
-    from rich.console import Console
-
     from icl import api
+    from icl.cli.display import Output as Console
     from icl.cli.display import meter_for
     from icl.experiments.asking.conversations import Window
 
@@ -69,12 +76,27 @@ def run(
             meter=meter,
             restart=restart,
         )
-    except KeyboardInterrupt:
-        print("icl: interrupted. What is done is kept: the same command goes on.", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        print(f"icl: interrupted. {end or 'Nothing had begun'}.", file=sys.stderr)
         raise typer.Exit(130) from None
+    try:
+        _report(done, meter, console)
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - what it still holds is refused too
+        raise StorageError(
+            f"the leaderboard cannot be written to the output ({error.strerror or error}). "
+            f"The run is complete: icl leaderboard {done.path}"
+        ) from error
+
+
+def _report(done: Run, meter: Meter, console: Console) -> None:
     console.print(done.leaderboard().to_rich(console.width))
     if meter.near_ties:
         console.print(f"{meter.near_ties} near ties (margin below 1e-4) were flagged.")
     for line in done.overlap:
         console.print(visible(f"Overlap: {line}"), markup=False, highlight=False, soft_wrap=True)
+    if outside := done.folder.outside:
+        console.print(f"Cells that this grid does not have, kept in the folder and not shown: {outside}.")
     console.print(visible(f"Run folder: {done.path}"), markup=False, highlight=False, soft_wrap=True)
+    if sys.stdout is not None:
+        sys.stdout.flush()

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from icl.encoders import load_encoder
-from icl.errors import DataError, ModelError, unknown_name
+from icl.engine.fake import ByteTokenizer
+from icl.errors import DataError, IclError, ModelError, unknown_name
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
 from icl.experiments.asking.responses import ResponseStore
-from icl.experiments.file.config import Experiment, Source, read_experiment
+from icl.experiments.file.config import Experiment, Source
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.cells import MAJORITY, plan_cells
-from icl.experiments.records import Cell, CellResult
+from icl.experiments.records import Cell
 from icl.prompts import PromptRenderer
 from icl.prompts.notes import chat_notes
-from icl.protocols import LanguageModel, OnGeneration, OnScores, Resources, Tokenizer, methods
+from icl.protocols import OnGeneration, OnScores, Resources, Tokenizer, methods
 from icl.tasks import TaskData, load_task
 from icl.types import (
     Demonstration,
@@ -31,7 +34,11 @@ from icl.types import (
     ScoreRequest,
     Scores,
     Task,
+    Text,
 )
+
+UNLIMITED = 1 << 40
+"""Tokens, where the tokenizer is not at hand: what is shown did fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Audit:
     query: Query
     task: Task
     notes: tuple[str, ...] = ()
-    """What the model's chat template does of itself."""
+    """What the prompt had to do without, and what the model's chat template does of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,33 +84,35 @@ class _Remembered:
         raise ModelError(f"{self.name} is not loaded")
 
 
-def find_prediction(folder: RunFolder, query: str, cell: str | None = None) -> tuple[CellResult, Prediction]:
+def find_prediction(folder: RunFolder, query: str, cell: str | None = None) -> tuple[Cell, Prediction]:
     """The prediction of one query: in the cell whose id begins with or contains `cell`, or, without
     one, in the first cell that shows demonstrations, else the first that has the query.
 
     Raises DataError naming the nearest id, or the cells to choose from.
     """
-    results = [r for r in folder.results() if r.predictions]
+    cells = folder.cells()
     if cell is not None:
-        results = _matching(results, cell)
-    having = [(r, p) for r in results for p in r.predictions if p.query_id == query]
+        cells = _matching([c for c in cells if folder.has_lines(c)], cell)
+    having = [(c, p) for c in cells if (p := folder.prediction(c, query)) is not None]
     if not having:
-        ids = dict.fromkeys(p.query_id for r in results for p in r.predictions)
+        ids = dict.fromkeys(p.query_id for c in cells for p in folder.result(c).predictions)
+        if not ids:
+            raise DataError(f"{folder.path}: holds no prediction yet")
         some = ", ".join(list(ids)[:5])
         known = unknown_name("query", query, ids).split(" Allowed:")[0]
         raise DataError(f"{folder.path}: {known} Queries: {some}, ... ({len(ids)} in all)")
-    return next((pair for pair in having if pair[0].cell.shots), having[-1])
+    return next((pair for pair in having if pair[0].shots), having[-1])
 
 
-def _matching(results: Sequence[CellResult], cell: str) -> list[CellResult]:
-    exact = [r for r in results if r.cell.id == cell]
-    found = exact or [r for r in results if _bare(cell) in _bare(r.cell.id)]
+def _matching(cells: Sequence[Cell], cell: str) -> list[Cell]:
+    exact = [c for c in cells if c.id == cell]
+    found = exact or [c for c in cells if _bare(cell) in _bare(c.id)]
     if len(found) == 1:
         return found
-    some = ", ".join(r.cell.id for r in (found or results)[:8])
+    some = ", ".join(c.id for c in (found or cells)[:8])
     many = f"fits {len(found)} cells" if found else "fits no cell"
     raise DataError(
-        f"--cell {cell!r} {many}; name one of: {some}{', ...' if len(found or results) > 8 else ''}"
+        f"--cell {cell!r} {many}; name one of: {some}{', ...' if len(found or cells) > 8 else ''}"
     )
 
 
@@ -113,82 +122,141 @@ def _bare(name: str) -> str:
 
 
 def audit(folder: RunFolder, cell: Cell, prediction: Prediction) -> Audit:
-    """Renders the prompt again from the data, the resolved experiment and the tokenizer.
+    """Renders the prompt again from what the folder keeps, the tokenizer where it is at hand, and, for
+    methods that look at the whole pool, the data where they are those of the run.
 
-    Raises DataError if the data are no longer those of the run, or the row has no prompt.
+    What could not be done so is said in `notes`. Raises DataError if the row has no prompt, or if a folder
+    of format 1, which keeps no texts, has lost its data.
     """
     if cell.selector == MAJORITY:
         raise DataError("the majority row answers without a prompt; choose another with --cell")
-    experiment, _ = read_experiment(folder.experiment())
-    data = _data(folder, experiment, cell.task)
-    known = {e.id: e for rows in (data.test, data.train, data.validation) for e in rows}
+    experiment = folder.read_experiment()
+    task, known = folder.task(cell.task), folder.shown(cell.task)
+    if task is None or prediction.query_id not in known:
+        data = _data(folder, experiment, cell.task)
+        task, known = data.task, {e.id: e for rows in (data.test, data.train, data.validation) for e in rows}
+    if prediction.query_id not in known:
+        raise DataError(f"{folder.path}: query {prediction.query_id!r} is not in the data of the run")
     shown = [
         Demonstration(known[i], score, prediction.why[at] if at < len(prediction.why) else {})
         for at, (i, score) in enumerate(prediction.demonstrations)
         if i in known
     ]
     query = known[prediction.query_id].query
-    prompt = _prompt(folder, experiment, cell, data, query, shown)
-    chat, instruction = experiment.prompt.chat, data.task.instruction
-    notes = chat_notes(open_tokenizer(experiment).tokenizer, chat, instruction) if chat else ()
-    return Audit(cell, prediction, prompt, tuple(d.example for d in shown), query, data.task, notes)
+    writing = _Writing(folder, experiment, cell, task)
+    prompt = writing.prompt(query, shown)
+    examples = tuple(d.example for d in shown)
+    return Audit(cell, prediction, prompt, examples, query, task, (*writing.chat_notes, *writing.notes))
 
 
 def _data(folder: RunFolder, experiment: Experiment, task: str) -> TaskData:
+    """The data as they are now, if they are those of the run. Raises IclError."""
     manifest = folder.manifest()
-    source = Source("", Path(manifest["folder"]), {})
+    source = Source("", Path(manifest.get("folder", ".")), {})
     for name in experiment.task:
         data = load_task(source.task_path(name))
         if data.task.name == task:
             break
     else:
         raise DataError(f"{folder.path}: task {task!r} is not in the experiment")
-    if data.fingerprint != manifest["data"][task]:
+    if data.fingerprint != manifest.get("data", {}).get(task):
         raise DataError(f"the data of task {task!r} have changed since this run: the prompt cannot be shown")
     return data
 
 
-def _prompt(
-    folder: RunFolder,
-    experiment: Experiment,
-    cell: Cell,
-    data: TaskData,
-    query: Query,
-    shown: Sequence[Demonstration],
-) -> Prompt:
-    """The first prompt of the method, replayed from the cache where fitting it asked the model."""
-    tokenizer = open_tokenizer(experiment)
-    renderer = PromptRenderer(
-        task=data.task,
-        tokenizer=tokenizer.tokenizer,
-        context_length=tokenizer.context_length,
-        chat=experiment.prompt.chat,
-        overflow=experiment.prompt.overflow,
-    )
-    by_label = {c.method.label: c.method for c in plan_cells(experiment, [cell.task])}
-    item = by_label[cell.method]
-    fingerprint: Mapping[str, str] = folder.manifest()["model"]
-    store = ResponseStore(_cache_of(folder))
-    try:
-        remembered = _Remembered(tokenizer, fingerprint["fingerprint"])
-        model: LanguageModel = CachedModel(None, store, stands_for=remembered)
+class _PoolWanted(Exception):
+    """A method looks at the pool, of which the folder keeps what was shown only."""
+
+
+class _Unkept(Sequence[Example]):
+    """In place of the pool, for methods that never look at it."""
+
+    def __len__(self) -> int:
+        raise _PoolWanted
+
+    def __getitem__(self, index: object) -> Any:
+        raise _PoolWanted
+
+
+class _Writing:
+    """Writes a prompt of a run again, and notes what it had to do without."""
+
+    def __init__(self, folder: RunFolder, experiment: Experiment, cell: Cell, task: Task) -> None:
+        self.notes: list[str] = []
+        self._folder, self._experiment, self._cell, self._task = folder, experiment, cell, task
+        self._known = self._tokenizer()
+        self._renderer = PromptRenderer(
+            task=task,
+            tokenizer=self._known.tokenizer,
+            context_length=self._known.context_length,
+            chat=experiment.prompt.chat if self._exact else False,
+            overflow=experiment.prompt.overflow,
+        )
+
+    def _tokenizer(self) -> TokenizerOnly:
+        self._exact = True
+        try:
+            return open_tokenizer(self._experiment)
+        except (IclError, OSError) as error:
+            self._exact = False
+            chat = ", and without the chat template" if self._experiment.prompt.chat else ""
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self.notes.append(f"The tokenizer is not at hand ({said}): shown as text, not counted{chat}.")
+            return TokenizerOnly(self._experiment.model_label, ByteTokenizer(), UNLIMITED)
+
+    @property
+    def chat_notes(self) -> tuple[str, ...]:
+        """What the model's chat template does of itself."""
+        chat = self._experiment.prompt.chat
+        if not chat or not self._exact:
+            return ()
+        return tuple(chat_notes(self._known.tokenizer, chat, self._task.instruction))
+
+    def prompt(self, query: Query, shown: Sequence[Demonstration]) -> Prompt:
+        """The first prompt of the method; in the task's own form where that cannot be had again."""
+        try:
+            text = self._first(query, shown)
+        except (IclError, OSError) as error:
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self.notes.append(
+                f"In the task's own form; the method's prompt cannot be written again ({said})."
+            )
+            text = self._renderer.prompt(query, shown).text
+        count = len(self._known.tokenizer.encode(text)) if self._exact else 0
+        return Prompt(text, tuple(d.example.id for d in shown), (), count)
+
+    def _first(self, query: Query, shown: Sequence[Demonstration]) -> str:
+        """Replayed from the cache where fitting the method asked the model. Raises IclError."""
+        cache = self._folder.path.resolve().parent / ".cache" / "responses.sqlite"
+        with closing(ResponseStore(cache, read_only=True) if cache.is_file() else ResponseStore()) as store:
+            try:
+                given = self._ask(store, _Unkept(), query, shown)
+            except _PoolWanted:
+                given = self._ask(store, self._pool(), query, shown)
+        return given if isinstance(given, str) else self._known.tokenizer.decode(given)
+
+    def _ask(
+        self, store: ResponseStore, pool: Sequence[Example], query: Query, shown: Sequence[Demonstration]
+    ) -> Text:
+        experiment, cell = self._experiment, self._cell
+        by_label = {c.method.label: c.method for c in plan_cells(experiment, [cell.task])}
+        if cell.method not in by_label:
+            raise DataError(f"method {cell.method!r} is not in the experiment")
+        item = by_label[cell.method]
+        fingerprint = str((self._folder.manifest().get("model") or {}).get("fingerprint", ""))
+        model = CachedModel(None, store, stands_for=_Remembered(self._known, fingerprint))
         method = methods.create(item.name, item.parameters)
         encoder = load_encoder(experiment.encoder) if "encoder" in method.needs else None
-        resources = Resources(data.task, cell.seed, model, encoder, renderer, experiment.duplicate_threshold)
-        split = data.split(experiment.pool, experiment.test, cell.seed, experiment.duplicate_threshold)
-        solve = method.fit(split.pool, resources).solve(query, shown, resources)
-        request = next(solve)[0]
+        threshold = experiment.duplicate_threshold
+        resources = Resources(self._task, cell.seed, model, encoder, self._renderer, threshold)
+        solve = method.fit(pool, resources).solve(query, shown, resources)
+        asked = next(solve, None)
         solve.close()
-    except ModelError:  # the cache is gone: the task's own form of the prompt
-        return renderer.prompt(query, shown)
-    finally:
-        store.close()
-    text = request.prompt if isinstance(request.prompt, str) else model.tokenizer.decode(request.prompt)
-    count = len(model.tokenizer.encode(text))
-    return Prompt(text, tuple(d.example.id for d in shown), (), count)
+        if not asked:
+            raise DataError(f"method {cell.method!r} asks nothing of the model")
+        return asked[0].prompt
 
-
-def _cache_of(folder: RunFolder) -> Path | None:
-    """The response cache beside the run, if it is still there."""
-    path = folder.path.resolve().parent / ".cache" / "responses.sqlite"
-    return path if path.is_file() else None
+    def _pool(self) -> Sequence[Example]:
+        experiment, cell = self._experiment, self._cell
+        data = _data(self._folder, experiment, cell.task)
+        return data.split(experiment.pool, experiment.test, cell.seed, experiment.duplicate_threshold).pool

@@ -4,7 +4,9 @@ runs/<name>/
     experiment.yaml     the resolved experiment
     manifest.json       versions, model and data fingerprints, hardware, leak report
     cells/<id>.jsonl    one Prediction a line, appended
-    cells/<id>.json     the cell itself, its selection cost and, once complete, its metrics
+    cells/<id>.json     the cell itself, its selection cost and, once complete, its metrics and a digest
+    tasks/<name>.json   the task's definition
+    tasks/<name>.jsonl  the texts that were shown, once each
 """
 
 from __future__ import annotations
@@ -30,6 +32,16 @@ class Cell:
     orderer: str
     method: str
     seed: int
+
+    @classmethod
+    def of(cls, record: Any) -> Cell:
+        """From plain data. TypeError or ValueError where these are no cell."""
+        cell = cls(**record)
+        numbers = (cell.shots, cell.seed)
+        texts = (cell.model, cell.task, cell.selector, cell.orderer, cell.method)
+        if not all(type(n) is int for n in numbers) or not all(isinstance(t, str) for t in texts):
+            raise ValueError(f"no cell: {record!r}")
+        return cell
 
     @property
     def row(self) -> tuple[str, str, str, int, str, str]:
@@ -59,6 +71,8 @@ class CellResult:
     """Metric name -> value over the whole cell; empty while it is incomplete."""
     complete: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+    damage: str = ""
+    """Why a cell that was complete no longer counts as such: file and reason."""
 
     @property
     def usage(self) -> Usage:

@@ -269,8 +269,14 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
         dropped=sum(len(p.dropped) for r in group.complete for p in r.predictions),
         kept_out=sum(int(r.notes.get("overlap_kept_out_of_pool", 0)) for r in group.complete),
         skipped_rows=max((int(r.notes.get("skipped_rows", 0)) for r in group.complete), default=0),
-        incomplete=tuple(f"seed {r.cell.seed}: {len(r.predictions)} predictions so far" for r in group.open),
+        incomplete=tuple(f"seed {r.cell.seed}: {_left(r)}" for r in group.open),
     )
+
+
+def _left(result: CellResult) -> str:
+    if result.damage:
+        return f"damaged ({result.damage}); the run's command computes it again"
+    return f"{len(result.predictions)} predictions so far"
 
 
 def find_baseline(group: Group, baselines: Sequence[Group], baseline: Baseline) -> Group | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from icl.tasks.schema import TaskFile
 from icl.tasks.sources import SPLITS, Origin, find_definition, read_rows
 from icl.tasks.splits import Split, draw_split
-from icl.types import Example, Task
+from icl.types import Example, Task, Template
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,35 @@ class TaskData:
     def fingerprint(self) -> str:
         """Changes whenever the definition or any row changes (128 bits, hexadecimal)."""
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps(asdict(self.task), ensure_ascii=False).encode())
+        digest.update(json.dumps(_definition_of(self.task), ensure_ascii=False).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(b"\x1e")
             for row in split:
                 fields = [row.id, dict(row.inputs), row.target, dict(row.choices), row.rationale]
                 digest.update(json.dumps(fields, ensure_ascii=False).encode() + b"\x1f")
         return digest.hexdigest()
+
+
+FINGERPRINTED = (
+    "name", "kind", "template", "inputs", "labels", "verbalisers", "instruction", "metric", "language",
+    "description", "max_answer_tokens", "source",
+)  # fmt: skip
+PIECES = ("query", "answer", "rationale", "separator", "channel_answer", "channel_query")
+"""Fields of `Task` and `Template` that every fingerprint covers, in this order. One that came later counts
+where it is not at its default, so that what it brings does not change the data of runs before it."""
+
+
+def _definition_of(task: Task) -> dict[str, Any]:
+    """The part of a fingerprint that the definition makes."""
+    plain = asdict(task)
+    later = [(f, plain) for f in fields(Task) if f.name not in FINGERPRINTED]
+    later += [(f, plain["template"]) for f in fields(Template) if f.name not in PIECES]
+    for later_field, holder in later:
+        factory = later_field.default_factory
+        default = factory() if factory is not MISSING else later_field.default
+        if holder[later_field.name] == default:
+            del holder[later_field.name]
+    return plain
 
 
 def load_task(name_or_path: str | Path, *, origin: Origin = "auto") -> TaskData:

@@ -112,6 +112,11 @@ def test_show_after_the_data_have_changed(icl, run, folder):
     with (folder / "pool.jsonl").open("a") as file:
         file.write('\n{"text": "new", "label": "good"}')
     said = icl("show", run, "--query", query)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.count("Text: pool thing [bold]") == 2
+    for kept in (folder / run / "tasks").iterdir():  # as a folder of an older version
+        kept.unlink()
+    said = icl("show", run, "--query", query)
     assert (said.code, "have changed since this run" in said.err) == (2, True)
 
 

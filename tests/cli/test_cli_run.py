@@ -141,10 +141,10 @@ def test_an_unreadable_model(icl, folder):
 
 def test_a_changed_experiment_is_refused_until_restarted(icl, folder):
     assert icl("run", "experiment.yaml", "-q").code == 0
-    change(folder, "seeds: [0, 1]", "seeds: [0]")
+    change(folder, "pool: 20", "pool: 19")
     said = icl("run", "experiment.yaml")
     assert said.code == 2
-    assert "changed: seeds: [0, 1] -> [0]" in said.err
+    assert "changed: pool: 20 -> 19" in said.err
     assert icl("run", "experiment.yaml", "-q", "--restart").code == 0
     assert len(list((folder / "runs").glob("small.*"))) == 1
     assert icl("run", "experiment.yaml", "-q", "-o", "other").code == 0

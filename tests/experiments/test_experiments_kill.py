@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -112,4 +113,9 @@ def test_ctrl_c_says_that_the_run_can_go_on(slow, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130
-    assert errors.decode() == "icl: interrupted. What is done is kept: the same command goes on.\n"
+    said = errors.decode()
+    assert said.startswith("icl: interrupted. ")
+    assert said.endswith(("; the same command goes on.\n", "; the same command begins again.\n"))
+    assert said.count("\n") == 1
+    (session,) = json.loads((tmp_path / "out" / "small" / "manifest.json").read_text())["sessions"]
+    assert session["ended_by"] == "Ctrl-C"

@@ -6,17 +6,21 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from icl.errors import ConfigError, DataError
+from icl.experiments.file.config import read_experiment
 from icl.experiments.folder.lines import from_line, to_line
-from icl.experiments.folder.store import RunFolder
+from icl.experiments.folder.store import FORMAT, Contents, RunFolder
 from icl.experiments.records import Cell, CellResult
 from icl.types import Dropped, Prediction, Usage
 
 CELL = Cell("fake", "mine", "random", 2, "as_selected", "direct", 0)
-EXPERIMENT = {"name": "a", "pool": 3, "grid": {"shots": [2]}}
+EXPERIMENT = read_experiment(
+    {"name": "a", "model": "fake", "task": "mine", "pool": 3, "grid": {"selector": "random", "shots": [2]}}
+)[0].resolved
 FULL = Prediction(
     "q1",
     (("p1", 0.5), ("p2", None)),
@@ -34,9 +38,10 @@ FULL = Prediction(
 LINES = [Prediction(f"q{i}", (), "good", "bad", False) for i in range(6)]
 
 
-def begun(path, experiment=EXPERIMENT, data=None, **options):
+def begun(path, experiment=EXPERIMENT, data=None, restart=False, **contents):
     folder = RunFolder(path)
-    folder.begin(experiment, {"mine": "d1"} if data is None else data, [CELL], {"model": None}, **options)
+    what = {"cells": [CELL], "data": data or {"mine": "d1"}, "queries": {"mine": 6}, **contents}
+    folder.begin(Contents(experiment, manifest={"model": None}, **what), restart=restart)
     return folder
 
 
@@ -47,7 +52,7 @@ def test_a_prediction_reads_back_as_it_was():
 
 def test_predictions_come_back_in_order(tmp_path):
     folder = begun(tmp_path / "a")
-    writer = folder.writer(CELL)
+    writer = folder.writer(CELL, 6)
     for i, prediction in enumerate(LINES):
         writer.append(i, prediction)
     writer.finish(CellResult(CELL, tuple(LINES), Usage(9, 8, 0, 0.0, 2), 1.5, {"accuracy": 0.0}))
@@ -61,7 +66,7 @@ def test_predictions_come_back_in_order(tmp_path):
 @pytest.mark.parametrize("cut", [1, 5, 20])
 def test_a_torn_last_line_is_cut_and_written_again(tmp_path, cut):
     folder = begun(tmp_path / "a")
-    writer = folder.writer(CELL)
+    writer = folder.writer(CELL, 6)
     for i in range(3):
         writer.append(i, LINES[i])
     writer.sync()
@@ -69,7 +74,7 @@ def test_a_torn_last_line_is_cut_and_written_again(tmp_path, cut):
     file.write_bytes(file.read_bytes()[:-cut])
     folder.close()
     assert len(RunFolder.open(tmp_path / "a").results()[0].predictions) == 2
-    writer = begun(tmp_path / "a").writer(CELL)
+    writer = begun(tmp_path / "a").writer(CELL, 6)
     assert writer.written == 2
     for i, prediction in enumerate(LINES):
         writer.append(i, prediction)
@@ -81,11 +86,11 @@ def test_a_torn_last_line_is_cut_and_written_again(tmp_path, cut):
 
 def test_an_order_that_skips_is_refused(tmp_path):
     with pytest.raises(ValueError, match="comes before"):
-        begun(tmp_path / "a").writer(CELL).append(1, LINES[1])
+        begun(tmp_path / "a").writer(CELL, 6).append(1, LINES[1])
 
 
 def test_lines_that_turn_out_otherwise_are_replaced(tmp_path):
-    writer = begun(tmp_path / "a").writer(CELL)
+    writer = begun(tmp_path / "a").writer(CELL, 6)
     for i, prediction in enumerate(LINES):
         writer.append(i, prediction)
     final = tuple(Prediction(p.query_id, (), "bad", "bad", True) for p in LINES)
@@ -97,7 +102,8 @@ def test_lines_that_turn_out_otherwise_are_replaced(tmp_path):
     ("experiment", "data", "expected"),
     [
         ({**EXPERIMENT, "pool": 4}, None, "pool: 3 -> 4"),
-        ({**EXPERIMENT, "grid": {"shots": [2, 4]}}, None, "grid.shots: [2] -> [2, 4]"),
+        ({**EXPERIMENT, "prompt": {"chat": True, "overflow": "drop"}}, None, "prompt.chat: false -> true"),
+        ({**EXPERIMENT, "test": 255}, None, "test: 256 -> 255 (it may grow"),
         (EXPERIMENT, {"mine": "d2"}, "the data or definition of task 'mine'"),
     ],
 )
@@ -111,26 +117,27 @@ def test_another_experiment_is_never_mixed_in(tmp_path, experiment, data, expect
 
 def test_another_model_is_never_mixed_in(tmp_path):
     folder = begun(tmp_path / "a")
-    folder.check_model({"name": "m", "fingerprint": "f1"})
-    folder.check_model({"name": "m", "fingerprint": "f1"})
-    with pytest.raises(ConfigError, match="fingerprint: f1 -> f2"):
-        folder.check_model({"name": "m", "fingerprint": "f2"})
+    for part in ("model", "encoder"):
+        folder.check_source(part, {"name": "m", "fingerprint": "f1"})
+        folder.check_source(part, {"name": "m", "fingerprint": "f1"})
+        with pytest.raises(ConfigError, match=f"the {part}'s fingerprint: f1 -> f2"):
+            folder.check_source(part, {"name": "m", "fingerprint": "f2"})
 
 
 def test_restart_keeps_the_old_folder(tmp_path):
     folder = begun(tmp_path / "a")
-    folder.writer(CELL).finish(CellResult(CELL, tuple(LINES)))
+    folder.writer(CELL, 6).finish(CellResult(CELL, tuple(LINES)))
     folder.close()
     new = begun(tmp_path / "a", {**EXPERIMENT, "pool": 4}, restart=True)
-    assert not new.is_complete(CELL)
+    assert not new.result(CELL).complete
     (old,) = [p for p in tmp_path.iterdir() if p.name.startswith("a.")]
-    assert RunFolder.open(old).is_complete(CELL)
+    assert RunFolder.open(old).result(CELL).complete
 
 
 def test_one_writer_at_a_time_and_the_message_names_it(tmp_path):
     script = (
-        "import sys; from icl.experiments.folder.store import RunFolder\n"
-        f"f = RunFolder({str(tmp_path / 'a')!r}); f.begin({EXPERIMENT!r}, {{}}, [], {{}})\n"
+        "import sys; from icl.experiments.folder.store import Contents, RunFolder\n"
+        f"f = RunFolder({str(tmp_path / 'a')!r}); f.begin(Contents({EXPERIMENT!r}, [], {{}}, {{}}))\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -141,7 +148,7 @@ def test_one_writer_at_a_time_and_the_message_names_it(tmp_path):
             begun(tmp_path / "a")
     finally:
         holder.communicate()
-    begun(tmp_path / "a", data={}).close()
+    begun(tmp_path / "a").close()
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
@@ -161,11 +168,12 @@ def test_a_start_that_was_killed_halfway_is_no_hindrance(tmp_path):
 
 
 def test_lost_lines_of_a_complete_cell_are_noticed(tmp_path):
-    begun(tmp_path / "a").writer(CELL).finish(CellResult(CELL, tuple(LINES)))
+    begun(tmp_path / "a").writer(CELL, 6).finish(CellResult(CELL, tuple(LINES)))
     file = next((tmp_path / "a" / "cells").glob("*.jsonl"))
     os.truncate(file, 30)
-    with pytest.raises(DataError, match="holds 0 whole lines, not the 6"):
-        RunFolder.open(tmp_path / "a").results()
+    (result,) = RunFolder.open(tmp_path / "a").results()
+    assert not result.complete
+    assert "its 0 lines are not those that were written" in result.damage
 
 
 def test_what_is_no_run_folder_says_so(tmp_path):
@@ -182,3 +190,75 @@ def test_another_leaderboard_section_is_no_other_experiment(tmp_path):
     assert RunFolder.open(tmp_path / "a").experiment() == other
     with pytest.raises(ConfigError, match="changed: pool: 3 -> 4"):
         begun(tmp_path / "a", {**other, "pool": 4})
+
+
+def test_a_newer_format_is_refused_and_a_missing_number_is_the_first(tmp_path):
+    begun(tmp_path / "a").close()
+    path = tmp_path / "a" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest.pop("format") == FORMAT
+    path.write_text(json.dumps(manifest))
+    assert RunFolder.open(tmp_path / "a").results()
+    path.write_text(json.dumps({**manifest, "format": FORMAT + 1}))
+    for use in (RunFolder.open, begun):
+        with pytest.raises(DataError, match=f"written by a newer icl .folder format {FORMAT + 1}"):
+            use(tmp_path / "a")
+
+
+STRANGE = ["", "{", "[]", "7", "null", "[" * 100_000, '{"cells": 3}', '{"cells": [3], "data": {}}',
+    '{"cells": [{"model": "m"}]}', '{"format": "x"}', '{"data": [], "cells": []}']  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_a_manifest_of_another_shape_is_said_in_one_line(tmp_path, text):
+    begun(tmp_path / "a").close()
+    (tmp_path / "a" / "manifest.json").write_text(text)
+    with pytest.raises(DataError) as error:
+        RunFolder.open(tmp_path / "a").results()
+    assert "\n" not in str(error.value)
+    assert str(tmp_path / "a") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*STRANGE, '{"cell": {}, "complete": true}', '{"complete": true, "predictions": 6}'],
+)
+def test_a_summary_of_another_shape_damages_its_cell_alone(tmp_path, text):
+    folder = begun(tmp_path / "a")
+    writer = folder.writer(CELL, 6)
+    writer.finish(CellResult(CELL, tuple(LINES)))
+    file = next((tmp_path / "a" / "cells").glob("*.json"))
+    file.write_text(text)
+    (result,) = folder.results()
+    assert (result.complete, len(result.predictions)) == (False, 6)
+    assert file.name in result.damage
+    assert "\n" not in result.damage
+    again = folder.writer(CELL, 6)
+    assert again.started is None
+    again.finish(CellResult(CELL, tuple(LINES)))
+    assert folder.result(CELL).complete
+
+
+def test_another_cells_lines_are_noticed_and_so_is_its_summary(tmp_path):
+    folder = begun(tmp_path / "a")
+    other = replace(CELL, selector="bm25")
+    folder.writer(CELL, 6).finish(CellResult(CELL, tuple(LINES)))
+    folder.writer(other, 6).finish(CellResult(other, tuple(replace(p, correct=True) for p in LINES)))
+    assert folder.result(CELL).complete
+    for suffix, words in (("jsonl", "are not those that were written"), ("json", "summary of another cell")):
+        target = tmp_path / "a" / "cells" / f"{CELL.id}.{suffix}"
+        target.write_bytes((tmp_path / "a" / "cells" / f"{other.id}.{suffix}").read_bytes())
+        result = folder.result(CELL)
+        assert not result.complete
+        assert words in result.damage
+
+
+@pytest.mark.parametrize("query", ["q1", 'with "quotes"', "ünï ✓", "half \ud83d", "line\nbreak"])
+def test_one_line_is_found_by_its_query(tmp_path, query):
+    folder = begun(tmp_path / "a")
+    lines = (*LINES[:3], replace(FULL, query_id=query), *LINES[4:])
+    lines = (replace(lines[0], output=f'"query_id":"{query}"'), *lines[1:])
+    folder.writer(CELL, 6).finish(CellResult(CELL, lines))
+    assert folder.prediction(CELL, query) in lines
+    assert folder.prediction(CELL, query).query_id == query
+    assert folder.prediction(CELL, query + "x") is None

@@ -3,7 +3,7 @@
 import pytest
 
 from icl.errors import ConfigError, DataError
-from icl.experiments.folder.store import RunFolder
+from icl.experiments.folder.store import Contents, RunFolder
 from icl.experiments.records import Cell, CellResult
 from icl.leaderboard.query import COLUMNS, query
 from icl.types import Dropped, Prediction, Usage
@@ -13,7 +13,7 @@ from icl.types import Dropped, Prediction, Usage
 def run(tmp_path):
     cells = [Cell("m", "t", selector, 4, "o", "d", seed) for selector in ("knn", "random") for seed in (0, 1)]
     folder = RunFolder(tmp_path / "first")
-    folder.begin({"name": "first"}, {}, cells, {})
+    folder.begin(Contents({"name": "first"}, cells, {}, {}))
     for cell in cells:
         predictions = tuple(
             Prediction(
@@ -30,7 +30,7 @@ def run(tmp_path):
             )
             for i in range(4)
         )
-        folder.writer(cell).finish(CellResult(cell, predictions))
+        folder.writer(cell, 4).finish(CellResult(cell, predictions))
     folder.close()
     return tmp_path / "first"
 

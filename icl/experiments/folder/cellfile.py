@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import time
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from icl.errors import DataError
+from icl.experiments.folder.disk import append, read_mapping, write_whole
 from icl.experiments.folder.lines import from_line, plain, to_line
 from icl.experiments.records import Cell, CellResult
 from icl.types import Prediction, Usage
 
-DRAFT = ".new"
-"""Ends the name of a file that is being written and will take its place by rename."""
 SYNC_SECONDS = 1.0
+USAGE_FIELDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What stands in <id>.json."""
+
+    complete: bool
+    predictions: int
+    """Lines of a complete cell."""
+    queries: int | None
+    """Of the test set that its demonstrations were chosen for; None in folders of format 1."""
+    digest: str | None
+    """Of the lines of a complete cell; None in folders of format 1."""
+    selection_usage: Usage
+    selection_seconds: float
+    metrics: Mapping[str, float]
+    notes: Mapping[str, Any]
 
 
 class CellWriter:
-    """Appends predictions of one cell; `finish` makes them final."""
+    """Appends predictions of one cell of `queries` predictions; `finish` makes them final."""
 
-    def __init__(self, folder: Path, cell: Cell) -> None:
+    def __init__(self, folder: Path, cell: Cell, queries: int) -> None:
         self.cell = cell
+        self.queries = queries
         self._folder = folder
         self._path = folder / f"{cell.id}.jsonl"
         predictions, whole = read_lines(self._path)
@@ -35,16 +56,16 @@ class CellWriter:
         self._synced = time.monotonic()
 
     @property
-    def selection(self) -> tuple[Usage, float] | None:
-        """Cost of choosing the demonstrations as first measured; None before that."""
-        summary = read_summary(self._folder, self.cell)
-        if not summary:
+    def started(self) -> Summary | None:
+        """The summary as it stands: with the cost of choosing the demonstrations as first measured."""
+        try:
+            return read_summary(self._folder, self.cell)
+        except DataError:
             return None
-        return Usage(*summary["selection_usage"]), float(summary["selection_seconds"])
 
     def start(self, result: CellResult) -> None:
         """Writes the cell down with its selection cost, before any prediction."""
-        self._write_summary(result, 0)
+        self._write_summary(result, 0, None)
 
     def append(self, index: int, prediction: Prediction) -> None:
         """Prediction `index` of the test set, in order; those already on disk are passed over."""
@@ -58,31 +79,30 @@ class CellWriter:
             self.sync()
 
     def sync(self) -> None:
-        """Brings what waits to the disk."""
+        """Brings what waits to the disk. After an OSError a part of it may stand there: the writer then
+        takes no more, and the next one goes on at the last whole line."""
         self._synced = time.monotonic()
-        if not self._waiting:
-            return
-        with open(self._path, "ab") as file:
-            file.write("".join(self._waiting).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            append(self._path, "".join(waiting))
 
     def finish(self, result: CellResult) -> None:
-        """Makes the cell final. Lines that differ from what is final (a method that looks at the
-        whole cell changes them, or a lost cache was asked again) are replaced by rename."""
+        """Makes the cell final. Lines that differ from what is final (a method that looks at the whole
+        cell changes them, a lost cache was asked again, they were damaged) are replaced by rename."""
         self.sync()
-        text = "".join(to_line(p) + "\n" for p in result.predictions)
-        if not self._path.exists() or self._path.read_bytes() != text.encode():
+        text = "".join(to_line(p) + "\n" for p in result.predictions).encode()
+        if not self._path.exists() or self._path.read_bytes() != text:
             write_whole(self._path, text)
         self.written = len(result.predictions)
-        self._write_summary(replace(result, complete=True), len(result.predictions))
+        self._write_summary(replace(result, complete=True), len(result.predictions), digest_of(text))
 
-    def _write_summary(self, result: CellResult, predictions: int) -> None:
+    def _write_summary(self, result: CellResult, predictions: int, digest: str | None) -> None:
         record = {
             "cell": asdict(self.cell),
             "complete": result.complete,
             "predictions": predictions,
+            "queries": self.queries,
+            "digest": digest,
             "metrics": dict(result.metrics),
             "usage": asdict(result.usage),
             "selection_usage": list(asdict(result.selection_usage).values()),
@@ -93,25 +113,100 @@ class CellWriter:
         write_whole(self._folder / f"{self.cell.id}.json", text)
 
 
-def read_summary(folder: Path, cell: Cell) -> dict[str, Any]:
-    """The cell's summary; {} before there is one. DataError where the file is damaged."""
+def digest_of(lines: bytes) -> str:
+    """Of a cell's lines: 128 bits, hexadecimal."""
+    return hashlib.blake2b(lines, digest_size=16).hexdigest()
+
+
+def read_cell(folder: Path, cell: Cell, queries: int | None = None) -> CellResult:
+    """One cell with what there is of it. It is complete with all `queries` (None: as many as were
+    written); a complete one whose lines are not those that were written is damaged, and so is one
+    whose summary cannot be read. Raises OSError."""
+    path = folder / f"{cell.id}.jsonl"
     try:
-        loaded = json.loads((folder / f"{cell.id}.json").read_text(encoding="utf-8"))
+        summary = read_summary(folder, cell)
+    except DataError as error:
+        return CellResult(cell, read_lines(path)[0], damage=str(error))
+    data = path.read_bytes() if path.exists() else b""
+    predictions, _ = parse_lines(data)
+    if summary is None:
+        return CellResult(cell, predictions)
+    damage = _damage(summary, path, data, len(predictions)) if summary.complete else ""
+    return CellResult(
+        cell=cell,
+        predictions=predictions,
+        selection_usage=summary.selection_usage,
+        selection_seconds=summary.selection_seconds,
+        metrics={} if damage else summary.metrics,
+        complete=summary.complete and not damage and queries in (None, len(predictions)),
+        notes={} if damage else summary.notes,
+        damage=damage,
+    )
+
+
+def _damage(summary: Summary, path: Path, data: bytes, whole: int) -> str:
+    """What is wrong with the lines of a complete cell, or ""."""
+    if summary.digest is not None and summary.digest != digest_of(data):
+        return f"{path}: its {whole} lines are not those that were written"
+    if whole != summary.predictions:
+        return f"{path}: holds {whole} whole lines, not the {summary.predictions} that were written"
+    return ""
+
+
+def read_summary(folder: Path, cell: Cell) -> Summary | None:
+    """The cell's summary; None before there is one. DataError where it is damaged or another cell's."""
+    path = folder / f"{cell.id}.json"
+    try:
+        record = read_mapping(path)
     except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise DataError(
-            f"{folder / cell.id}.json: is damaged ({error}); begin anew with --restart"
-        ) from error
-    return dict(loaded)
+        return None
+    try:
+        if record["cell"] != asdict(cell):
+            raise DataError(f"{path}: is the summary of another cell")
+        usage, seconds = record["selection_usage"], float(record["selection_seconds"])
+        if len(usage) != USAGE_FIELDS or not all(isinstance(n, int | float) for n in (*usage, seconds)):
+            raise ValueError(f"selection_usage is {usage!r}")
+        return Summary(
+            complete=record["complete"] is True,
+            predictions=int(record["predictions"]),
+            queries=None if record.get("queries") is None else int(record["queries"]),
+            digest=None if record.get("digest") is None else str(record["digest"]),
+            selection_usage=Usage(*usage),
+            selection_seconds=seconds if math.isfinite(seconds) else 0.0,
+            metrics={str(name): float(value) for name, value in record["metrics"].items()},
+            notes=dict(record["notes"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
 
 
 def read_lines(path: Path) -> tuple[tuple[Prediction, ...], int]:
     """Predictions up to the first line that is not whole, and the bytes they take."""
     try:
-        data = path.read_bytes()
+        return parse_lines(path.read_bytes())
     except FileNotFoundError:
         return (), 0
+
+
+def find_line(path: Path, query: str) -> Prediction | None:
+    """The first whole line of one query, found by its id, which each line begins with."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    for ascii_only in (False, True):
+        name = json.dumps(query, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+        for space in (b"", b" "):  # as an older json wrote half a surrogate pair
+            start = b'{"query_id":' + space + name
+            at = 0 if data.startswith(start) else data.find(b"\n" + start) + 1
+            if at or data.startswith(start):
+                found, _ = parse_lines(data[at : data.find(b"\n", at) + 1])
+                return found[0] if found else None
+    return None
+
+
+def parse_lines(data: bytes) -> tuple[tuple[Prediction, ...], int]:
+    """As `read_lines`, of what a file holds."""
     predictions: list[Prediction] = []
     whole = 0
     for line in data.splitlines(keepends=True):
@@ -119,17 +214,7 @@ def read_lines(path: Path) -> tuple[tuple[Prediction, ...], int]:
             if not line.endswith(b"\n"):
                 break
             predictions.append(from_line(line.decode()))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             break
         whole += len(line)
     return tuple(predictions), whole
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The whole file or the old one, whatever happens."""
-    draft = path.with_name(path.name + DRAFT)
-    with open(draft, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)

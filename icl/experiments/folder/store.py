@@ -1,42 +1,72 @@
 """The run folder: what has been computed, safe against being killed at any moment.
 
 A cell's predictions are appended in the order of its test set; once they are all there, the
-summary is written by rename, and from then on the cell is never touched again. Everything that
-is not complete is computed again from the response cache, which yields the same lines.
+summary is written by rename with a digest of the lines, and from then on the cell is never touched again
+unless its lines are no longer those. Everything that is not complete is computed again from the response
+cache, which yields the same lines.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from icl.errors import ConfigError, DataError, nearest
-from icl.experiments.folder.cellfile import DRAFT, CellWriter, read_lines, read_summary, write_whole
+from icl.experiments.file.config import Experiment
+from icl.experiments.folder.cellfile import CellWriter, find_line, read_cell
+from icl.experiments.folder.changes import conflicts, differences, read_held
+from icl.experiments.folder.disk import DRAFT, read_mapping, write_whole
 from icl.experiments.folder.lines import plain
+from icl.experiments.folder.lock import LOCK, FolderLock
+from icl.experiments.folder.texts import TaskTexts, read_task, read_texts
+from icl.experiments.grid.cells import MAJORITY
 from icl.experiments.records import Cell, CellResult
 from icl.tasks.strict_yaml import read_yaml
 from icl.tasks.yaml_loader import dump
-from icl.types import NO_USAGE, Usage
+from icl.types import Example, Prediction, Task
 
 EXPERIMENT = "experiment.yaml"
 MANIFEST = "manifest.json"
 CELLS = "cells"
-LOCK = ".lock"
+TASKS = "tasks"
+FORMAT = 2
+"""Of the folder. 1 had no number, no digests and no texts."""
+MERGED = ("data", "tasks", "overlap")
+"""Entries of the manifest, by task, that keep what an earlier grid put there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a run is going to put into its folder."""
+
+    experiment: Mapping[str, Any]
+    """Resolved: with all defaults."""
+    cells: Sequence[Cell]
+    data: Mapping[str, str]
+    """Task -> fingerprint of its definition and rows."""
+    queries: Mapping[str, int]
+    """Task -> size of its test set."""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    carved: Sequence[str] = ()
+    """Tasks whose pool is what the test leaves of one split."""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """What else it begins with."""
 
 
 class RunFolder:
-    """runs/<name>/. Reading needs no lock; `begin` takes it for the one process that writes."""
+    """runs/<name>/. Reading needs no lock; `begin` takes it for the one process that writes.
+
+    Writing raises OSError; what is damaged or of a newer format is a DataError.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._lock: Any = None
+        self._lock = FolderLock()
 
     @property
     def name(self) -> str:
@@ -45,7 +75,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
-        """An existing run, for reading. Raises DataError if there is none."""
+        """An existing run, for reading. Raises DataError if there is none, or a newer icl wrote it."""
         folder = cls(path)
         if not folder.path.is_dir():
             there = [p.parent.name for p in folder.path.parent.glob(f"*/{MANIFEST}")]
@@ -54,39 +84,40 @@ class RunFolder:
             raise DataError(f"{path}: no such run folder.{hint or ' icl run makes them'}")
         if not (folder.path / EXPERIMENT).is_file() or not (folder.path / MANIFEST).is_file():
             raise DataError(f"{path}: not a run folder ({EXPERIMENT} or {MANIFEST} is missing)")
+        folder.manifest()
         return folder
 
     # writing: one process at a time
 
-    def begin(
-        self,
-        experiment: Mapping[str, Any],
-        data: Mapping[str, str],
-        cells: Sequence[Cell],
-        manifest: Mapping[str, Any],
-        *,
-        restart: bool = False,
-    ) -> None:
-        """Takes the lock and creates the folder, or goes on with it if it holds the same.
+    def begin(self, contents: Contents, *, restart: bool = False) -> None:
+        """Takes the lock and creates the folder, or goes on with it if nothing in it would be another's.
 
-        `experiment`: the resolved file; `data`: task -> fingerprint. Raises ConfigError if another
-        process writes here, or if the folder holds another experiment. Another `leaderboard` section
-        is no other experiment: no result depends on it, and the new one is kept.
+        Raises ConfigError if another process writes here, or if the folder holds another experiment (see
+        `folder.changes` for what may grow or change).
         """
         self._refuse_strange()
-        self._take_lock()
+        self._lock.take(self.path)
         if restart and (self.path / EXPERIMENT).exists():
             self._set_aside()
-            self._take_lock()
-        if (self.path / MANIFEST).exists():
-            self._check_same(experiment, data)
-            self._write_experiment(experiment)  # how rows are judged may have changed
-            self.update_manifest(cells=[asdict(c) for c in cells])
-            return
+            self._lock.take(self.path)
         (self.path / CELLS).mkdir(exist_ok=True)
-        self._write_experiment(experiment)
-        # The manifest comes last: a folder that has one is whole.
-        self._write_manifest({**manifest, "data": dict(data), "cells": [asdict(c) for c in cells]})
+        entries = {
+            "format": FORMAT,
+            "data": dict(contents.data),
+            "queries": dict(contents.queries),
+            "cells": [asdict(cell) for cell in contents.cells],
+        }
+        if not (self.path / MANIFEST).exists():
+            self._write_experiment(contents.experiment)
+            # The manifest comes last: a folder that has one is whole.
+            self._write_manifest({**contents.manifest, **entries})
+            return
+        self._check_same(contents)
+        self._write_experiment(contents.experiment)
+        held, came = self.manifest(), {**contents.manifest, **entries}
+        entries |= {key: {**held.get(key, {}), **came.get(key, {})} for key in MERGED}
+        entries |= {key: came[key] for key in ("source", "folder") if key in came}
+        self._write_manifest({**held, **entries})
 
     def _write_experiment(self, experiment: Mapping[str, Any]) -> None:
         text = dump(dict(experiment))
@@ -94,6 +125,8 @@ class RunFolder:
 
     def _refuse_strange(self) -> None:
         """A folder of something else is left alone; one whose start was killed is not strange."""
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{self.path}: is a file; choose another name or --output")
         if not self.path.is_dir() or (self.path / MANIFEST).exists():
             return
         own = {LOCK, CELLS, EXPERIMENT, f"{EXPERIMENT}{DRAFT}", f"{MANIFEST}{DRAFT}"}
@@ -106,31 +139,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Lets go of the lock."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _take_lock(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = open(self.path / LOCK, "a+", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            handle.close()
-            raise ConfigError(
-                f"{self.path}: another process (pid {holder}) is writing to this run folder; "
-                "wait for it, or use another name or --output"
-            ) from error
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        self.close()
-        self._lock = handle
+        self._lock.release()
 
     def _set_aside(self) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -141,14 +150,27 @@ class RunFolder:
             aside = self.path.with_name(f"{self.path.name}.{stamp}-{n}")
         shutil.move(self.path, aside)
 
-    def _check_same(self, experiment: Mapping[str, Any], data: Mapping[str, str]) -> None:
-        changes = _differences(_what_is_run(self.experiment()), _what_is_run(experiment))
-        held = self.manifest().get("data", {})
-        for task in data:
-            if not changes and held.get(task) != data[task]:
-                changes.append(f"the data or definition of task {task!r}")
+    def _check_same(self, contents: Contents) -> None:
+        manifest = self.manifest()
+        held = manifest.get("data", {})
+        old = self.read_experiment().resolved
+        used = manifest.get("encoder") is not None
+        carved = [name for name in contents.carved if name in held]
+        changes = conflicts(old, contents.experiment, encoder_used=used, carved=carved)
+        for name, fingerprint in contents.data.items():
+            if name in held and held[name] != fingerprint:
+                changes += self._what_changed(name, contents.tasks.get(name))
         if changes:
             raise ConfigError(self._changed(changes))
+
+    def _what_changed(self, name: str, task: Task | None) -> list[str]:
+        """Which keys of a task's definition, or its rows."""
+        held, changed = self.task(name), f"the data or definition of task {name!r}"
+        if held is None or task is None:
+            return [changed]
+        plain_tasks = [json.loads(json.dumps(asdict(t), default=str)) for t in (held, task)]
+        found = differences(*plain_tasks)
+        return [f"{changed} ({what})" for what in found or ["its rows"]]
 
     def _changed(self, changes: Sequence[str]) -> str:
         return (
@@ -157,13 +179,13 @@ class RunFolder:
             "or begin anew with --restart (the old folder is kept under a new name)"
         )
 
-    def check_model(self, model: Mapping[str, Any]) -> None:
-        """Writes the model's source and fingerprint down, or ConfigError if they were others."""
-        held = self.manifest().get("model") or {}
-        old, new = held.get("fingerprint"), model.get("fingerprint")
+    def check_source(self, part: str, entry: Mapping[str, Any]) -> None:
+        """Writes down where "model" or "encoder" came from, or ConfigError if its fingerprint was another."""
+        held = self.manifest().get(part) or {}
+        old, new = held.get("fingerprint"), entry.get("fingerprint")
         if old is not None and old != new:
-            raise ConfigError(self._changed([f"the model's fingerprint: {old} -> {new}"]))
-        self.update_manifest(model=dict(model))
+            raise ConfigError(self._changed([f"the {part}'s fingerprint: {old} -> {new}"]))
+        self.update_manifest(**{part: dict(entry)})
 
     def update_manifest(self, **entries: Any) -> None:
         """Sets entries of the manifest."""
@@ -173,9 +195,13 @@ class RunFolder:
         text = json.dumps(manifest, indent=2, ensure_ascii=False, default=plain)
         write_whole(self.path / MANIFEST, text + "\n")
 
-    def writer(self, cell: Cell) -> CellWriter:
-        """For the predictions of one cell."""
-        return CellWriter(self.path / CELLS, cell)
+    def writer(self, cell: Cell, queries: int) -> CellWriter:
+        """For the predictions of one cell with so many queries."""
+        return CellWriter(self.path / CELLS, cell, queries)
+
+    def texts(self, task: Task) -> TaskTexts:
+        """For the definition and the shown texts of one task."""
+        return TaskTexts(self.path / TASKS, task)
 
     # reading
 
@@ -186,64 +212,78 @@ class RunFolder:
         except ConfigError as error:
             raise DataError(f"{error}; it is damaged: begin anew with --restart") from error
 
+    def read_experiment(self) -> Experiment:
+        """The resolved experiment with the defaults of keys that came later. DataError where it is none."""
+        return read_held(self.experiment(), str(self.path / EXPERIMENT))
+
     def manifest(self) -> dict[str, Any]:
-        """Versions, fingerprints, hardware, leak report."""
+        """Versions, fingerprints, hardware, leak report. DataError for that of a newer icl."""
         try:
-            loaded = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-        except ValueError as error:
+            loaded = read_mapping(self.path / MANIFEST)
+        except DataError as error:
+            raise DataError(f"{error}; begin anew with --restart") from error
+        written = loaded.get("format", 1)
+        if not isinstance(written, int) or written > FORMAT:
             raise DataError(
-                f"{self.path / MANIFEST}: is damaged ({error}); begin anew with --restart"
-            ) from error
-        return dict(loaded)
+                f"{self.path}: was written by a newer icl (folder format {written}; this one reads {FORMAT} "
+                "and older): update icl"
+            )
+        for key, kind in (("cells", list), ("data", dict), ("overlap", dict), ("sessions", list)):
+            if not isinstance(loaded.get(key, kind()), kind):
+                raise DataError(f"{self.path / MANIFEST}: is damaged ({key}); begin anew with --restart")
+        return loaded
 
     def cells(self) -> list[Cell]:
         """Cells in the order of the grid."""
-        return [Cell(**record) for record in self.manifest()["cells"]]
+        try:
+            return [Cell.of(record) for record in self.manifest().get("cells", [])]
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.path / MANIFEST}: is damaged ({error}); begin anew with --restart"
+            ) from error
 
-    def is_complete(self, cell: Cell) -> bool:
-        """True once all predictions of a cell are final."""
-        return bool(read_summary(self.path / CELLS, cell).get("complete"))
+    @property
+    def outside(self) -> int:
+        """Cells in the folder that the grid no longer has."""
+        names = {f"{cell.id}.json" for cell in self.cells()}
+        return sum(path.name not in names for path in (self.path / CELLS).glob("*.json"))
+
+    @property
+    def lines(self) -> int:
+        """Predictions of the grid's cells on the disk; 0 where the folder cannot be read."""
+        try:
+            cells = [cell for cell in self.cells() if cell.selector != MAJORITY]
+            paths = [self.path / CELLS / f"{cell.id}.jsonl" for cell in cells]
+            return sum(path.read_bytes().count(b"\n") for path in paths if path.exists())
+        except (OSError, DataError):
+            return 0
 
     def result(self, cell: Cell) -> CellResult:
         """One cell with what there is of it."""
-        summary = read_summary(self.path / CELLS, cell)
-        predictions, _ = read_lines(self.path / CELLS / f"{cell.id}.jsonl")
-        complete = bool(summary.get("complete"))
-        if complete and len(predictions) != summary["predictions"]:
-            raise DataError(
-                f"{self.path / CELLS / cell.id}.jsonl: holds {len(predictions)} whole lines, "
-                f"not the {summary['predictions']} that were written; begin anew with --restart"
-            )
-        return CellResult(
-            cell=cell,
-            predictions=predictions,
-            selection_usage=Usage(*summary["selection_usage"]) if summary else NO_USAGE,
-            selection_seconds=summary.get("selection_seconds", 0.0),
-            metrics=summary.get("metrics", {}),
-            complete=complete,
-            notes=summary.get("notes", {}),
-        )
+        return read_cell(self.path / CELLS, cell, self._queries().get(cell.task))
+
+    def has_lines(self, cell: Cell) -> bool:
+        """Whether anything of a cell is on the disk."""
+        path = self.path / CELLS / f"{cell.id}.jsonl"
+        return path.is_file() and path.stat().st_size > 0
+
+    def prediction(self, cell: Cell, query: str) -> Prediction | None:
+        """One line of a cell, without reading the others; None where the cell has none for the query."""
+        return find_line(self.path / CELLS / f"{cell.id}.jsonl", query)
 
     def results(self) -> list[CellResult]:
-        """All cells in the order of the grid, those that are not complete too."""
-        return [self.result(cell) for cell in self.cells()]
+        """All cells in the order of the grid, those that are not complete or damaged too."""
+        queries = self._queries()
+        return [read_cell(self.path / CELLS, cell, queries.get(cell.task)) for cell in self.cells()]
 
+    def _queries(self) -> Mapping[str, int]:
+        held = self.manifest().get("queries", {})
+        return held if isinstance(held, dict) else {}
 
-def _what_is_run(experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what only decides how results are shown."""
-    return {key: value for key, value in experiment.items() if key != "leaderboard"}
+    def task(self, name: str) -> Task | None:
+        """The definition that is kept; None in folders of format 1."""
+        return read_task(self.path / TASKS, name)
 
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """ "pool: 512 -> 256", one entry a key."""
-    found = []
-    for key in dict.fromkeys([*old, *new]):
-        before, after = old.get(key), new.get(key)
-        if before == after:
-            continue
-        if isinstance(before, Mapping) and isinstance(after, Mapping) and key != "model":
-            found += _differences(before, after, f"{prefix}{key}.")
-        else:
-            shown = [json.dumps(v, ensure_ascii=False, default=str) for v in (before, after)]
-            found.append(f"{prefix}{key}: {shown[0]} -> {shown[1]}")
-    return found
+    def shown(self, name: str) -> dict[str, Example]:
+        """Id -> example, of those that stood in a prompt of the task; {} in folders of format 1."""
+        return read_texts(self.path / TASKS, name)

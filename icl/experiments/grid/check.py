@@ -1,7 +1,7 @@
 """All that can be wrong with an experiment, found before a model loads.
 
 Every component is built once, every task is read and split under every seed, and then every component is
-tried on the first test item (`trial`).
+tried on the first test item: icl's own as far as they come (`trial`), those from outside to the end (`rehearsal`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from icl.experiments.asking.models import check_model
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell, majority_cell, plan_cells
+from icl.experiments.grid.rehearsal import Rehearsal
 from icl.experiments.grid.trial import try_components
 from icl.prompts.template import render_instruction, render_side
 from icl.protocols import ALL_KINDS, methods, metrics, orderers, selectors
@@ -99,7 +100,9 @@ def _check_task(
         for seed in experiment.seeds[:1] if len(problems.found) == before else ():
             _try_templates(data.task, splits[name, seed], source.task_path(experiment.task[index]))
     if len(problems.found) == before:
-        try_components(experiment, source, data.task, splits[name, experiment.seeds[0]], problems)
+        split = splits[name, experiment.seeds[0]]
+        Rehearsal(experiment, source, data.task, index, split, built, problems).run()
+        try_components(experiment, source, data.task, split, problems)
 
 
 def _located(make: Any, source: Source, path: tuple[str | int, ...]) -> Any:

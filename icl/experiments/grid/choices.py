@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from icl.errors import ConfigError
+from icl.experiments import contracts
 from icl.experiments.asking.metered import Cost, MeteredModel
 from icl.experiments.file.config import Component
 from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell
@@ -30,6 +30,7 @@ class Choices:
         self.split = split
         self.resources = replace(resources, pool=split.pool)
         self.queries: tuple[Query, ...] = tuple(example.query for example in split.test)
+        self.pool = {example.id: example for example in split.pool}
         self._meter = meter
         self._known: dict[Hashable, tuple[Any, Cost]] = {}
 
@@ -52,31 +53,27 @@ class Choices:
 
         def fit() -> tuple[Method, Cost]:
             method = methods.create(item.name, item.parameters)
-            with self._meter.count() as cost:
-                fitted = method.fit(self.split.pool, self.resources)
-            return fitted, cost
+            with self._meter.count() as cost, contracts.calling("method", item.label, method, "fit"):
+                made = method.fit(self.split.pool, self.resources)
+            return contracts.fitted("method", item.label, made), cost
 
         return self._once(("method", item.label), fit)
 
     def _selector(self, item: Component) -> tuple[Selector, Cost]:
         def fit() -> tuple[Selector, Cost]:
             selector = selectors.create(item.name, item.parameters)
-            with self._meter.count() as cost:
-                fitted = selector.fit(self.split.pool, self.resources)
-            return fitted, cost
+            with self._meter.count() as cost, contracts.calling("selector", item.label, selector, "fit"):
+                made = selector.fit(self.split.pool, self.resources)
+            return contracts.fitted("selector", item.label, made), cost
 
         return self._once(("selector", item.label), fit)
 
     def _select(self, item: Component, shots: int) -> tuple[Demonstrations, Cost]:
         def select() -> tuple[Demonstrations, Cost]:
             selector, fitting = self._selector(item)
-            with self._meter.count() as cost:
+            with self._meter.count() as cost, contracts.calling("selector", item.label, selector, "select"):
                 chosen = selector.select(self.queries, shots)
-            if len(chosen) != len(self.queries) or any(len(c) > shots for c in chosen):
-                raise ConfigError(
-                    f"selector {item.label!r} broke its contract: at most {shots} demonstrations for each of "
-                    f"{len(self.queries)} queries were asked for"
-                )
+            contracts.selected(item.label, chosen, self.queries, shots)
             return chosen, fitting + cost
 
         return self._once(("select", item.label, shots), select)
@@ -88,17 +85,13 @@ class Choices:
     def _order(self, cell: PlannedCell) -> tuple[Ordered, Cost]:
         chosen, selecting = self._select(cell.selector, cell.shots)
         orderer = orderers.create(cell.orderer.name, cell.orderer.parameters)
-        with self._meter.count() as cost:
-            permutations = orderer.order(chosen, self.queries, self.resources)
-        ordered = []
-        for query, some, permutation in zip(self.queries, chosen, permutations, strict=True):
-            if sorted(permutation) != list(range(len(some))):
-                raise ConfigError(
-                    f"orderer {cell.orderer.label!r} broke its contract: {permutation} is not an order of "
-                    f"the {len(some)} demonstrations of query {query.id!r}"
-                )
-            ordered.append(tuple(some[i] for i in permutation))
-        return (ordered, tuple(getattr(orderer, "reasons", ()))), selecting + cost
+        label = cell.orderer.label
+        with self._meter.count() as cost, contracts.calling("orderer", label, orderer, "order"):
+            orders = orderer.order(chosen, self.queries, self.resources)
+        orders = contracts.permutations(label, orders, self.queries, chosen)
+        reasons = contracts.reasons(label, getattr(orderer, "reasons", ()), self.queries)
+        ordered = [tuple(some[i] for i in order) for some, order in zip(chosen, orders, strict=True)]
+        return (ordered, reasons), selecting + cost
 
     def _once(self, key: Hashable, make: Callable[[], tuple[T, Cost]]) -> tuple[T, Cost]:
         if key not in self._known:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from icl.engine.fake import ByteTokenizer
 from icl.errors import Collector, IclError
+from icl.experiments.contracts import is_own
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.prompts import PromptRenderer
 from icl.protocols import Method, Orderer, Resources, Selector, methods, orderers, selectors
@@ -99,6 +100,8 @@ def try_components(
                 try:
                     # built anew: a fitted one has seen this task's pool
                     part = registry.create(item.name, item.parameters)
+                    if not is_own(part):
+                        continue  # see `rehearsal`
                     with _warnings(shown_here=problems.wants_all):
                         use(part, replace(resources, renderer=_FewPrompts(task=task, **tools)))
                 except _Asked:

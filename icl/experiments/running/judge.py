@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from icl.experiments import contracts
 from icl.protocols import Metric, metrics
 from icl.tasks import Split
 from icl.types import Demonstration, Example, Outcome, Prediction, Task, Usage
@@ -22,7 +23,7 @@ def predict(
     """One line of the log. Correct means a full score; a part of one is kept as details["score"]."""
     chosen = {d.example.id: d for d in demonstrations}
     shown = [(i, chosen.get(i)) for i in outcome.prompt.demonstrations]
-    score = float(metric.score(outcome.answer, example.target, task))
+    score = contracts.score(task.metric, metric, outcome.answer, example.target, task)
     details: dict[str, Any] = dict(outcome.details)
     if outcome.prompt.tokens:
         details["prompt_tokens"] = outcome.prompt.tokens
@@ -48,7 +49,8 @@ def judge(predictions: Sequence[Prediction], task: Task, names: Iterable[str]) -
     """Metric name -> value over a whole cell."""
     answers, golds = [p.answer for p in predictions], [p.gold for p in predictions]
     return {
-        name: float(metrics.create(name).aggregate(answers, golds, task)) for name in dict.fromkeys(names)
+        name: contracts.aggregate(name, metrics.create(name), answers, golds, task)
+        for name in dict.fromkeys(names)
     }
 
 
@@ -84,6 +86,6 @@ def majority(split: Split, task: Task, metric: Metric) -> tuple[Prediction, ...]
     labels = task.labels or tuple(sorted(counts))
     best = max(labels, key=lambda label: counts[label])
     return tuple(
-        Prediction(e.id, (), best, e.target, float(metric.score(best, e.target, task)) >= 1)
+        Prediction(e.id, (), best, e.target, contracts.score(task.metric, metric, best, e.target, task) >= 1)
         for e in split.test
     )

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from icl.experiments import contracts
 from icl.experiments.asking.metered import Cost
 from icl.experiments.folder.cellfile import CellWriter
+from icl.experiments.folder.texts import TaskTexts
 from icl.experiments.grid.cells import PlannedCell
 from icl.experiments.grid.choices import Choices, Demonstrations
 from icl.experiments.records import CellResult
 from icl.experiments.running.judge import judge, notes, predict
-from icl.protocols import Method, Metric
-from icl.types import Outcome, Prediction, Task, Usage
+from icl.protocols import Method, Metric, Solve
+from icl.types import Outcome, Prediction, Query, Task, Usage
 
 
 @dataclass
@@ -24,6 +26,7 @@ class OpenCell:
     task: Task
     choices: Choices
     writer: CellWriter
+    texts: TaskTexts
     metric: Metric
     metric_names: tuple[str, ...]
     demonstrations: Demonstrations = ()
@@ -42,11 +45,21 @@ class OpenCell:
         self.reasons = self.choices.reasons(self.planned)
         self.method, fitting = self.choices.method(self.planned.method)
         self.cost = selecting + fitting
-        kept = self.writer.selection
-        if kept is not None:
-            self.cost = Cost(*kept)
+        kept = self.writer.started
+        if kept is not None and kept.queries in (None, len(self.choices.queries)):
+            self.cost = Cost(kept.selection_usage, kept.selection_seconds)
         else:
+            if kept is not None:  # for fewer queries: what was asked then is in the cache with its cost
+                self.cost.seconds += kept.selection_seconds
             self.writer.start(self._result(()))
+        self.texts.add(d.example for shown in self.demonstrations for d in shown)
+
+    def solve(self, index: int, query: Query, where: str) -> Solve:
+        """The method's conversation about one query, held against the contract."""
+        label, shown = self.planned.method.label, self.demonstrations[index]
+        with contracts.calling("method", label, self.method, "solve", where):
+            solve = self.method.solve(query, shown, self.choices.resources)
+        return contracts.conversation(label, self.method, solve, where)
 
     def receive(self, index: int, outcome: Outcome, usage: Usage) -> bool:
         """Takes one outcome. True once the cell is final."""
@@ -54,7 +67,7 @@ class OpenCell:
         self.outcomes[index] = (replace(outcome, prompt=replace(outcome.prompt, text="")), usage)
         while (at := len(self.predictions)) in self.outcomes:
             self.predictions.append(self._predict(at, *self.outcomes[at]))
-            self.writer.append(at, self.predictions[at])
+            self._write(at)
         if len(self.predictions) < len(self.choices.queries):
             return False
         self._finish()
@@ -64,13 +77,31 @@ class OpenCell:
         example = self.choices.split.test[index]
         if self.reasons and self.reasons[index]:
             outcome = replace(outcome, details={**outcome.details, "order": dict(self.reasons[index])})
-        return predict(example, self.demonstrations[index], outcome, usage, self.metric, self.task)
+        shown = self.demonstrations[index]
+        chosen = {d.example.id for d in shown}
+        own = [i for i in outcome.prompt.demonstrations if i not in chosen]
+        if own:  # the method's own demonstrations
+            self.texts.add(e for i in own if (e := self.choices.pool.get(i)) is not None)
+        return predict(example, shown, outcome, usage, self.metric, self.task)
+
+    def _write(self, index: int) -> None:
+        label = self.planned.method.label
+        try:
+            self.writer.append(index, self.predictions[index])
+        except (TypeError, ValueError) as error:  # what is no plain data, or holds itself
+            query = self.choices.queries[index].id
+            raise contracts.broke(
+                "method",
+                label,
+                f"the details of an Outcome are plain data for JSON; query {query!r}: {error}",
+            ) from error
 
     def _finish(self) -> None:
         told = [self.outcomes[i][0] for i in range(len(self.outcomes))]
-        final = self.method.finish(list(told))
-        if len(final) != len(told):
-            raise ValueError(f"method {self.planned.method.label}: finish lost outcomes")
+        label = self.planned.method.label
+        with contracts.calling("method", label, self.method, "finish"):
+            final = self.method.finish(list(told))
+        final = contracts.finished(label, final, told)
         for i, (before, after) in enumerate(zip(told, final, strict=True)):
             if after is not before:
                 self.predictions[i] = self._predict(i, after, self.outcomes[i][1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -64,13 +65,11 @@ class Meter:
         """The run begins with `found` of `total` predictions already there."""
         self.total, self.done, self.found = total, found, found
         self.began = time.monotonic()
-        if self.display:
-            self.display.start(self)
+        self._tell(lambda display: display.start(self))
 
     def note(self, text: str) -> None:
         """A step worth a line."""
-        if self.display:
-            self.display.note(text)
+        self._tell(lambda display: display.note(text))
 
     def response(self, usage: Usage, cached: bool) -> None:
         """A response came from the cache or from the engine."""
@@ -104,13 +103,21 @@ class Meter:
         self._changed()
 
     def _changed(self) -> None:
-        if self.display:
-            self.display.changed(self)
+        self._tell(lambda display: display.changed(self))
 
     def stop(self) -> None:
         """The run is over, or has been broken off."""
-        if self.display:
-            self.display.stop(self)
+        self._tell(lambda display: display.stop(self))
+
+    def _tell(self, act: Callable[[Display], None]) -> None:
+        """A run does not end because nobody can be told: where the output is closed or full, the display
+        is given up."""
+        if self.display is None:
+            return
+        try:
+            act(self.display)
+        except (OSError, ValueError):  # ValueError: a file that was closed in this process
+            self.display = None
 
     @property
     def reached(self) -> float:

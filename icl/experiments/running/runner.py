@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import model_source, open_model
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.asking.timed import TimedModel
-from icl.experiments.folder.manifest import first_manifest, hardware, now
+from icl.experiments.folder.manifest import first_manifest
 from icl.experiments.folder.rates import remember
-from icl.experiments.folder.store import RunFolder
-from icl.experiments.folder.versions import versions
+from icl.experiments.folder.store import TASKS, Contents, RunFolder
+from icl.experiments.folder.texts import TaskTexts
 from icl.experiments.grid.cells import LABELLED, PlannedCell, majority_cell
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
@@ -26,6 +25,7 @@ from icl.experiments.records import Cell, CellResult
 from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
+from icl.experiments.running.session import each, recorded, said_in_one_line, what_was_refused
 from icl.prompts import PromptRenderer
 from icl.protocols import Encoder, LanguageModel, Reporting, Resources, metrics
 from icl.types import Outcome
@@ -57,28 +57,71 @@ class Runner:
         self._given = model
         self._max_memory = max_memory
         self._restart = restart
+        self._texts: dict[str, TaskTexts] = {}
 
     def run(self) -> RunFolder:
-        """Runs what is not complete. Raises IclError; a broken-off run goes on with the same call."""
+        """Runs what is not complete. Raises IclError; a broken-off run goes on with the same call.
+
+        KeyboardInterrupt says how much is kept.
+        """
         checked, folder = self.checked, self.folder
         try:
-            folder.begin(
-                checked.experiment.resolved,
-                checked.data_fingerprints,
-                self._all_cells(),
-                first_manifest(checked),
-                restart=self._restart,
-            )
-            self._majority_rows()
-            left = [c for c in checked.cells if not folder.is_complete(c.cell)]
-            total = sum(self._size(c) for c in checked.cells)
-            self.meter.start(total, total - sum(self._size(c) for c in left))
-            if left:
-                self._session(left)
+            with said_in_one_line(folder, self.meter):
+                older = self._begin()
+                self._texts = {name: folder.texts(data.task) for name, data in checked.tasks.items()}
+                for (task, _), split in checked.splits.items():
+                    self._texts[task].add(split.test)
+                if older:
+                    self._add_shown()
+                self._majority_rows()
+                left = [c for c in checked.cells if not self._is_complete(c.cell)]
+                total = sum(self._size(c) for c in checked.cells)
+                self.meter.start(total, total - sum(self._size(c) for c in left))
+                self._note_outside()
+                if left:
+                    with recorded(folder, self.meter) as session:
+                        self._session(left, session)
         finally:
             self.meter.stop()
             folder.close()
         return folder
+
+    def _begin(self) -> bool:
+        """Whether the folder is there already, of a format that kept no texts."""
+        checked, folder = self.checked, self.folder
+        carved = {task for (task, _), split in checked.splits.items() if split.report.carved}
+        contents = Contents(
+            experiment=checked.experiment.resolved,
+            cells=self._all_cells(),
+            data=checked.data_fingerprints,
+            queries={task: len(split.test) for (task, _), split in checked.splits.items()},
+            tasks={name: data.task for name, data in checked.tasks.items()},
+            carved=sorted(carved),
+            manifest=first_manifest(checked),
+        )
+        folder.begin(contents, restart=self._restart)
+        return not all((folder.path / TASKS / f"{name}.json").exists() for name in checked.tasks)
+
+    def _add_shown(self) -> None:
+        """Texts of predictions that were made before texts were kept."""
+        for result in self.folder.results():
+            pool = {e.id: e for e in self.checked.splits[result.cell.task, result.cell.seed].pool}
+            shown = (pool.get(i) for p in result.predictions for i, _ in p.demonstrations)
+            self._texts[result.cell.task].add(e for e in shown if e is not None)
+
+    def _note_outside(self) -> None:
+        outside = self.folder.outside
+        if outside:
+            self.meter.note(
+                f"{outside} cells that this grid does not have stay in the folder and are not shown"
+            )
+
+    def _is_complete(self, cell: Cell) -> bool:
+        """A damaged cell is said to be so, and is not."""
+        result = self.folder.result(cell)
+        if result.damage:
+            log.warning("%s. This cell alone is computed again.", result.damage)
+        return result.complete
 
     def _size(self, cell: PlannedCell) -> int:
         return len(self.checked.splits[cell.cell.task, cell.cell.seed].test)
@@ -92,35 +135,40 @@ class Runner:
             cells += [c.cell for c in group]
         return cells
 
-    def _session(self, left: Sequence[PlannedCell]) -> None:
+    def _session(self, left: Sequence[PlannedCell], session: list[LanguageModel]) -> None:
         """Loads the model and works through the cells that are left."""
         folder, experiment = self.folder, self.checked.experiment
-        began = now()
-        self.meter.note(f"loading {experiment.model_label}")
-        model = self._given or open_model(experiment, max_memory=self._max_memory)
-        origin = "given by the caller" if self._given is not None else model_source(experiment)
-        folder.check_model({"name": model.name, "origin": origin, "fingerprint": model.fingerprint})
-        encoder = self._encoder()
-        if isinstance(model, Reporting):
-            model.report_to(self.meter.forwards)
-        timed = TimedModel(model)
+        # Before the model: a cache that cannot be used is found in a moment, a model loads for minutes.
         store = ResponseStore(self._root / CACHE / "responses.sqlite")
+        timed: TimedModel | None = None
         try:
+            self.meter.note(f"loading {experiment.model_label}")
+            model = self._given or open_model(experiment, max_memory=self._max_memory)
+            session.append(model)
+            origin = "given by the caller" if self._given is not None else model_source(experiment)
+            entry = {"name": model.name, "origin": origin, "fingerprint": model.fingerprint}
+            folder.check_source("model", entry)
+            encoder = self._encoder()
+            if isinstance(model, Reporting):
+                model.report_to(self.meter.forwards)
+            timed = TimedModel(model)
             cached = CachedModel(timed, store, observer=self.meter)
             self._work(left, MeteredModel(cached), encoder)
         finally:
-            store.close()
-            remember(self._root / CACHE, experiment, timed.work)
-        session = {
-            "began": began,
-            "ended": now(),
-            "engine": getattr(model, "engine", type(model).__name__),
-            "computed": asdict(self.meter.computed),
-            "reused": asdict(self.meter.reused),
-            "near_ties": self.meter.near_ties,
-        }
-        sessions = [*folder.manifest()["sessions"], session]
-        folder.update_manifest(sessions=sessions, versions=versions(), hardware=hardware(), finished=now())
+            try:
+                store.close()
+            finally:
+                if timed is not None:
+                    self._remember(timed)
+
+    def _remember(self, timed: TimedModel) -> None:
+        """Rates only help to plan: a run does not end because they cannot be kept."""
+        try:
+            remember(self._root / CACHE, self.checked.experiment, timed.work)
+        except OSError as error:
+            log.warning(
+                "The model's rates are not kept for icl plan (%s).", what_was_refused(error, self._root)
+            )
 
     def _encoder(self) -> Encoder | None:
         if not self.checked.needs_encoder:
@@ -129,7 +177,7 @@ class Runner:
         self.meter.note(f"loading encoder {name}")
         encoder = load_encoder(name, cache=self._root / CACHE / "embeddings")
         entry = {"name": name, "origin": encoder.source, "fingerprint": encoder.fingerprint}
-        self.folder.update_manifest(encoder=entry)
+        self.folder.check_source("encoder", entry)
         return encoder
 
     def _work(self, left: Sequence[PlannedCell], model: MeteredModel, encoder: Encoder | None) -> None:
@@ -146,8 +194,7 @@ class Runner:
             talks = self._conversations(left, model, encoder, working)
             converse(talks, model, self.window, finished, self.meter.asks)
         finally:
-            for cell in working:
-                cell.writer.sync()
+            each(cell.writer.sync for cell in working)
 
     def _conversations(
         self,
@@ -167,8 +214,8 @@ class Runner:
             working += cells
             for index, query in enumerate(choices.queries):
                 for cell in cells:
-                    solve = cell.method.solve(query, cell.demonstrations[index], choices.resources)
-                    yield Conversation(Place(cell, index), solve, cell.paid)
+                    place = Place(cell, index)
+                    yield Conversation(place, cell.solve(index, query, str(place)), cell.paid)
 
     def _open(self, planned: PlannedCell, choices: Choices) -> OpenCell:
         task = choices.resources.task
@@ -179,7 +226,8 @@ class Runner:
             planned,
             task,
             choices,
-            self.folder.writer(planned.cell),
+            self.folder.writer(planned.cell, self._size(planned)),
+            self._texts[task.name],
             metrics.create(task.metric),
             tuple(names),
         )
@@ -189,12 +237,13 @@ class Runner:
         for (task, seed), split in self.checked.splits.items():
             definition = self.checked.tasks[task].task
             cell = majority_cell(self.checked.experiment, task, seed)
-            if definition.kind not in LABELLED or self.folder.is_complete(cell):
+            if definition.kind not in LABELLED or self._is_complete(cell):
                 continue
             predictions = majority(split, definition, metrics.create(definition.metric))
             values = judge(predictions, definition, ("accuracy", definition.metric))
             label = {"majority_label": predictions[0].answer, **about_data(split)}
-            self.folder.writer(cell).finish(CellResult(cell, predictions, metrics=values, notes=label))
+            writer = self.folder.writer(cell, len(split.test))
+            writer.finish(CellResult(cell, predictions, metrics=values, notes=label))
 
     def _report(self, cell: OpenCell) -> None:
         flags = [f for p in cell.predictions for f in p.flags]

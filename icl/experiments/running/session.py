@@ -1,0 +1,105 @@
+"""How a session ends: written down in the manifest whatever ended it, and said in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from icl.errors import IclError, StorageError
+from icl.experiments.folder.manifest import hardware, now
+from icl.experiments.folder.store import RunFolder
+from icl.experiments.folder.versions import versions
+from icl.experiments.running.progress import Meter
+from icl.protocols import LanguageModel
+
+log = logging.getLogger("icl")
+
+
+@contextlib.contextmanager
+def said_in_one_line(folder: RunFolder, meter: Meter) -> Iterator[None]:
+    """What the machine refuses becomes a StorageError, and Ctrl-C tells: what is kept, and how to go on."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{str(error).rstrip('.')}. {how_to_go_on(folder, meter)}") from error
+    except OSError as error:
+        raise StorageError(
+            f"{what_was_refused(error, folder.path)}. {how_to_go_on(folder, meter)}"
+        ) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(how_to_go_on(folder, meter)) from None
+
+
+def what_was_refused(error: OSError, path: Path) -> str:
+    """An OSError as a person would put it: the file and the system's words."""
+    said = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename or path}: {said}"
+
+
+def how_to_go_on(folder: RunFolder, meter: Meter) -> str:
+    """After a session that was broken off."""
+    lines = folder.lines
+    if not lines:
+        return "No prediction was kept yet; the same command begins again"
+    return (
+        f"{lines} of {meter.total or lines} predictions are kept in {folder.path}; the same command goes on"
+    )
+
+
+@contextlib.contextmanager
+def recorded(folder: RunFolder, meter: Meter) -> Iterator[list[LanguageModel]]:
+    """Writes the session into the manifest when it ends. The block puts its model into the list."""
+    began, model, ended = now(), list[LanguageModel](), "complete"
+    try:
+        yield model
+    except BaseException as error:
+        ended = _ending(error)
+        raise
+    finally:
+        engine = getattr(model[0], "engine", type(model[0]).__name__) if model else None
+        session = {
+            "began": began,
+            "ended": now(),
+            "ended_by": ended,
+            "engine": engine,
+            "computed": asdict(meter.computed),
+            "reused": asdict(meter.reused),
+            "near_ties": meter.near_ties,
+        }
+        with _second_to(ended != "complete"):
+            sessions = [*folder.manifest().get("sessions", []), session]
+            done = {"finished": now()} if ended == "complete" else {}
+            folder.update_manifest(sessions=sessions, versions=versions(), hardware=hardware(), **done)
+
+
+def each(acts: Iterable[Callable[[], None]]) -> None:
+    """Calls all, also where some raise, and raises the first error: what can be kept is kept."""
+    first: Exception | None = None
+    for act in acts:
+        try:
+            act()
+        except (OSError, IclError) as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+@contextlib.contextmanager
+def _second_to(another: bool) -> Iterator[None]:
+    """An error of the machine is not raised over another that is on its way already."""
+    try:
+        yield
+    except (OSError, IclError) as error:
+        if not another:
+            raise
+        log.debug("while another error was raised: %s", error)
+
+
+def _ending(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Ctrl-C"
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
