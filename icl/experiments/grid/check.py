@@ -1,7 +1,7 @@
 """All that can be wrong with an experiment, found before a model loads.
 
 Every component is built once, every task is read and split under every seed, and then every component is
-tried on the first test item: icl's own as far as they come (`trial`), those from outside to the end (`rehearsal`).
+tried on the first test item: icl's own as far as they come (`trial`), others to the end (`rehearsal`).
 """
 
 from __future__ import annotations

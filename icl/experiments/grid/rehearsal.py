@@ -1,4 +1,4 @@
-"""Components that are not icl's own, tried before a model loads: what they return is held against their contracts.
+"""Components that are not icl's own, tried before a model loads and held against their contracts.
 
 They do all their work once, for two queries and with the fake model; metrics, icl's too, judge a few gold
 targets. (`trial` has icl's own components handle the first test item.)
