@@ -7,6 +7,7 @@ ties and flags near ties in the same way.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from icl.errors import ConfigError
@@ -32,6 +33,27 @@ def options(task: Task, query: Query) -> tuple[str, ...]:
     if not found:
         raise ConfigError(f"task {task.name!r} cannot be answered by scoring: {missing}")
     return found
+
+
+def label_texts(query: Query, resources: Resources) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The options of a query and, in their order, the texts that are scored for them.
+
+    Where the text of one begins another's ("1" and "10"), nothing would end the shorter one, and the
+    sum over its tokens could never be below the longer one's: each is then followed by what stands
+    after an answer in a demonstration (`Template.label_end`).
+    """
+    renderer = renderer_of(resources)
+    labels = options(resources.task, query)
+    texts = tuple(renderer.answer(label) for label in labels)
+    wanted = resources.task.template.label_end
+    if wanted == "always" or (wanted == "auto" and _one_begins_another(texts)):
+        texts = tuple(text + renderer.end for text in texts)
+    return labels, texts
+
+
+def _one_begins_another(texts: Sequence[str]) -> bool:
+    ranked = sorted(texts)  # what begins with a text stands directly behind it
+    return any(after.startswith(before) for before, after in pairwise(ranked))
 
 
 def renderer_of(resources: Resources) -> Renderer:

@@ -144,7 +144,7 @@ class Renderer(Protocol):
         query: Query,
         demonstrations: Sequence[Demonstration],
         *,
-        style: Literal["answer", "rationale", "channel"] = "answer",
+        style: Literal["answer", "rationale", "closing", "channel"] = "answer",
         reserve: int = 0,
         suffix: str = "",
         label: str = "",
@@ -152,7 +152,8 @@ class Renderer(Protocol):
         """The whole prompt: instruction, demonstrations in the order given, query, `suffix`.
 
         `style` says what follows each demonstration's query: its answer, its rationale and
-        answer, or, for channel scoring, that the label stands first (`label` is the query's).
+        answer, the closing sentence alone, or, for channel scoring, that the label stands first
+        (`label` is the query's).
         `reserve` tokens are kept free for the continuation. Demonstrations that do not fit are
         dropped (least preferred first) and recorded, or ContextOverflow is raised, as configured.
         """
@@ -160,6 +161,15 @@ class Renderer(Protocol):
 
     def answer(self, target: str) -> str:
         """What follows the prompt for `target`, e.g. " positive"."""
+        ...
+
+    @property
+    def end(self) -> str:
+        """What stands after a demonstration's answer: the separator, or what ends a chat's turn."""
+        ...
+
+    def stops(self, *, chain: bool) -> tuple[str, ...]:
+        """Texts at which an answer, or a `chain` of thought with its blank lines, has ended."""
         ...
 
     def channel_query(self, query: Query) -> str:

@@ -67,6 +67,9 @@ class Demonstration:
     """The method's own quantities (similarity, redundancy, ...), shown by `icl show`."""
 
 
+LabelEnd = Literal["auto", "always", "never"]
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """How one item is written down. Each string is a jinja2 template over the item's inputs.
@@ -80,11 +83,16 @@ class Template:
     answer: str = " {{ answer }}"
     rationale: str = " {{ rationale }} The answer is {{ answer }}."
     """What follows `query` in a chain-of-thought demonstration."""
+    closing: str = " The answer is {{ answer }}."
+    """What follows `query` in a demonstration of standard prompting beside chains of thought."""
     separator: str = "\n\n"
     channel_answer: str = ""
     """Channel scoring, the label's side, e.g. "Sentiment: {{ answer }}\\nReview:"."""
     channel_query: str = ""
     """Channel scoring, the input's side that is scored, e.g. " {{ text }}"."""
+    label_end: LabelEnd = "auto"
+    """Whether a label that is scored is followed by the separator, or what ends a chat's turn: "auto",
+    where the text of one label begins another's ("1" and "10"); "always"; "never"."""
 
 
 @dataclass(frozen=True, slots=True)

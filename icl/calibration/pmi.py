@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from icl.components import MethodDefaults, check_choice, check_flag
-from icl.labels import LABELLED, NORMALISE, Normalise, choose, longest, normalised, options, renderer_of
+from icl.labels import LABELLED, NORMALISE, Normalise, choose, label_texts, longest, normalised, renderer_of
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Outcome, Query, ScoreRequest, Scores
 
@@ -42,8 +42,7 @@ class PMI(MethodDefaults):
     def solve(self, query: Query, demonstrations: Sequence[Demonstration], resources: Resources) -> Solve:
         """Two requests: every label after the prompt, and after the domain prompt."""
         renderer = renderer_of(resources)
-        labels = options(resources.task, query)
-        answers = tuple(renderer.answer(label) for label in labels)
+        labels, answers = label_texts(query, resources)
         reserve = longest(answers, resources)
         prompt = renderer.prompt(query, demonstrations, reserve=reserve)
         # The id too: a renderer must not be able to tell one query's domain prompt from another's.

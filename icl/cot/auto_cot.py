@@ -10,11 +10,12 @@ import numpy as np
 
 from icl.components import check_number
 from icl.cot.shared.annotate import reason
-from icl.cot.shared.chain import Chain, ChainDefaults, Chains, Decoding, Reading, stop_strings
+from icl.cot.shared.chain import Chain, ChainDefaults, Chains, Decoding, Reading
 from icl.cot.shared.shown import OwnDemonstrations, Shown, Writing, write_chains
-from icl.cot.shared.triggers import reasoning_trigger
+from icl.cot.shared.triggers import placed, reasoning_trigger
 from icl.cot.zero_shot import ZeroShot
 from icl.errors import ConfigError
+from icl.labels import renderer_of
 from icl.protocols import Resources, methods
 from icl.types import Demonstration, Example, Query, Task
 
@@ -124,9 +125,13 @@ class AutoCot(ChainDefaults):
     def written(self, query: Query, shown: Shown, resources: Resources, decoding: Decoding) -> Chains:
         """Chains after a prompt that shows `shown`."""
         task = resources.task
-        opening = f" {reasoning_trigger(task)}"
+        opening = placed(task, reasoning_trigger(task))
         writing = Writing(
-            self.max_tokens, stop_strings(task), Reading("trigger"), opening, wanted=self.clusters
+            self.max_tokens,
+            renderer_of(resources).stops(chain=True),
+            Reading("trigger"),
+            opening,
+            wanted=self.clusters,
         )
         return (yield from write_chains(query, shown, resources, decoding, writing))
 

@@ -14,12 +14,12 @@ from icl.cot.shared.chain import (
     Decoding,
     Reading,
     count_steps,
-    stop_strings,
 )
 from icl.cot.shared.manual import given_file, read_demonstrations
 from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.cot.shared.shown import OwnDemonstrations, Shown, Writing, has_rationale, write_chains
 from icl.cot.shared.votes import longest
+from icl.labels import renderer_of
 from icl.prompts.answers.parse import Rules
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query
@@ -95,7 +95,9 @@ class Complexity(ChainDefaults):
     def written(self, query: Query, shown: Shown, resources: Resources, decoding: Decoding) -> Chains:
         """Chains after a prompt that shows `shown`."""
         reading = Reading("trigger", self.rules)
-        writing = Writing(self.max_tokens, stop_strings(resources.task), reading, wanted=self.shots)
+        writing = Writing(
+            self.max_tokens, renderer_of(resources).stops(chain=True), reading, wanted=self.shots
+        )
         return (yield from write_chains(query, shown, resources, decoding, writing))
 
     def chains(

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Self
 
 from icl.components import check_number
 from icl.cot.shared.annotate import self_taught
-from icl.cot.shared.chain import ChainDefaults, Chains, Decoding, Reading, side_by_side, stop_strings
+from icl.cot.shared.chain import ChainDefaults, Chains, Decoding, Reading, side_by_side
 from icl.cot.shared.manual import given_file, read_demonstrations
 from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.cot.shared.shown import OwnDemonstrations, Shown, Writing, has_rationale, write_chains
+from icl.labels import renderer_of
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query
 
@@ -94,7 +95,7 @@ class DiversePrompts(ChainDefaults):
         self, query: Query, demonstrations: Sequence[Demonstration], resources: Resources, decoding: Decoding
     ) -> Chains:
         """Samples `first` to `first + n` in turn over the prompts; one request a prompt."""
-        stop = stop_strings(resources.task)
+        stop = renderer_of(resources).stops(chain=True)
         writing = Writing(self.max_tokens, stop, Reading("trigger"), wanted=self.shots)
         wanted = range(decoding.first, decoding.first + decoding.n)
         talks, owners = [], []

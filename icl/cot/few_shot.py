@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from icl.components import check_choice, check_number, check_stops
-from icl.cot.shared.chain import RULES, ChainDefaults, Chains, Decoding, Reading, stop_strings
+from icl.cot.shared.chain import RULES, ChainDefaults, Chains, Decoding, Reading
 from icl.cot.shared.manual import given_file, published_file, read_demonstrations
 from icl.cot.shared.nested import inner_selector
 from icl.cot.shared.shown import (
@@ -17,13 +17,19 @@ from icl.cot.shared.shown import (
     with_rationale,
     write_chains,
 )
+from icl.labels import renderer_of
 from icl.prompts.answers import Where
 from icl.prompts.answers.parse import Rules
 from icl.protocols import Resources, methods
 from icl.types import Demonstration, Example, Query
 
 Missing = Literal["refuse", "drop"]
-Show = Literal["rationale", "answer"]
+Show = Literal["rationale", "answer", "bare"]
+STYLES: Mapping[Show, Literal["rationale", "closing", "answer"]] = {
+    "rationale": "rationale",
+    "answer": "closing",
+    "bare": "answer",
+}
 
 
 class _Needs:
@@ -49,8 +55,9 @@ class FewShot(ChainDefaults):
     set (math, aqua, ...). They are read from <ICL_DATA>/prompts/cot_wei.
     `prompts`: a JSONL file of one's own, {question, rationale, answer, choices} a line.
     `selector`: a selector of the method's own, asked for `shots` demonstrations.
-    `show`: "rationale", or "answer" for standard prompting with the same demonstrations, the
-    paper's baseline (no rationale is needed then).
+    `show`: "rationale"; "answer", standard prompting with the same demonstrations, the published
+    baseline ("A: The answer is 6."); "bare", the answer without a sentence ("A: 6"). The last two
+    need no rationale.
     `missing`: what becomes of pool examples without a rationale: "refuse" them (an error before
     the model is asked) or "drop" them from the prompt, recorded there.
     `max_tokens`: of the chain and answer. `stop`: by default the beginning of the next question.
@@ -82,7 +89,7 @@ class FewShot(ChainDefaults):
         if sum([bool(manual), prompts is not None, selector is not None]) > 1:
             raise ValueError("manual, prompts and selector each say which demonstrations to show; give one")
         check_number("shots", shots, low=1, whole=True)
-        check_choice("show", show, ("rationale", "answer"))
+        check_choice("show", show, tuple(STYLES))
         check_choice("missing", missing, ("refuse", "drop"))
         check_number("max_tokens", max_tokens, low=1, whole=True)
         if stop is not None:
@@ -126,9 +133,9 @@ class FewShot(ChainDefaults):
 
     def written(self, query: Query, shown: Shown, resources: Resources, decoding: Decoding) -> Chains:
         """Chains after a prompt that shows `shown`."""
-        stop = stop_strings(resources.task) if self.stop is None else tuple(self.stop)
-        where: Where = "trigger" if self.show == "rationale" else "first"
-        writing = Writing(self.max_tokens, stop, Reading(where, self.rules), style=self.show)
+        stop = renderer_of(resources).stops(chain=True) if self.stop is None else tuple(self.stop)
+        where: Where = "first" if self.show == "bare" else "trigger"
+        writing = Writing(self.max_tokens, stop, Reading(where, self.rules), style=STYLES[self.show])
         return (yield from write_chains(query, shown, resources, decoding, writing))
 
     def chains(

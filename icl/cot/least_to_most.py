@@ -16,11 +16,11 @@ from icl.cot.shared.chain import (
     Decoding,
     Reading,
     read_answer,
-    stop_strings,
 )
 from icl.cot.shared.continuation import extend, ids_after, ids_of, tokenizer_of
 from icl.cot.shared.manual import example_of, given_file
 from icl.cot.shared.shown import OwnDemonstrations
+from icl.cot.shared.triggers import placed
 from icl.errors import ConfigError, DataError
 from icl.labels import renderer_of
 from icl.prompts.answers import cut_run_on
@@ -117,8 +117,10 @@ class LeastToMost(ChainDefaults):
         """The first prompt, and the list that the model goes on with."""
         room = self.decomposition_tokens
         shown = self._lists.show(query).kept
-        prompt = renderer_of(resources).prompt(query, shown, reserve=room, suffix=f" {OPENING}\n1.")
-        stop = stop_strings(resources.task)
+        prompt = renderer_of(resources).prompt(
+            query, shown, reserve=room, suffix=placed(resources.task, f"{OPENING}\n1.")
+        )
+        stop = renderer_of(resources).stops(chain=True)
         (listed,) = yield [GenerateRequest(prompt.text, max_tokens=room, stop=stop)]
         assert isinstance(listed, Generation)
         return prompt, listed.samples[0]
@@ -127,11 +129,15 @@ class LeastToMost(ChainDefaults):
         self, query: Query, questions: Sequence[str], resources: Resources, decoding: Decoding
     ) -> Generator[list[Request], list[Response], tuple[tuple[Dropped, ...], list[_Path]]]:
         """Each question after the answers to those before it; what did not fit into the prompt."""
-        tokenizer, stop = tokenizer_of(resources), stop_strings(resources.task)
+        tokenizer, stop = tokenizer_of(resources), renderer_of(resources).stops(chain=True)
         seams = [f"{ASK.format(at)} {q}\n{SAY.format(at)}" for at, q in enumerate(questions, start=1)]
         room = sum(self.max_tokens + len(ids_after(f"\n{seam}", tokenizer)) for seam in seams)
         prompt = renderer_of(resources).prompt(
-            query, self._solved.show(query).kept, style="rationale", reserve=room, suffix=f" {seams[0]}"
+            query,
+            self._solved.show(query).kept,
+            style="rationale",
+            reserve=room,
+            suffix=placed(resources.task, seams[0]),
         )
         paths = [_Path(ids_of(prompt.text, tokenizer), seams[0]) for _ in range(decoding.n)]
         for at, seam in enumerate(seams):

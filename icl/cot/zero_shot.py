@@ -14,10 +14,9 @@ from icl.cot.shared.chain import (
     Decoding,
     Reading,
     read_answer,
-    stop_strings,
 )
 from icl.cot.shared.continuation import extend, ids_after, ids_of, tokenizer_of
-from icl.cot.shared.triggers import answer_trigger, reasoning_trigger
+from icl.cot.shared.triggers import answer_trigger, placed, reasoning_trigger
 from icl.labels import renderer_of
 from icl.prompts.answers import cut_run_on
 from icl.prompts.answers.parse import Rules
@@ -68,11 +67,11 @@ class ZeroShot(ChainDefaults):
     ) -> Chains:
         """One request for all reasoning, then one greedy request a chain for its answer."""
         task, tokenizer = resources.task, tokenizer_of(resources)
-        opening = self.trigger or reasoning_trigger(task)
+        words = self.trigger or reasoning_trigger(task)
         closing = self.answer_trigger or answer_trigger(task, query)
         reserve = self.max_tokens + len(ids_after(closing, tokenizer)) + self.max_answer_tokens
-        prompt = renderer_of(resources).prompt(query, (), reserve=reserve, suffix=f" {opening}")
-        start, stop = ids_of(prompt.text, tokenizer), stop_strings(task)
+        prompt = renderer_of(resources).prompt(query, (), reserve=reserve, suffix=placed(task, words))
+        start, stop = ids_of(prompt.text, tokenizer), renderer_of(resources).stops(chain=True)
         first = decoding.request(start, self.max_tokens, stop, resources.seed)
         (reasoning,) = yield [replace(first, continued=True)]
         assert isinstance(reasoning, Generation)

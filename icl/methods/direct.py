@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from icl.components import MethodDefaults, check_choice
-from icl.labels import LABELLED, NORMALISE, Normalise, choose, longest, normalised, options, renderer_of
+from icl.labels import LABELLED, NORMALISE, Normalise, choose, label_texts, longest, normalised, renderer_of
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Outcome, Query, ScoreRequest, Scores
 
@@ -28,8 +28,7 @@ class Direct(MethodDefaults):
     def solve(self, query: Query, demonstrations: Sequence[Demonstration], resources: Resources) -> Solve:
         """One request: the prompt with every label after it."""
         renderer = renderer_of(resources)
-        labels = options(resources.task, query)
-        answers = tuple(renderer.answer(label) for label in labels)
+        labels, answers = label_texts(query, resources)
         prompt = renderer.prompt(query, demonstrations, reserve=longest(answers, resources))
         (scores,) = yield [ScoreRequest(prompt.text, answers)]
         assert isinstance(scores, Scores)

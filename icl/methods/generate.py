@@ -22,7 +22,7 @@ class Generate(MethodDefaults):
 
     `max_tokens`: of the answer; the task's own limit where it is not given.
     `stop`: texts that end the answer; by default the task's separator and the beginning of the
-    next question. An empty list stops at nothing.
+    next question, in a chat none (the model ends its turn). An empty list stops at nothing.
     `where`: which match counts: "auto", the one after a phrase such as "the answer is", without
     such a phrase the first; "first", "last" or "trigger" (after the phrase, without it the last).
 
@@ -50,7 +50,7 @@ class Generate(MethodDefaults):
         task = resources.task
         room = task.max_answer_tokens if self.max_tokens is None else self.max_tokens
         prompt = renderer_of(resources).prompt(query, demonstrations, reserve=room)
-        stop = stops(task) if self.stop is None else tuple(self.stop)
+        stop = renderer_of(resources).stops(chain=False) if self.stop is None else tuple(self.stop)
         (generation,) = yield [GenerateRequest(prompt.text, max_tokens=room, stop=stop)]
         assert isinstance(generation, Generation)
         sample = generation.samples[0]
@@ -69,15 +69,6 @@ class Generate(MethodDefaults):
             "logprob": float(sum(sample.logprobs)),
         }
         return Outcome(parsed.answer, prompt, sample.text, flags=tuple(flags), details=details)
-
-
-def stops(task: Task) -> tuple[str, ...]:
-    """The task's separator, and the words with which its next question would begin a line."""
-    separator, head = task.template.separator, query_head(task.template)
-    # A separator of spaces would end an answer at its first word.
-    found = [separator] if separator.strip(" \t") else []
-    found += [f"\n{head}"] if head else []
-    return tuple(found)
 
 
 def read(output: str, task: Task, query: Query, where: ReadAt, *, cut: bool = False) -> ParsedAnswer:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icl.components import check_choice, check_flag
 from icl.errors import ConfigError
-from icl.labels import LABELLED, longest, options, renderer_of
+from icl.labels import LABELLED, label_texts, longest, renderer_of
 from icl.orderers.shared.label_scores import check_labelled, model_of
 from icl.orderers.shared.permutations import AmongOrders, Order, Wanted, candidate_orders
 from icl.prompts.template import render_side
@@ -109,7 +109,7 @@ class MDL(AmongOrders):
     def _request(
         self, query: Query, shown: Sequence[Demonstration], renderer: Renderer, resources: Resources
     ) -> ScoreRequest:
-        answers = tuple(renderer.answer(label) for label in options(resources.task, query))
+        _, answers = label_texts(query, resources)
         text = renderer.prompt(query, shown, reserve=longest(answers, resources)).text
         if self.span == "label":
             return ScoreRequest(text, answers)

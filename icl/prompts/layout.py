@@ -8,6 +8,9 @@ from typing import Protocol
 
 from icl.protocols import Tokenizer
 
+MARK = "icl-answer"
+"""Stands for an answer where a chat template is asked what it writes after one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -30,6 +33,11 @@ class Layout(Protocol):
         """An answer as it follows the prompt, where `after` is the prompt's suffix."""
         ...
 
+    @property
+    def end(self) -> str:
+        """What follows an answer before anything else is asked."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlainLayout:
@@ -47,6 +55,11 @@ class PlainLayout:
     def continuation(self, text: str, after: str) -> str:
         """See Layout."""
         return text
+
+    @property
+    def end(self) -> str:
+        """See Layout."""
+        return self.separator
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +95,14 @@ class ChatLayout:
     def continuation(self, text: str, after: str) -> str:
         """See Layout."""
         return text if after.strip() else text.lstrip()
+
+    @property
+    def end(self) -> str:
+        """See Layout: as the chat template writes it between an assistant's turn and a user's."""
+        turns = [("user", "?"), ("assistant", MARK), ("user", MARK)]
+        text = self.tokenizer.chat([{"role": role, "content": content} for role, content in turns])
+        between = text.split(MARK)[1]
+        # The turn's own end only: what opens the next one is the same whatever was answered.
+        opening = text.split("?")[0]
+        shared = max(n for n in range(len(opening) + 1) if between.endswith(opening[len(opening) - n :]))
+        return between[: len(between) - shared] or between

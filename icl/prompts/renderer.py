@@ -9,11 +9,12 @@ from typing import Literal
 from icl.errors import ConfigError, ContextOverflow
 from icl.prompts.layout import ChatLayout, Layout, PlainLayout, Turn
 from icl.prompts.preference import keep_order
+from icl.prompts.stops import answer_stops, chain_stops
 from icl.prompts.template import check_templates, render_instruction, render_side
 from icl.protocols import Tokenizer
 from icl.types import Demonstration, Dropped, Example, Prompt, Query, Task
 
-Style = Literal["answer", "rationale", "channel"]
+Style = Literal["answer", "rationale", "closing", "channel"]
 ChatMode = Literal["turns", "single"]
 Overflow = Literal["drop", "fail"]
 
@@ -110,6 +111,18 @@ class PromptRenderer:
         """
         item = query if query is not None else Query("", {})
         return self._layout.continuation(render_side(self.task, "answer", item, target), after)
+
+    @property
+    def end(self) -> str:
+        """What stands after a demonstration's answer: the separator, or what ends a chat's turn."""
+        return self._layout.end
+
+    def stops(self, *, chain: bool) -> tuple[str, ...]:
+        """Texts at which an answer, or a `chain` of thought with its blank lines, has ended; in a chat
+        none: the model ends its turn."""
+        if self.chat is not None:
+            return ()
+        return chain_stops(self.task) if chain else answer_stops(self.task)
 
     def channel_query(self, query: Query) -> str:
         """The input's side of channel scoring, e.g. " a fine film"."""

@@ -126,9 +126,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(
             undefined=jinja2.StrictUndefined,
             autoescape=False,  # prompts are plain text; "&" must stay "&"
-            trim_blocks=True,  # a line that holds only {% ... %} leaves no empty line behind
-            lstrip_blocks=True,
-            keep_trailing_newline=True,  # "Label:\n" asks for the answer on the next line
+            # Every line break stands where it was written: "Label:\n" asks for the answer on the next line.
+            keep_trailing_newline=True,
             finalize=_shown,
         )
         self.globals = {name: value for name, value in self.globals.items() if name in GLOBALS}

@@ -19,8 +19,8 @@ from icl.errors import ConfigError, unknown_name
 from icl.prompts.sandbox import Refused, Sandbox
 from icl.types import Example, Query, Task, Template
 
-Side = Literal["query", "answer", "rationale", "channel_answer", "channel_query"]
-SIDES: tuple[Side, ...] = ("query", "answer", "rationale", "channel_answer", "channel_query")
+Side = Literal["query", "answer", "rationale", "closing", "channel_answer", "channel_query"]
+SIDES: tuple[Side, ...] = ("query", "answer", "rationale", "closing", "channel_answer", "channel_query")
 PROMPT_ENDS: tuple[Side, ...] = ("query", "channel_answer")
 """The sides after which the model goes on; they must not end in a space."""
 
@@ -28,6 +28,7 @@ EXTRA_NAMES: Mapping[Side, tuple[str, ...]] = {
     "query": ("choices",),
     "answer": ("choices", "answer"),
     "rationale": ("choices", "answer", "rationale"),
+    "closing": ("choices", "answer"),
     "channel_answer": ("choices", "answer"),
     "channel_query": ("choices",),
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from icl.components import check_flag, check_number
 from icl.errors import ConfigError
-from icl.labels import LABELLED, longest, options
+from icl.labels import LABELLED, label_texts, longest, options
 from icl.prompts.answers import equivalent, parse
 from icl.protocols import Resources, selectors
 from icl.selectors.shared.exclusion import Candidates
@@ -157,7 +157,7 @@ class Annotated:
         """[labels] log-probabilities a query; equal prompts are asked once."""
         requests = []
         for query in queries:
-            answers = tuple(self._renderer.answer(o) for o in options(self._resources.task, query))
+            _, answers = label_texts(query, self._resources)
             prompt = self._renderer.prompt(query, shown, reserve=longest(answers, self._resources))
             requests.append(ScoreRequest(prompt.text, answers))
         unique = list(dict.fromkeys(requests))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from icl.components import check_choice, check_flag, check_number
 from icl.encoders.neighbours import NeighbourIndex
 from icl.errors import ConfigError
-from icl.labels import LABELLED, longest, options, renderer_of
+from icl.labels import LABELLED, label_texts, longest, renderer_of
 from icl.protocols import LanguageModel, Resources, selectors
 from icl.selectors.shared.exclusion import Candidates
 from icl.selectors.shared.votes import Votes, bucket_vote_k, fast_vote_k, neighbour_votes
@@ -170,7 +170,7 @@ def confidences(
     if resources.task.kind in LABELLED:
         requests = []
         for query, shown in pairs:
-            answers = tuple(renderer.answer(label) for label in options(resources.task, query))
+            _, answers = label_texts(query, resources)
             prompt = renderer.prompt(query, shown, reserve=longest(answers, resources))
             requests.append(ScoreRequest(prompt.text, answers))
         return [max(scores.mean_logprobs) for scores in model.score(requests)]

@@ -86,7 +86,7 @@ def _definition_of(task: Task) -> dict[str, Any]:
 
 
 def load_task(name_or_path: str | Path, *, origin: Origin = "auto") -> TaskData:
-    """A built-in task by name, or a user's task file by path.
+    """A built-in task by name, or a user's task file by path; `name@wording` for another wording.
 
     Rows of a hub task come from the folder <ICL_DATA>/<name> where there is one, else from the
     hub. `origin="own"` ignores ICL_DATA; `origin="mirror"` insists on it, also for generators.

@@ -16,7 +16,7 @@ from icl.tasks.generators.base import generators
 from icl.tasks.rows import Format
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
 from icl.tasks.transforms import TRANSFORMS, check_argument
-from icl.types import Task, TaskKind, Template
+from icl.types import LabelEnd, Task, TaskKind, Template
 
 LABELLED: frozenset[TaskKind] = frozenset({"classification", "boolean"})
 RESERVED = frozenset({"choices", "answer", "rationale"})
@@ -163,14 +163,30 @@ _DEFAULTS = Template(query="")
 
 
 class TemplateFile(_Strict):
-    """The six pieces of icl.types.Template; what is left out takes the default there."""
+    """The pieces of icl.types.Template; what is left out takes the default there."""
 
     query: str
     answer: str = _DEFAULTS.answer
     rationale: str = _DEFAULTS.rationale
+    closing: str = _DEFAULTS.closing
     separator: str = _DEFAULTS.separator
     channel_answer: str = ""
     channel_query: str = ""
+    label_end: LabelEnd = _DEFAULTS.label_end
+
+
+class WordingFile(_Strict):
+    """Another way to write the same task: what it names takes the place of the template's piece."""
+
+    query: str | None = None
+    answer: str | None = None
+    rationale: str | None = None
+    closing: str | None = None
+    separator: str | None = None
+    channel_answer: str | None = None
+    channel_query: str | None = None
+    label_end: LabelEnd | None = None
+    instruction: str | None = None
 
 
 class TaskFile(_Strict):
@@ -183,11 +199,29 @@ class TaskFile(_Strict):
     verbalisers: dict[str, str] = {}
     instruction: str = ""
     template: TemplateFile
+    wordings: dict[str, WordingFile] = {}
+    """Templates beside the first one, asked for as `name@wording`."""
     metric: str = "accuracy"
     language: str = "en"
     description: str = ""
     max_answer_tokens: int = Field(32, ge=1)
     source: Source
+
+    def worded(self, wording: str) -> TaskFile:
+        """The task written in one of its `wordings`; it is called `name@wording`.
+
+        Raises ConfigError naming the nearest one.
+        """
+        if wording not in self.wordings:
+            known = ", ".join(self.wordings) or "none"
+            guess = nearest(wording, self.wordings)
+            hint = f" Did you mean {guess!r}?" if guess else ""
+            raise ConfigError(f"task {self.name!r} has no wording {wording!r}.{hint} It has: {known}")
+        changed = self.wordings[wording].model_dump(exclude_none=True)
+        instruction = changed.pop("instruction", self.instruction)
+        template = self.template.model_copy(update=changed)
+        name = f"{self.name}@{wording}"
+        return self.model_copy(update={"name": name, "template": template, "instruction": instruction})
 
     @property
     def task(self) -> Task:
@@ -283,18 +317,26 @@ def _check_labels(file: TaskFile, lines: Lines, path: Path) -> None:
 
 def _check_template(file: TaskFile, lines: Lines, path: Path) -> None:
     """Every variable of every piece exists there; the query cannot give its own answer away."""
+    _check_pieces(file, lines, path, ("template",))
+    for wording in file.wordings:
+        _check_pieces(file.worded(wording), lines, path, ("wordings", wording))
+
+
+def _check_pieces(file: TaskFile, lines: Lines, path: Path, section: tuple[str, ...]) -> None:
     item = [*file.inputs, *(["choices"] if file.kind == "multiple_choice" else [])]
     allowed = {
         "query": item,
         "answer": [*item, "answer"],
         "rationale": [*item, "answer", "rationale"],
+        "closing": [*item, "answer"],
         "separator": [],
         "channel_answer": [*item, "answer"],
         "channel_query": item,
     }
 
     def at(key: str) -> str:
-        return f"{place_of(str(path), lines, tuple(key.split('.')))}: {key}"
+        place = (*section, *key.split(".")[1:]) if key.startswith("template.") else tuple(key.split("."))
+        return f"{place_of(str(path), lines, place)}: {'.'.join(place)}"
 
     for piece, names in allowed.items():
         check_template(getattr(file.template, piece), names, at(f"template.{piece}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Literal
@@ -68,8 +68,23 @@ class Rows:
     """Under `skip_bad_rows`: a line for each row that was left out."""
 
 
+def base_name(name: str) -> str:
+    """A task's name without its wording: "aqua@wei" -> "aqua"."""
+    return name.partition("@")[0]
+
+
 def find_definition(name_or_path: str | Path) -> Definition:
-    """The definition of a built-in task, or of a task file. ConfigError where there is none such."""
+    """The definition of a built-in task, or of a task file, in the wording that `NAME@WORDING` asks for.
+    ConfigError where there is none such."""
+    text = str(name_or_path)
+    plain, at, wording = text.partition("@")
+    if not at or os.path.isfile(text):
+        return _plain_definition(name_or_path)
+    found = _plain_definition(Path(plain) if isinstance(name_or_path, Path) else plain)
+    return replace(found, file=found.file.worded(wording))
+
+
+def _plain_definition(name_or_path: str | Path) -> Definition:
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
         path = Path(name_or_path)
@@ -92,11 +107,11 @@ def read_rows(definition: Definition, origin: Origin) -> Rows:
     file = definition.file
     source = file.source
     mirrored = source.kind == "mirror" or (origin == "auto" and source.kind == "hub")
-    mirror = mirror_folder(source.mirror or file.name) if mirrored or origin == "mirror" else None
+    mirror = mirror_folder(source.mirror or base_name(file.name)) if mirrored or origin == "mirror" else None
     if mirror is not None:
         return _from_folder(definition, mirror)
     if origin == "mirror" or source.kind == "mirror":
-        wanted = source.mirror or file.name
+        wanted = source.mirror or base_name(file.name)
         raise DataError(
             f"task {file.name!r} is read from the folder {wanted!r} below {MIRROR_VARIABLE}: "
             f"set {MIRROR_VARIABLE} to a folder that has it, with train.jsonl and test.jsonl"
@@ -147,7 +162,7 @@ def _from_hub(definition: Definition) -> Rows:
     rows = Rows("")
     for split, there in hub.splits.items():
         with definition.blamed("hub"):
-            table, place = read_hub(hub, there, file.name, file.source.form)
+            table, place = read_hub(hub, there, base_name(file.name), file.source.form)
             _take(rows, split, table, file, file.source.fields)
         places.append(place)
     part = hub.name or hub.folder

@@ -132,7 +132,13 @@ def test_pool_without_rationales(world: Any) -> None:
 
 def test_standard_prompting_with_the_same_demonstrations(world: Any) -> None:
     world.pool = tuple(replace(example, rationale=None) for example in world.pool)
-    outcome = world.ask(FewShot(show="answer"), lambda p, i: " 7, then 8")
+    outcome = world.ask(FewShot(show="answer"), lambda p, i: " The answer is 7.")
+    assert outcome.prompt.text == (
+        "Q: one and one\nA: The answer is 2.\n\nQ: two and two and two\nA: The answer is 6.\n\n"
+        "Q: ten less three\nA:"
+    )
+    assert outcome.answer == "7"
+    outcome = world.ask(FewShot(show="bare"), lambda p, i: " 7, or 8")
     assert outcome.prompt.text == (
         "Q: one and one\nA: 2\n\nQ: two and two and two\nA: 6\n\nQ: ten less three\nA:"
     )

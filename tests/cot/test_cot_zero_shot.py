@@ -26,7 +26,7 @@ def test_two_stages(world: Any) -> None:
     opening = "Q: ten less three\nA: Let's think step by step."
     assert world.prompts == [
         opening,
-        opening + " We take 3 from 10.\nThat gives 7.\nTherefore, the answer (arabic numerals) is",
+        opening + " We take 3 from 10.\nThat gives 7. \nTherefore, the answer (arabic numerals) is",
     ]
     assert (first.max_tokens, second.max_tokens) == (128, 32)
     assert isinstance(first.prompt, tuple)
@@ -41,7 +41,7 @@ def test_two_stages(world: Any) -> None:
 
 def test_the_chain_is_cut_but_the_answer_is_asked_for(world: Any) -> None:
     outcome = world.ask(ZeroShot(max_tokens=8), script)
-    assert world.prompts[1].endswith("step. We take\nTherefore, the answer (arabic numerals) is")
+    assert world.prompts[1].endswith("step. We take \nTherefore, the answer (arabic numerals) is")
     assert outcome.answer == "7"
     assert "cut_by_length" in outcome.flags
 
@@ -65,10 +65,10 @@ def test_every_sampled_chain_has_its_own_second_stage(world: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "labels", "language", "expected"),
     [
-        ("numeric", (), "en", "\nTherefore, the answer (arabic numerals) is"),
-        ("multiple_choice", (), "en", "\nTherefore, among A through C, the answer is"),
-        ("boolean", ("yes", "no"), "en", "\nTherefore, the answer (Yes or No) is"),
-        ("string", (), "en", "\nTherefore, the answer is"),
+        ("numeric", (), "en", " \nTherefore, the answer (arabic numerals) is"),
+        ("multiple_choice", (), "en", " \nTherefore, among A through C, the answer is"),
+        ("boolean", ("yes", "no"), "en", " \nTherefore, the answer (Yes or No) is"),
+        ("string", (), "en", " \nTherefore, the answer is"),
         ("numeric", (), "zh", "\n因此，答案（阿拉伯数字）是"),
     ],
 )

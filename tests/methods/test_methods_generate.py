@@ -10,7 +10,8 @@ import pytest
 from icl.conversation import answer_queries
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
-from icl.methods.generate import Generate, stops
+from icl.methods.generate import Generate
+from icl.prompts.stops import answer_stops
 from icl.protocols import Resources, methods
 from icl.types import Demonstration, Example, GenerateRequest, Outcome, Query, Task, TaskKind, Template
 
@@ -77,7 +78,7 @@ def test_one_greedy_request_with_the_tasks_stops(make_resources: Make) -> None:
     ],
 )
 def test_stops(template: Template, expected: tuple[str, ...]) -> None:
-    assert stops(Task("t", "string", template, ("q",))) == expected
+    assert answer_stops(Task("t", "string", template, ("q",))) == expected
 
 
 def test_the_answer_ends_where_the_next_question_begins(make_resources: Make) -> None:

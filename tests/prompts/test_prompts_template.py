@@ -51,14 +51,28 @@ def test_instruction_lists_the_verbalised_labels():
     assert render_instruction(SENTIMENT) == "Choose from bad or good."
 
 
-def test_choices_are_written_in_their_order_without_empty_lines():
-    template = Template(
-        query="Q: {{ question }}\n"
-        "{% for letter, text in choices.items() %}\n({{ letter }}) {{ text }}\n{% endfor %}\nA:"
-    )
-    task = Task("mc", "multiple_choice", template, ("question",))
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        # a block swallows nothing: neither the break behind it nor the spaces in front of it
+        (
+            "Q: {{ question }}{% for a in choices %}\n{{ a }}. {{ choices[a] }}{% endfor %}\nA:",
+            "Q: Which?\nB. two\nA. one\nA:",
+        ),
+        ("{% if question %}\n{{ question }}\n{% endif %}\nA:", "\nWhich?\n\nA:"),
+        ("Q:\n  {% if question %}{{ question }}{% endif %}\nA:", "Q:\n  Which?\nA:"),
+        ("{# a remark #}\n{{ question }}{% set x = 1 %}\n\nA:", "\nWhich?\n\nA:"),
+        # who wants lines gone says so, as everywhere in jinja
+        (
+            "Q: {{ question }}\n{%- for letter in choices %}\n{{ letter }}{%- endfor %}\nA:",
+            "Q: Which?\nB\nA\nA:",
+        ),
+    ],
+)
+def test_line_breaks_stand_where_they_were_written(source, expected):
+    task = Task("mc", "multiple_choice", Template(query=source), ("question",))
     query = Query("q", {"question": "Which?"}, {"B": "two", "A": "one"})
-    assert render_side(task, "query", query) == "Q: Which?\n(B) two\n(A) one\nA:"
+    assert render_side(task, "query", query) == expected
 
 
 def test_text_is_not_escaped_and_a_template_in_the_data_is_not_run():

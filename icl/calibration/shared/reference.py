@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.labels import Normalise, longest, normalised, options, renderer_of
+from icl.labels import Normalise, label_texts, longest, normalised, renderer_of
 from icl.protocols import Resources
 from icl.types import Demonstration, Prompt, Query, Request, Response, ScoreRequest, Scores
 
@@ -37,8 +37,7 @@ def measure(
     """Asks for every label after the query and after the query with each of `references` as its
     inputs (choices stay), all behind the demonstrations that fit beside the query."""
     renderer = renderer_of(resources)
-    labels = options(resources.task, query)
-    answers = tuple(renderer.answer(label) for label in labels)
+    labels, answers = label_texts(query, resources)
     reserve = longest(answers, resources)
     prompt = renderer.prompt(query, demonstrations, reserve=reserve)
     shown = [d for d in demonstrations if d.example.id in prompt.demonstrations]

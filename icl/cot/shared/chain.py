@@ -12,7 +12,6 @@ from icl.conversation import ask
 from icl.prompts.answers import Where, audit, cut_run_on, parse
 from icl.prompts.answers.parse import Rules
 from icl.prompts.answers.wording.triggers import announcements
-from icl.prompts.template import query_head
 from icl.protocols import LanguageModel, Method, Resources, Solve
 from icl.types import (
     Demonstration,
@@ -178,19 +177,6 @@ def drive(talk: Generator[list[Request], list[Response], T], model: LanguageMode
     except StopIteration as end:
         result: T = end.value
         return result
-
-
-def stop_strings(task: Task) -> tuple[str, ...]:
-    """The beginning of the task's next question; blank lines inside a chain end nothing.
-
-    A query that begins with plain words ("If ...") ends a chain only after the whole separator,
-    since a line of reasoning may begin with those words too; one that begins with an input ends
-    it by the separator.
-    """
-    separator, head = task.template.separator, query_head(task.template)
-    if not head:
-        return (separator,) if separator.strip(" \t") else ()
-    return (f"{separator}{head}",) if head[-1].isalnum() else (f"\n{head}",)
 
 
 @dataclass(frozen=True, slots=True)

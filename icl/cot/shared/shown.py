@@ -58,7 +58,7 @@ class Writing:
     reading: Reading
     opening: str = ""
     """What the answer begins with, e.g. " Let's think step by step."."""
-    style: Literal["rationale", "answer"] = "rationale"
+    style: Literal["rationale", "closing", "answer"] = "rationale"
     """What follows each demonstration's query."""
     wanted: int = 0
     """Demonstrations that the method meant to show; chains after fewer are flagged."""

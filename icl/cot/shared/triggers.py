@@ -17,12 +17,20 @@ def reasoning_trigger(task: Task) -> str:
 
 
 def answer_trigger(task: Task, query: Query) -> str:
-    """What opens the second stage: it says in which form the answer is wanted."""
+    """What opens the second stage: it says in which form the answer is wanted.
+
+    In English it stands behind a space and a line break, as the authors' code puts it together.
+    """
     chinese = _language(task) == "zh"
     wanted = _form(task, query, chinese)
     if chinese:
         return f"\n因此，答案{wanted}是"
-    return f"\nTherefore, {wanted}" if wanted.startswith("among") else f"\nTherefore, the answer{wanted} is"
+    return f" \nTherefore, {wanted}" if wanted.startswith("among") else f" \nTherefore, the answer{wanted} is"
+
+
+def placed(task: Task, words: str) -> str:
+    """`words` as they follow a query: behind a space where the task's answers stand behind one."""
+    return f" {words}" if task.template.answer[:1].isspace() else words
 
 
 def _form(task: Task, query: Query, chinese: bool) -> str:

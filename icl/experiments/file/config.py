@@ -269,9 +269,10 @@ class Source:
 
     def task_path(self, name: str) -> str:
         """A task file is found beside the experiment file first, then from the current folder."""
-        is_file = name.endswith((".yaml", ".yml")) or "/" in name
-        beside = self.folder / name
-        return str(beside) if is_file and os.path.isfile(beside) else name
+        file, at, wording = name.partition("@")
+        is_file = file.endswith((".yaml", ".yml")) or "/" in file
+        beside = self.folder / file
+        return f"{beside}{at}{wording}" if is_file and os.path.isfile(beside) else name
 
 
 def read_experiment(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icl.errors import ConfigError
-from icl.labels import LABELLED, Normalise, longest, normalised, options, renderer_of
+from icl.labels import LABELLED, Normalise, label_texts, longest, normalised, renderer_of
 from icl.protocols import LanguageModel, Resources
 from icl.types import Demonstration, Query, ScoreRequest, Task
 
@@ -42,7 +42,7 @@ def label_logprobs(
     renderer, model = renderer_of(resources), model_of(resources)
     requests = []
     for query, demonstrations in asks:
-        answers = tuple(renderer.answer(label) for label in options(resources.task, query))
+        _, answers = label_texts(query, resources)
         prompt = renderer.prompt(query, demonstrations, reserve=longest(answers, resources))
         requests.append(ScoreRequest(prompt.text, answers, relative=True))
     scores = model.score(requests) if requests else []
