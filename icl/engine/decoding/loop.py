@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from icl.engine.attention.contract import Attend
 from icl.engine.attention.dense import PathStack
+from icl.engine.decoding.alone import AloneStep
 from icl.engine.decoding.keeping import loans, whole_text
 from icl.engine.decoding.ledger import Ledger
 from icl.engine.decoding.memory import Capture, SharedNode, Tails, copy_from_stack
@@ -38,7 +40,8 @@ log = logging.getLogger("icl")
 
 
 class DecodeLoop:
-    """Runs generate requests whose prompts are already token ids."""
+    """Runs generate requests whose prompts are already token ids; `alone`: each sample as if it were the
+    only one (see `AloneStep`), and prompts share nothing."""
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class DecodeLoop:
         prompts: Sequence[TokenIds],
         tokenizer: Tokenizer,
         resident: Resident,
+        alone: bool = False,
     ) -> None:
         self.runner = runner
         self.trunk = runner.trunk
@@ -54,7 +58,7 @@ class DecodeLoop:
         self.tokenizer = tokenizer
         self.counters = Counters()
         unique = list(dict.fromkeys(prompts))
-        self.trie = build_trie(as_arrays(unique))
+        self.trie = build_trie(as_arrays(unique), share=not alone)
         self.layout = Layout(self.trie)
         rank = {unique[int(i)]: s for s, i in enumerate(self.trie.order)}
         self.prompt_of = [unique[int(i)] for i in self.trie.order]
@@ -64,6 +68,8 @@ class DecodeLoop:
         self.ledger = Ledger(len(requests), self.trie.starts, [jobs[0][0] for jobs in self.jobs])
         samples = [len(j) for j in self.jobs]
         self.nodes = radix_nodes(self.trie, samples)
+        if alone:
+            self.nodes = [replace(node, shared=True) for node in self.nodes]
         limits = [max(requests[r].max_tokens for r, _ in jobs) for jobs in self.jobs]
         self.slot_tokens = slot_tokens(self.nodes, samples, limits)
         self.paths = node_paths(self.nodes, len(unique))
@@ -71,7 +77,7 @@ class DecodeLoop:
         self.loans = loans(self.trie, self.prompt_of, resident)
         self.stack = PathStack(self.trie.depth + 1)
         self.tails = Tails(self.trunk.device)
-        self.stepper = step_runner(self.trunk)
+        self.stepper = AloneStep(self.trunk) if alone else step_runner(self.trunk)
         self.shared: dict[int, SharedNode] = {}
         self.slots: list[Slot] = []
         self.waiting = Waiting()

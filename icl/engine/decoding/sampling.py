@@ -104,7 +104,7 @@ def _drawn(
         taken += zip((uniforms[b] for b in rows), drawn, strict=True)
         u = torch.tensor(drawn, dtype=torch.float64, device=logits.device)
         chosen[rows] = draw(part, u, temperature, top_k, top_p)
-    logprobs = (logits.gather(1, chosen[:, None])[:, 0] - lse).tolist()
+    logprobs = (logits.gather(1, chosen[:, None])[:, 0] - lse).float().tolist()
     return list(zip(chosen.tolist(), logprobs, strict=True))
 
 

@@ -36,16 +36,19 @@ class MemoryEnds(ModelError):
 
 
 Wrap = Callable[[Chunk, Attend], Attend]
+Attention = Callable[[Chunk, PathStack, torch.device], Attend]
+"""How a chunk's rows attend, see `chunk_attention`."""
 
 
 class ChunkRunner:
     """Forwards rows of a layout. `rows` bounds a chunk; it only ever shrinks."""
 
-    def __init__(self, trunk: Trunk, rows: int) -> None:
+    def __init__(self, trunk: Trunk, rows: int, attention: Attention = chunk_attention) -> None:
         if rows < 1:
             raise ValueError(f"chunk_rows must be at least 1, not {rows}")
         self.trunk = trunk
         self.rows = rows
+        self.attention = attention
         self.halved = False
         """Whether memory ran out at some time."""
         self.told: Callable[[int], None] = lambda tokens: None
@@ -70,7 +73,7 @@ class ChunkRunner:
         row = first
         while row < last:
             chunk = layout.chunk(row, min(row + self.rows, last))
-            attend = chunk_attention(chunk, stack, device)
+            attend = self.attention(chunk, stack, device)
             if wrap is not None:
                 attend = wrap(chunk, attend)
             loaned, computed = clip_loans(loans, row, row + chunk.rows)

@@ -147,7 +147,7 @@ def _score_relative(
 
 
 def _keep(values: Tensor, targets: Targets, pairs: Int, out: NDArray[np.float64]) -> None:
-    found = values.double().cpu().numpy()
+    found = values.float().double().cpu().numpy()
     finite = np.isfinite(found)
     if not finite.all():
         at = int(np.argmin(finite))

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from icl.engine.attention.dense import PathStack
+from icl.engine.attention.dense import PathStack, has_kernel
+from icl.engine.attention.paths import PathChunkAttention
+from icl.engine.decoding.alone import SLOTS
 from icl.engine.decoding.loop import DecodeLoop
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.forward.chunks import (
@@ -28,9 +30,10 @@ from icl.engine.rungs.identity import Identity
 from icl.engine.rungs.probe import probe, unsupported
 from icl.engine.trunks import fused
 from icl.engine.trunks.contract import Trunk
+from icl.engine.trunks.fixed import FixedTrunk
 from icl.engine.trunks.fused import FusedTrunk
 from icl.engine.trunks.hooked import HookedTrunk
-from icl.errors import ModelError
+from icl.errors import ConfigError, ModelError
 from icl.protocols import OnGeneration, OnScores, Tokenizer
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Usage
 
@@ -39,6 +42,8 @@ log = logging.getLogger("icl")
 CHUNK_ROWS = 2048
 MAX_SLOTS = 128
 """Of 64, 128 and 256 the fastest for 256 samples (benchmarks/README.md): a step reads the weights for all."""
+FIXED_ROWS = 256
+"""Rows of every chunk, filled or not, where results may not depend on the batch."""
 GPU_CHUNK_ROWS = 8192
 GPU_MAX_SLOTS = 256
 """A GPU reads its weights once a chunk and once a step: more rows hide that, and kernels want many."""
@@ -52,9 +57,10 @@ def default_sizes(device: torch.device) -> tuple[int, int]:
 class TrieModel(Identity):
     """LanguageModel over a transformers causal LM.
 
-    chunk_rows: rows forwarded at once; max_slots: samples decoded side by side. Neither changes a
-    result, both change memory and speed; by default they suit the device. trunk: how rows are forwarded;
-    default: by transformers' own modules (HookedTrunk).
+    chunk_rows: rows forwarded at once; max_slots: samples decoded side by side. They change memory and
+    speed, and a result by rounding only; by default they suit the device. trunk: how rows are forwarded;
+    default: by transformers' own modules (HookedTrunk). batch_invariant: not even rounding depends on what
+    else is asked, at a price; CPU only, and both sizes are then fixed. Raises ConfigError elsewhere.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class TrieModel(Identity):
         max_slots: int | None = None,
         max_memory: int | None = None,
         trunk: Trunk | None = None,
+        batch_invariant: bool = False,
     ) -> None:
         super().__init__(
             model.eval(), tokenizer, name=name, context_length=context_length, fingerprint=fingerprint
@@ -83,6 +90,16 @@ class TrieModel(Identity):
         self.resident = Resident(resident_bytes(memory))
         self._config = model.config.get_text_config()
         self._dtype: torch.dtype = model.dtype
+        self.batch_invariant = batch_invariant
+        if batch_invariant:
+            if self.trunk.device.type != "cpu" or not has_kernel():
+                raise ConfigError(
+                    f"batch_invariant works on CPU with torch's attention kernel, not on {self.trunk.device}"
+                )
+            self.max_slots = min(self.max_slots, SLOTS)
+            self.resident = Resident(0)
+            self.runner = ChunkRunner(FixedTrunk(self.trunk, FIXED_ROWS), FIXED_ROWS, PathChunkAttention)
+            return
         self.runner = ChunkRunner(
             self.trunk,
             rows_for_memory(self._config, self._dtype, rows if chunk_rows is None else chunk_rows, memory),
@@ -93,7 +110,7 @@ class TrieModel(Identity):
         """What computes, for the manifest of a run, and what it had to do with for want of memory."""
         less = [f"chunks of {self.runner.rows} rows"] if self.runner.halved else []
         less += [f"{self.max_slots} texts side by side"] if self._fewer_slots else []
-        return ", ".join([self.trunk.engine, *less]) + (" for want of memory" if less else "")
+        return ", ".join([self.runner.trunk.engine, *less]) + (" for want of memory" if less else "")
 
     @property
     def chunk_rows(self) -> int:
@@ -103,7 +120,7 @@ class TrieModel(Identity):
     @chunk_rows.setter
     def chunk_rows(self, rows: int) -> None:
         """For the calls that follow."""
-        self.runner = ChunkRunner(self.trunk, rows)
+        self.runner = ChunkRunner(self.runner.trunk, rows, self.runner.attention)
 
     def report_to(self, told: Callable[[int], None]) -> None:
         """See Reporting."""
@@ -154,7 +171,7 @@ class TrieModel(Identity):
         waiting = np.argsort(plan.targets.last_row, kind="stable").tolist()[::-1]
         started = time.perf_counter()
         for chunk, _, hidden in self.runner.run(plan.layout, stack, 0, plan.layout.trie.rows):
-            score_rows(hidden, chunk.first, plan.targets, self.trunk.logits, values)
+            score_rows(hidden, chunk.first, plan.targets, self.runner.trunk.logits, values)
             now = time.perf_counter()
             per_row, started = (now - started) / chunk.rows, now
             while waiting and plan.targets.last_row[waiting[-1]] < chunk.first + chunk.rows:
@@ -188,7 +205,7 @@ class TrieModel(Identity):
         if not requests:
             return []
         prompts = self.encoded_prompts(requests)
-        loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, self.resident)
+        loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, self.resident, self.batch_invariant)
         memory = engine_memory(self.max_memory, self.trunk.device)
         slots = slots_for_memory(self._config, self._dtype, self.max_slots, loop.slot_tokens, memory)
         results: list[Generation | None] = [None] * len(requests)

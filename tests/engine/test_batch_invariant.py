@@ -1,0 +1,83 @@
+"""The option under which a result is the same to the last bit, whatever else is asked with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from icl.engine.rungs.trie_model import TrieModel
+from icl.engine.trunks import packed
+from icl.engine.trunks.fused import FusedTrunk
+from icl.types import GenerateRequest, ScoreRequest, TokenIds
+
+from .tiny import CONTEXT, VOCAB, IntegerTokenizer, largest_difference, ragged, tiny_network, tiny_pair
+
+
+def invariant(network: Any, **options: Any) -> TrieModel:
+    return TrieModel(
+        network,
+        IntegerTokenizer(),
+        name="x",
+        context_length=CONTEXT,
+        fingerprint="x",
+        batch_invariant=True,
+        **options,
+    )
+
+
+def draws(prompts: Sequence[TokenIds]) -> list[GenerateRequest]:
+    return [
+        GenerateRequest(p, n=1 + i % 3, max_tokens=6 + i % 4, temperature=0.8, seed=3, ignore_eos=True)
+        for i, p in enumerate(prompts)
+    ]
+
+
+def alone_and_together(model: Any, prompts: Sequence[TokenIds], asks: list[GenerateRequest]) -> None:
+    """Samples with their log-probabilities, and scores: one by one, all at once, reversed, in sevens."""
+    for ask, requests in (
+        (model.generate, asks),
+        (model.score, [ScoreRequest(p[: len(p) // 2], (p[len(p) // 2 :], (5, 7))) for p in prompts]),
+    ):
+
+        def bare(result: Any) -> Any:
+            return result.samples if hasattr(result, "samples") else result.token_logprobs
+
+        alone = [bare(ask([r])[0]) for r in requests]
+        assert [bare(r) for r in ask(requests)] == alone
+        assert [bare(r) for r in ask(requests[::-1])][::-1] == alone
+        sevens = [r for low in range(0, len(requests), 7) for r in ask(requests[low : low + 7])]
+        assert [bare(r) for r in sevens] == alone
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3"])
+def test_the_batch_changes_no_bit(family: str, dtype: torch.dtype) -> None:
+    prompts = ragged(4, count=10, length=40)
+    model = invariant(tiny_network(family).to(dtype))
+    alone_and_together(model, prompts, draws(prompts))
+
+
+def test_on_packed_weights_too() -> None:
+    if not packed.available(torch.float32):
+        pytest.skip("no packed products here")
+    network = tiny_network("llama")
+    prompts = ragged(6, count=9, length=50)
+    alone_and_together(invariant(network, trunk=FusedTrunk(network)), prompts, draws(prompts))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3", "gpt-neox"])
+def test_it_is_as_exact_as_ever(family: str) -> None:
+    pair = tiny_pair(family)
+    model = invariant(pair.network)
+    prompts = ragged(8, count=8, length=60)
+    asks = [ScoreRequest(p[:2], (p[2:],)) for p in prompts if len(p) > 2]
+    assert largest_difference(model.score(asks), pair.naive.score(asks)) < 1e-4
+    greedy = [GenerateRequest(p, max_tokens=5, ignore_eos=True) for p in prompts]
+    for a, b in zip(model.generate(greedy), pair.naive.generate(greedy), strict=True):
+        assert a.samples[0].token_ids == b.samples[0].token_ids
+        assert a.samples[0].logprobs == pytest.approx(b.samples[0].logprobs, abs=1e-4)
+    assert model.engine == "trie engine, batch-invariant"
+    assert max(max(p) for p in prompts) < VOCAB
