@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 
+from icl.engine.loading.load import load_model
+from icl.engine.rungs.ladder import choose_engine
 from icl.engine.rungs.trie_model import TrieModel
 from icl.engine.trunks import packed
 from icl.engine.trunks.fused import FusedTrunk
+from icl.errors import ConfigError
 from icl.types import GenerateRequest, ScoreRequest, TokenIds
 
 from .tiny import CONTEXT, VOCAB, IntegerTokenizer, largest_difference, ragged, tiny_network, tiny_pair
@@ -81,3 +85,34 @@ def test_it_is_as_exact_as_ever(family: str) -> None:
         assert a.samples[0].logprobs == pytest.approx(b.samples[0].logprobs, abs=1e-4)
     assert model.engine == "trie engine, batch-invariant"
     assert max(max(p) for p in prompts) < VOCAB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_on_the_embedded_model(embedded: str, dtype: str) -> None:
+    model = load_model(embedded, dtype=dtype, batch_invariant=True)
+    assert "batch-invariant" in model.engine  # type: ignore[attr-defined]
+    assert model.fingerprint.endswith("-invariant")
+    prompts = [f"Q: What is {i} and {i * 7 % 5}?\nA:" for i in range(4)]
+    asks = [GenerateRequest(p, n=2, max_tokens=6, temperature=1.0, top_p=0.9) for p in prompts]
+    alone = [model.generate([ask])[0].samples for ask in asks]
+    assert [g.samples for g in model.generate(asks)] == alone
+    scores = [ScoreRequest(p, (" one", " two or three")) for p in prompts]
+    apart = [model.score([ask])[0].token_logprobs for ask in scores]
+    assert [s.token_logprobs for s in model.score(scores)] == apart
+
+
+def test_a_mixture_of_experts_is_stepped_down_from(caplog: pytest.LogCaptureFixture) -> None:
+    """Its rows are grouped by expert, so a product's shape depends on the batch."""
+    network = tiny_network("gpt-oss")
+    common: dict[str, Any] = {"name": "x", "context_length": CONTEXT, "fingerprint": "x"}
+    with caplog.at_level(logging.INFO, logger="icl"):
+        model = choose_engine(network, IntegerTokenizer(), batch_invariant=True, **common)
+    prompts = ragged(4, count=6, length=30)
+    alone_and_together(model, prompts, draws(prompts))
+    assert "depends on the others" in caplog.text or "batch-invariant" in model.engine  # type: ignore[attr-defined]
+
+
+def test_it_is_for_cpu_only(embedded: str) -> None:
+    with pytest.raises(ConfigError, match="batch_invariant works on CPU, not on meta"):
+        load_model(embedded, device="meta", batch_invariant=True)

@@ -1,8 +1,8 @@
 """Choosing the next token, with randomness that belongs to the sample and to nothing else.
 
 Sample i of a prompt draws u_0, u_1, ... from a counter-based stream keyed by (seed, prompt,
-i). The draw at step t is the inverse of the cumulative distribution at u_t, so it does not depend
-on what else is in the batch.
+i). The draw at step t is the inverse of the cumulative distribution at u_t: beside the logits nothing
+of the batch has a part in it.
 """
 
 from __future__ import annotations

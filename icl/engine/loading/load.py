@@ -38,6 +38,7 @@ def load_model(
     device: str | None = None,
     max_memory: int | None = None,
     context_length: int | None = None,
+    batch_invariant: bool = False,
     **options: Any,
 ) -> LanguageModel:
     """Loads a model behind an engine.
@@ -48,6 +49,8 @@ def load_model(
     that the engine may use beside the weights. context_length: tokens of the longest text, prompt and answer
     together, where less is needed than the model could take: models whose rotary positions move beyond a
     length (longrope, dynamic) share prefixes up to it. Default: what the configuration allows.
+    batch_invariant: no bit of a result depends on what else is asked with it; CPU only, and slower
+    (benchmarks/README.md).
 
     Raises ConfigError for a wrong option, ModelError for a model that cannot be read.
     """
@@ -69,6 +72,10 @@ def load_model(
 
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     precision = dtype or ("float32" if where == "cpu" else "bfloat16")
+    if batch_invariant and torch.device(where).type != "cpu":
+        raise ConfigError(f"batch_invariant works on CPU, not on {where}: give device='cpu', or leave it out")
+    if batch_invariant:
+        options["batch_invariant"] = True
     folder, weights = local_folder(source)
     if context_length is not None:  # before the weights
         agreed_context(_configuration(source, folder), context_length, source.name)
@@ -77,7 +84,7 @@ def load_model(
     common: dict[str, Any] = {
         "name": source.name,
         "context_length": agreed_context(network.config, context_length, source.name),
-        "fingerprint": f"{weights}-{tokenizer.fingerprint}-{precision}",
+        "fingerprint": f"{weights}-{tokenizer.fingerprint}-{precision}" + "-invariant" * batch_invariant,
     }
     if engine == "naive":
         naive = NaiveModel(network, tokenizer, **common)

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from icl.engine.rungs.depth_first import CachedDfsModel
+from icl.engine.rungs.invariance import varies
 from icl.engine.rungs.naive import NaiveModel
 from icl.engine.rungs.plain import outside_the_layers
 from icl.engine.rungs.probe import moving_positions, one_line, probe, unsupported
@@ -54,7 +55,8 @@ def choose_engine(
 ) -> LanguageModel:
     """The fastest engine that agrees with plain forwards of `network`.
 
-    options: chunk_rows and max_slots as in TrieModel; the other engines take what they know.
+    options: chunk_rows, max_slots and batch_invariant as in TrieModel; the other engines take what they
+    know. Where batch_invariant is asked, an engine whose results depend on the batch is stepped down from.
     """
     steps = _rungs(
         network, tokenizer, max_memory=max_memory, options=options,
@@ -70,7 +72,7 @@ def choose_engine(
                 step.name,
                 step.means,
             )
-        candidate, reason = _tried(network, step)
+        candidate, reason = _tried(network, step, invariant=bool(options.get("batch_invariant")))
         if candidate is not None:
             return candidate
         refused = f"{name} ({network.config.model_type}) cannot run on the {step.name}: {reason}"
@@ -80,20 +82,24 @@ def choose_engine(
     return naive
 
 
-def _tried(network: Any, step: Step) -> tuple[LanguageModel | None, str]:
-    """The engine of a step if it is exact, else why not. Whatever a network raises on the way is a reason."""
+def _tried(network: Any, step: Step, *, invariant: bool) -> tuple[LanguageModel | None, str]:
+    """The engine of a step if it is exact, and batch-invariant where that is asked, else why not. Whatever a
+    network raises on the way is a reason."""
     try:
         reason = step.against()
         if reason:
             return None, reason
         candidate = step.make()
         report = probe(network, candidate)
+        varied = varies(network, candidate) if invariant and report.exact else ""
     except (MemoryError, torch.OutOfMemoryError) as error:
         return None, f"there is not enough memory for it ({one_line(error)})"
     except Exception as error:  # an architecture or a kind of layer that it cannot read
         return None, one_line(error)
     if not report.exact:
         return None, report.reason
+    if varied:
+        return None, varied
     log.info(
         "%s runs on the %s (probed in %.2f s; largest difference to plain forwards %.1e)",
         candidate.name, step.name, report.seconds, report.difference,
@@ -125,10 +131,16 @@ def _rungs(
         Step(
             CachedDfsModel.engine,
             "every shared prefix once, one text at a time over a key-value cache",
-            lambda: outside_the_layers(network) or moving_positions(network, limit),
+            lambda: _against_depth_first(network, limit, options),
             lambda: CachedDfsModel(network, tokenizer, **common, **chunk),
         ),
     ]
+
+
+def _against_depth_first(network: Any, context_length: int, options: dict[str, Any]) -> str:
+    if options.get("batch_invariant"):
+        return "where a text is cut into forwards depends on the others"
+    return outside_the_layers(network) or moving_positions(network, context_length)
 
 
 def _against_fused(network: Any, context_length: int) -> str:

@@ -139,7 +139,8 @@ class TrieModel(Identity):
         if isinstance(self.trunk, FusedTrunk):
             reason = fused.against(self._network)
             self.trunk = HookedTrunk(self._network) if reason else FusedTrunk(self._network)
-            self.runner.trunk = self.trunk
+            fixed = self.batch_invariant
+            self.runner.trunk = FixedTrunk(self.trunk, FIXED_ROWS) if fixed else self.trunk
             if reason:
                 log.warning("%s goes on on the %s: %s", self.name, self.trunk.engine, reason)
         runner = self.runner

@@ -60,6 +60,7 @@ def open_model(experiment: Experiment, *, max_memory: int | None = None) -> Lang
             dtype=experiment.dtype,
             max_memory=max_memory,
             context_length=experiment.context_length,
+            batch_invariant=experiment.batch_invariant,
         )
     backend, options = _backend(experiment.model)
     return BACKENDS.create(backend, options)

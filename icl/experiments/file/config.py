@@ -176,6 +176,7 @@ class Experiment(_Section):
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     engine: Literal["trie", "naive"] = "trie"
     context_length: Annotated[int, Field(ge=8, strict=True)] | None = None
+    batch_invariant: Annotated[bool, Field(strict=True)] = False
     task: Annotated[
         tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(_listed), Field(min_length=1)
     ]
