@@ -75,13 +75,13 @@ where it is not at its default, so that what it brings does not change the data 
 def _definition_of(task: Task) -> dict[str, Any]:
     """The part of a fingerprint that the definition makes."""
     plain = asdict(task)
-    later = [(f, plain) for f in fields(Task) if f.name not in FINGERPRINTED]
-    later += [(f, plain["template"]) for f in fields(Template) if f.name not in PIECES]
-    for later_field, holder in later:
-        factory = later_field.default_factory
-        default = factory() if factory is not MISSING else later_field.default
-        if holder[later_field.name] == default:
-            del holder[later_field.name]
+    later: list[tuple[Any, Any, Any]] = []
+    later += [(f, task, plain) for f in fields(Task) if f.name not in FINGERPRINTED]
+    later += [(f, task.template, plain["template"]) for f in fields(Template) if f.name not in PIECES]
+    for added, holder, written in later:
+        default = added.default_factory() if added.default_factory is not MISSING else added.default
+        if getattr(holder, added.name) == default:
+            del written[added.name]
     return plain
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 import icl
 from icl.engine.fake import FakeModel
 from icl.errors import DataError
+from icl.experiments.folder.texts import TaskTexts, read_task
 from icl.protocols import methods
-from icl.types import Outcome, ScoreRequest
+from icl.tasks import load_task
+from icl.types import Outcome, ReadingRules, ScoreRequest
 
 
 @pytest.fixture
@@ -115,6 +118,16 @@ def test_a_method_that_looks_at_the_pool_is_shown_exactly_with_the_data_and_said
     found = run.show(query)
     assert "In the task's own form" in found.notes[0]
     assert found.prompt.text.endswith("Label:")
+
+
+def test_a_definition_with_all_its_parts_reads_back_as_it_was(tmp_path):
+    rules = ReadingRules(pattern="A: (.+)", tolerance=0.5, think=(("<a>", "</a>"),))
+    for task in (
+        replace(load_task("questions").task, reading=rules, instruction="ünï {{ x }}"),
+        load_task("arithmetic").task,
+    ):
+        TaskTexts(tmp_path / "tasks", task)
+        assert read_task(tmp_path / "tasks", task.name) == task
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"name": "mine"}', '{"template": 3}'])

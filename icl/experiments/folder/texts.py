@@ -12,13 +12,15 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from icl.errors import DataError
 from icl.experiments.folder.disk import append, read_mapping, write_whole
-from icl.types import Example, Task, Template
+from icl.types import Example, Task
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
@@ -53,14 +55,11 @@ def read_task(folder: Path, name: str) -> Task | None:
     except FileNotFoundError:
         return None
     try:
-        known = {f.name: record[f.name] for f in fields(Task) if f.name in record}
-        template = {
-            f.name: record["template"][f.name] for f in fields(Template) if f.name in record["template"]
-        }
-        lists = {key: tuple(known.get(key, ())) for key in ("inputs", "labels")}
-        return Task(**{**known, "template": Template(**template), **lists})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+        return TypeAdapter(Task).validate_python(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise DataError(f"{path}: is damaged ({said})") from error
 
 
 def read_texts(folder: Path, name: str) -> dict[str, Example]:
