@@ -112,6 +112,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The page."""
     ran = [row for row in rows if "rung" in row and "error" not in row]
     refused = [row for row in rows if "error" in row]
+    rest = sorted(set(families()) - {row["f"] for row in rows})
     left_out = [row for row in rows if "skip" in row]
     counts = Counter(row["rung"] for row in ran)
     lines = [
@@ -142,6 +143,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     for title, group, key in (("Refused at load", refused, "error"), ("No tiny model", left_out, "skip")):
         lines += ["", f"## {title}", "", "| family | why |", "|---|---|"]
         lines += [f"| {row['f']} | {row[key].split(': ', 1)[-1].replace('|', '/')} |" for row in group]
+    if rest:
+        lines += ["", "## Not run yet", "", ", ".join(rest) + "."]
     return "\n".join(lines) + "\n"
 
 
