@@ -165,3 +165,10 @@ def test_a_template_that_fails_on_an_item_is_the_fault_of_the_task(write, tmp_pa
     message = refused(path)
     assert message.startswith("task.yaml: task 'mine', template.query, item 'test-")
     assert "grid.method" not in message
+
+
+def test_methods_within_methods_are_bounded(write):
+    spec = "few_shot"
+    for _ in range(20):
+        spec = {"self_consistency": {"of": spec}}
+    assert "of: components stand more than 5 deep in one another" in refused(write(grid={"method": [spec]}))

@@ -15,6 +15,15 @@ Spec: TypeAlias = str | Mapping[str, Any] | object
 """A name, {name: {parameters}}, or the object itself."""
 
 
+DEEPEST = 5
+"""Methods within one another. Each level is built several times by the one above, to ask what it needs."""
+
+
+def _levels(spec: object) -> int:
+    """How many mappings stand in one another, parameters and all."""
+    return 1 + max(map(_levels, spec.values()), default=0) if isinstance(spec, Mapping) else 0
+
+
 def named(spec: Spec, key: str) -> tuple[str, dict[str, Any]] | None:
     """Name and parameters of a specification; None where it is an object.
 
@@ -24,6 +33,8 @@ def named(spec: Spec, key: str) -> tuple[str, dict[str, Any]] | None:
         return spec, {}
     if not isinstance(spec, Mapping):
         return None
+    if _levels(spec) > 2 * DEEPEST:
+        raise ConfigError(f"{key}: components stand more than {DEEPEST} deep in one another")
     if len(spec) != 1:
         raise ConfigError(f"{key} is {dict(spec)!r}; allowed: a name, or {{name: {{parameters}}}}")
     ((name, parameters),) = spec.items()
