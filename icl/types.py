@@ -44,6 +44,13 @@ class Example:
     choices: Mapping[str, str] = field(default_factory=dict)
     rationale: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    accepted: tuple[str, ...] = ()
+    """Other answers that count as right beside `target`, which is the one shown in prompts."""
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """Every answer that counts as right, the target first."""
+        return (self.target, *self.accepted)
 
     @property
     def text(self) -> str:

@@ -20,7 +20,7 @@ from icl.cot.shared.nested import InnerKinds, InnerNeeds, chain_method
 from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.cot.shared.shown import Shown
 from icl.errors import ConfigError
-from icl.prompts.answers import equivalent
+from icl.prompts.answers import is_right
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query, Request, Response
 
@@ -152,7 +152,7 @@ def _showing(spec: object) -> ShowingMethod:
 
 
 def _right(chains: Sequence[Chain], example: Example, resources: Resources) -> list[str]:
-    right = [c for c in chains if equivalent(c.answer, example.target, resources.task)]
+    right = [c for c in chains if is_right(c.answer, example, resources.task)]
     return [text for chain in right if (text := rationale_of(chain.text))]
 
 

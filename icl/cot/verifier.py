@@ -14,7 +14,7 @@ from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.cot.shared.scorer import ChainScorer, Training
 from icl.cot.shared.shown import has_rationale
 from icl.errors import ConfigError
-from icl.prompts.answers import equivalent
+from icl.prompts.answers import is_right
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query
 
@@ -96,7 +96,7 @@ class Verifier(ChainDefaults):
         talks = [self._inner.chains(example.query, given, resources, decoding) for example in asked]
         drawn = drive(side_by_side(talks), model_of(resources))
         right = [
-            [equivalent(chain.answer, example.target, resources.task) for chain in chains]
+            [is_right(chain.answer, example, resources.task) for chain in chains]
             for example, chains in zip(asked, drawn, strict=True)
         ]
         self._scorer = ChainScorer(resources.encoder, self.alpha if self.step_aware else 0.0)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icl.errors import DataError, nearest
+from icl.prompts.answers.gold import check_readable, gold_number
 from icl.tasks.rows import Row, Table
 from icl.tasks.schema import Fields, FieldSpec
 from icl.tasks.transforms import TRANSFORMS, choices, number, yes_no
-from icl.tasks.values import as_text, shown
+from icl.tasks.values import Number, as_text, shown
 from icl.tasks.values import names as present
 from icl.types import Example, Task
 
@@ -78,16 +79,37 @@ def _example(row: Row, task: Task, fields: Fields, split: str, names: Mapping[st
     assert fields.rationale is not None
     value = _value(row, fields.target, names, ("target",))
     try:
-        target = _target(value, task, options)
+        target, *accepted = _targets(value, task, options)
     except ValueError as error:
         raise _wrong(row, fields.target, ("target",), error) from error
-    return Example(
+    found = Example(
         id=f"{split}-{row.index}",
         inputs=inputs,
         target=target,
         choices=options,
         rationale=_rationale(row, fields.rationale, names),
+        accepted=tuple(accepted),
     )
+    _check_gold(found, task, row, fields.target)
+    return found
+
+
+def _check_gold(example: Example, task: Task, row: Row, spec: FieldSpec) -> None:
+    """Every gold must come back when it is written by the template and read as an output is."""
+    try:
+        check_readable(example, task)
+    except ValueError as error:
+        hint = "mend the row or template.answer, or leave such rows out with source.skip_bad_rows: true"
+        raise _wrong(row, spec, ("target",), ValueError(f"{error}; {hint}")) from error
+
+
+def _targets(value: Any, task: Task, options: Mapping[str, str]) -> list[str]:
+    """The accepted answers, each once: several where the row has a list of them."""
+    if not isinstance(value, list | tuple):
+        return [_target(value, task, options)]
+    if not value:
+        raise ValueError("is an empty list")
+    return list(dict.fromkeys(_target(one, task, options) for one in value))
 
 
 def _wrong(row: Row, spec: FieldSpec, key: tuple[str, ...], error: Exception) -> RowError:
@@ -184,7 +206,10 @@ def _choices(row: Row, spec: FieldSpec, names: Mapping[str, Sequence[str]]) -> d
 def _target(value: Any, task: Task, options: Mapping[str, str]) -> str:
     """The target in the task's canonical form."""
     if task.kind == "numeric":
-        return str(number(value, None, ()))
+        if isinstance(value, list | tuple | Mapping):
+            raise ValueError(f"is {shown(value)}: must be a number")
+        written = isinstance(value, str) and not isinstance(value, Number)  # a number of JSON has a point
+        return gold_number(value, task.language) if written else str(number(value, None, ()))
     if task.kind == "boolean" and isinstance(value, bool) and set(task.labels) == {"yes", "no"}:
         value = yes_no(value, None, ())
     text = as_text(value)

@@ -58,7 +58,8 @@ class TaskData:
         for split in (self.train, self.validation, self.test):
             digest.update(b"\x1e")
             for row in split:
-                fields = [row.id, dict(row.inputs), row.target, dict(row.choices), row.rationale]
+                fields: list[Any] = [row.id, dict(row.inputs), row.target, dict(row.choices), row.rationale]
+                fields += [list(row.accepted)] if row.accepted else []
                 digest.update(json.dumps(fields, ensure_ascii=False).encode() + b"\x1f")
         return digest.hexdigest()
 

@@ -10,8 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from icl.errors import ConfigError, nearest
+from icl.prompts.answers.formats.label import rendered, squeeze
+from icl.prompts.answers.wording.languages import language
 from icl.prompts.template import check_template, check_templates
 from icl.protocols import metrics
+from icl.tasks.answer_rules import AnswerFile
 from icl.tasks.generators.base import generators
 from icl.tasks.rows import Format
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
@@ -205,7 +208,17 @@ class TaskFile(_Strict):
     language: str = "en"
     description: str = ""
     max_answer_tokens: int = Field(32, ge=1)
+    answer: AnswerFile = AnswerFile()
     source: Source
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            language(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return value
 
     def worded(self, wording: str) -> TaskFile:
         """The task written in one of its `wordings`; it is called `name@wording`.
@@ -238,6 +251,7 @@ class TaskFile(_Strict):
             language=self.language,
             description=self.description,
             max_answer_tokens=self.max_answer_tokens,
+            reading=self.answer.rules,
             source=self.source.model_dump(exclude_none=True, exclude_defaults=True),
         )
 
@@ -304,10 +318,12 @@ def _check_labels(file: TaskFile, lines: Lines, path: Path) -> None:
     taken: dict[str, str] = {}
     for label in file.labels:
         words = file.verbalisers.get(label, label)
-        if words in taken:
-            message = f"{words!r} stands for {taken[words]!r} already"
-            _fail(path, lines, ("verbalisers", label), message)
-        taken[words] = label
+        other = taken.get(squeeze(words))
+        if other is not None:
+            named = next((one for one in (label, other) if one in file.verbalisers), None)
+            key: KeyPath = ("labels",) if named is None else ("verbalisers", named)
+            _fail(path, lines, key, f"{words!r} stands for {other!r} already, as a text is read")
+        taken[squeeze(words)] = label
     for name in file.inputs:
         if name in RESERVED or not name.isidentifier():
             reserved = ", ".join(sorted(RESERVED))
@@ -341,6 +357,14 @@ def _check_pieces(file: TaskFile, lines: Lines, path: Path, section: tuple[str, 
     for piece, names in allowed.items():
         check_template(getattr(file.template, piece), names, at(f"template.{piece}"))
     check_templates(file.task.template, file.inputs, file.instruction, at)
+    written: dict[str, str] = {}
+    for label in file.labels:
+        text = squeeze(rendered(file.task, label))
+        if text and text in written:
+            key = ("template", "answer")
+            message = f"writes {written[text]!r} and {label!r} alike, as {rendered(file.task, label)!r}"
+            _fail(path, lines, key, message)
+        written[text] = label
 
 
 _BLOCK = re.compile(r":\s*[|>][1-9]?\s*(?:#.*)?$")

@@ -211,7 +211,4 @@ def bundled_split(every: Sequence[Example], name: str) -> tuple[list[Example], l
 
 def _renamed(rows: Sequence[Example], split: str) -> tuple[Example, ...]:
     """Ids `<split>-<row of the file>`: a row keeps its number on either side of the split."""
-    return tuple(
-        Example(f"{split}-{row.id.removeprefix('row-')}", row.inputs, row.target, row.choices, row.rationale)
-        for row in rows
-    )
+    return tuple(replace(row, id=f"{split}-{row.id.removeprefix('row-')}") for row in rows)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
+from icl.prompts.answers.gold import gold_number
 from icl.tasks.values import Number, as_text, decode, shown
 
 Transform: TypeAlias = Callable[[Any, Any, Sequence[str]], Any]
@@ -20,7 +21,6 @@ TRANSFORMS: dict[str, Transform] = {}
 TAKES_ARGUMENT: dict[str, bool | None] = {}
 """True: needs one; False: takes none; None: optional."""
 
-MAX_DIGITS = 300
 """A longer number is no answer: the exact fraction of 1e999999999 would fill the memory."""
 
 
@@ -140,22 +140,12 @@ def strip_calculator(value: Any, argument: None, names: Sequence[str]) -> str:
 def number(value: Any, argument: None, names: Sequence[str]) -> str:
     """The canonical text of a number: no thousands separators, no currency, no idle zeros.
 
-    `"1,234"` -> `"1234"`, `145.0` -> `"145"`, `"$ 5.50"` -> `"5.5"`.
+    `"1,234"` -> `"1234"`, `145.0` -> `"145"`, `"$ 5.50"` -> `"5.5"`, `"2/6"` -> `"1/3"`; as a model's
+    answer is read.
     """
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a number")
-    text = re.sub(r"[\s,$€£¥%]", "", str(value)).rstrip(".")
-    try:
-        parsed = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{value!r} is not a number") from None
-    if not parsed.is_finite():
-        raise ValueError(f"{value!r} is not a number")
-    if max(abs(parsed.adjusted()), len(parsed.as_tuple().digits)) > MAX_DIGITS:
-        raise ValueError(f"{str(value)[:40]!r} has more than {MAX_DIGITS} digits")
-    plain = format(parsed, "f")
-    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
-    return "0" if plain in ("-0", "") else plain
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise ValueError(f"{shown(value)} is not a number")
+    return gold_number(str(value))
 
 
 _YES = frozenset({"yes", "y", "true", "1"})

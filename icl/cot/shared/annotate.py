@@ -8,7 +8,7 @@ from dataclasses import replace
 from icl.cot.shared.chain import GREEDY, Chain, drive, rationale_of, side_by_side
 from icl.cot.zero_shot import ZeroShot
 from icl.errors import ConfigError
-from icl.prompts.answers import equivalent
+from icl.prompts.answers import is_right
 from icl.protocols import LanguageModel, Resources
 from icl.types import Example
 
@@ -43,7 +43,7 @@ def self_taught(
         batch = tried[start : start + wanted]
         for example, chain in zip(batch, reason(batch, resources, method), strict=True):
             text = rationale_of(chain.text)
-            if text and equivalent(chain.answer, example.target, resources.task):
+            if text and is_right(chain.answer, example, resources.task):
                 found.append(replace(example, rationale=text))
         if len(found) >= wanted:
             break

@@ -79,6 +79,8 @@ def _line(example: Example) -> str:
         record["choices"] = dict(example.choices)
     if example.rationale is not None:
         record["rationale"] = example.rationale
+    if example.accepted:
+        record["accepted"] = list(example.accepted)
     line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     try:
         line.encode()
@@ -106,6 +108,7 @@ def _read_examples(path: Path) -> tuple[dict[str, Example], int]:
                 record["target"],
                 record.get("choices", {}),
                 record.get("rationale"),
+                accepted=tuple(record.get("accepted", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             break

@@ -17,7 +17,7 @@ from icl.errors import Collector, ConfigError, IclError
 from icl.experiments.asking.models import check_model
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
-from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell, majority_cell, plan_cells
+from icl.experiments.grid.cells import LABELLED, ZERO_SHOT, PlannedCell, majority_cell, plan_cells
 from icl.experiments.grid.rehearsal import Rehearsal
 from icl.experiments.grid.trial import try_components
 from icl.prompts.template import render_instruction, render_side
@@ -234,6 +234,14 @@ def _check_fit(
                 ("grid", axis, index),
                 f"{axis} {item.name!r} does not fit task {data.task.name!r} (kind {kind}): it takes "
                 f"{', '.join(sorted(kinds))}. {axis.capitalize()}s that fit: {', '.join(fitting) or 'none'}",
+            )
+        several = [e for e in (*data.test, *data.train) if e.accepted] if axis == "method" else []
+        if several and kinds <= LABELLED:
+            raise source.error(
+                ("grid", axis, index),
+                f"{item.name!r} compares labels with one gold, and {len(several)} rows of task "
+                f"{data.task.name!r} have a list of them ({several[0].id}: {', '.join(several[0].golds)}); "
+                "methods that write an answer, such as generate, take any of a list",
             )
 
 

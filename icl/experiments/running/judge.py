@@ -20,11 +20,17 @@ def predict(
     metric: Metric,
     task: Task,
 ) -> Prediction:
-    """One line of the log. Correct means a full score; a part of one is kept as details["score"]."""
+    """One line of the log. Correct means a full score; a part of one is kept as details["score"].
+
+    Of several accepted answers the one that fits best is the line's gold; details["golds"] has all.
+    """
     chosen = {d.example.id: d for d in demonstrations}
     shown = [(i, chosen.get(i)) for i in outcome.prompt.demonstrations]
-    score = contracts.score(task.metric, metric, outcome.answer, example.target, task)
+    scores = [contracts.score(task.metric, metric, outcome.answer, gold, task) for gold in example.golds]
+    score = max(scores)
     details: dict[str, Any] = dict(outcome.details)
+    if example.accepted:
+        details["golds"] = list(example.golds)
     if outcome.prompt.tokens:
         details["prompt_tokens"] = outcome.prompt.tokens
     if 0 < score < 1:
@@ -33,7 +39,7 @@ def predict(
         query_id=example.id,
         demonstrations=tuple((i, None if d is None or d.score is None else float(d.score)) for i, d in shown),
         answer=outcome.answer,
-        gold=example.target,
+        gold=example.golds[scores.index(score)],
         correct=score >= 1,
         output=outcome.output,
         label_scores=outcome.label_scores,

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from icl.prompts.answers.formats.brackets import PAIRS, closing
 from icl.prompts.answers.numbers.find import as_number
-from icl.types import ReadingRules, Task
+from icl.types import Example, ReadingRules, Task
 
 _MARKS = re.compile(r"[\"'“”‘’«»「」『』《》〈〉`]")
 _EMPHASIS = re.compile(r"\*{1,3}(?=\S)([^*\n]*[^*\s])\*{1,3}(?![\w*])")
@@ -39,6 +39,11 @@ def equivalent(answer: str | None, gold: str, task: Task) -> bool:
     if task.kind == "string":
         return _same_text(answer, gold)
     return answer.strip().casefold() == gold.strip().casefold()
+
+
+def is_right(answer: str | None, example: Example, task: Task) -> bool:
+    """Whether `answer` says the same as any of the answers that the example accepts."""
+    return any(equivalent(answer, gold, task) for gold in example.golds)
 
 
 def _same_number(answer: str, gold: str, task: Task) -> bool:

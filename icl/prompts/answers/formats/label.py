@@ -77,8 +77,9 @@ def _compiled(
 
 
 def squeeze(word: str) -> str:
-    """Without case, spaces, hyphens and underscores."""
-    return re.sub(r"[\s_-]+", "", narrow(word)).casefold()
+    """Without case and spaces, and without hyphens and underscores between letters: what tells words
+    apart."""
+    return re.sub(r"(?<=[^\W\d_])[-_]+(?=[^\W\d_])", "", re.sub(r"\s+", "", narrow(word))).casefold()
 
 
 @lru_cache(maxsize=256)

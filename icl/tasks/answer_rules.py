@@ -1,0 +1,63 @@
+"""The section `answer` of a task file: how answers are read and judged, where not as usual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from icl.prompts.answers.wording.pattern import problem
+from icl.types import ReadingRules
+
+
+class AnswerFile(BaseModel):
+    """What may stand there; see icl.types.ReadingRules."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    pattern: str = ""
+    tolerance: float | str | None = None
+    """An amount, or a share of the gold such as "1%"."""
+    guess: bool = True
+    think: list[list[str]] = []
+
+    @field_validator("pattern")
+    @classmethod
+    def _with_a_group(cls, value: str) -> str:
+        if value and (wrong := problem(value)):
+            raise ValueError(wrong)
+        return value
+
+    @field_validator("tolerance", mode="before")
+    @classmethod
+    def _amount(cls, value: Any) -> Any:
+        number = value.strip().removesuffix("%") if isinstance(value, str) and value.endswith("%") else value
+        try:
+            good = not isinstance(number, bool) and 0 <= float(number) < float("inf")
+        except (TypeError, ValueError):
+            good = False
+        if value is not None and (not good or (isinstance(value, str) and number is value)):
+            raise ValueError(f"is {value!r}: must be an amount of 0 or more, or a share such as '1%'")
+        return float(value) if isinstance(value, int) else value
+
+    @field_validator("think", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        """One pair may be written without the outer brackets."""
+        pairs = [value] if isinstance(value, list) and value and isinstance(value[0], str) else value
+        if not isinstance(pairs, list) or not all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(m, str) and m.strip() for m in pair)
+            for pair in pairs
+        ):
+            raise ValueError(f"is {value!r}: must be an opening and a closing mark, or a list of such pairs")
+        return pairs
+
+    @property
+    def rules(self) -> ReadingRules:
+        """The noun."""
+        relative = isinstance(self.tolerance, str)
+        amount = float(str(self.tolerance).removesuffix("%")) / 100 if relative else self.tolerance
+        marks = tuple((opens, closes) for opens, closes in self.think)
+        return ReadingRules(
+            self.pattern, None if amount is None else float(amount), relative, self.guess, marks
+        )

@@ -1,0 +1,70 @@
+"""icl read."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from icl.cli import main
+
+ROWS = [
+    {"kind": "numeric", "text": "<think>3?</think> The answer is 4.", "gold": "4"},
+    {"kind": "multiple_choice", "choices": {"A": "ant", "B": "bee"}, "text": "Not A, so B.", "gold": "A"},
+    {"kind": "boolean", "text": "There is no such bird."},
+]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["read", *arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "outputs.jsonl"
+    path.write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
+    return str(path)
+
+
+def test_a_line_an_output_and_a_summary(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(file) == 0
+    said = capsys.readouterr()
+    cells = [line.split("\t")[1:4] for line in said.out.splitlines()[1:]]
+    assert cells == [["4", "right", ""], ["B", "wrong", ""], ["–", "", "unparsed"]]
+    assert said.err.startswith("2 of 3 outputs have an answer; 1 of 2 right; unparsed 1")
+
+
+def test_json_and_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"text": "It is 6 x 7, or 42.", "gold": 42}\n'))
+    assert run("-", "--kind", "numeric", "--where", "trigger", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["rows"][0] == {
+        "place": "stdin:1",
+        "answer": "42",
+        "flags": ["no_trigger"],
+        "span": [16, 18],
+        "said": "42",
+        "gold": ["42"],
+        "right": True,
+    }
+    assert document["summary"]["right"] == 1
+
+
+def test_what_is_wrong_is_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(file).write_text('{"kind": "numerical", "text": "4"}', encoding="utf-8")
+    assert run(file) == 2
+    assert capsys.readouterr().err.startswith(
+        f"icl: error: {file}:1: unknown kind 'numerical'. Did you mean 'numeric'"
+    )
+    assert run("missing.jsonl") == 2
+    assert capsys.readouterr().err == "icl: error: missing.jsonl cannot be read: No such file or directory\n"
+
+
+def test_the_rows_of_a_test_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = Path(__file__).parents[1] / "prompts" / "kinds_of_outputs.jsonl"
+    assert run(str(rows)) == 0
+    assert " 289 of 289 right;" in capsys.readouterr().err
