@@ -138,7 +138,7 @@ def test_standard_prompting_with_the_same_demonstrations(world: Any) -> None:
         "Q: ten less three\nA:"
     )
     assert outcome.answer == "7"
-    outcome = world.ask(FewShot(show="bare"), lambda p, i: " 7, or 8")
+    outcome = world.ask(FewShot(show="bare"), lambda p, i: " 7, then 8")
     assert outcome.prompt.text == (
         "Q: one and one\nA: 2\n\nQ: two and two and two\nA: 6\n\nQ: ten less three\nA:"
     )
