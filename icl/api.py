@@ -144,18 +144,17 @@ def compare_runs(
     metric: str | None = None,
     compare_to: str | Mapping[str, str | int] | None = None,
 ) -> Leaderboard:
-    """One table over several runs; metric and baseline are those of the first if not given."""
+    """One table over several runs; baseline and metric are those of the first if not given (there: each
+    task's own). Raises DataError for runs that asked one model about one task under other conditions."""
     from icl.leaderboard import leaderboard
+    from icl.leaderboard.mixture import refuse_mixture
 
+    refuse_mixture([run.folder for run in runs])
     settings = runs[0].experiment.leaderboard
     results = [result for run in runs for result in run.results]
     tasks: dict[str, Task] = {}
     metric = metric or settings.metric
-    if metric is None:
-        tasks = {name: task for run in runs for name, task in run.tasks().items()}
-        named = {task.metric for task in tasks.values()}
-        metric = named.pop() if len(named) == 1 else "accuracy"
-    if metric != "accuracy" and not tasks:
+    if metric != "accuracy":
         tasks = {name: task for run in runs for name, task in run.tasks().items()}
     # the engine's fingerprint ends in the precision that it ran at, whoever chose it
     prints = [str((run.folder.manifest().get("model") or {}).get("fingerprint", "")) for run in runs]

@@ -248,7 +248,9 @@ the engine the requests of all of them together."""
 class Method(Protocol):
     """Turns a query and its demonstrations into requests, and responses into an outcome.
 
-    Class attributes: `kinds`, the task kinds it fits; `needs`, as for selectors.
+    Attributes: `kinds`, the task kinds it fits; `needs`, as for selectors; `shows_selected`, whether the
+    selector's demonstrations stand in its prompts: without them it is the same whatever the selector, the
+    shots and the order, and is run once.
     """
 
     kinds: frozenset[TaskKind]

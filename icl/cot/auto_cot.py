@@ -44,6 +44,7 @@ class AutoCot(ChainDefaults):
     experiment's selector has no say.
     """
 
+    shows_selected = False
     needs = frozenset({"renderer", "model", "encoder"})
     example_parameters: ClassVar[dict[str, Any]] = {
         "clusters": 2,

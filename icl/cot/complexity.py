@@ -41,6 +41,7 @@ class Complexity(ChainDefaults):
     experiment's selector has no say.
     """
 
+    shows_selected = False
     needs = frozenset({"renderer", "model"})
     example_parameters: ClassVar[dict[str, Any]] = {"shots": 2, "n": 3, "top": 2, "max_tokens": 24}
 

@@ -39,6 +39,7 @@ class DiversePrompts(ChainDefaults):
     paper is `verifier: {of: {diverse_prompts: {}}}`. The experiment's selector has no say.
     """
 
+    shows_selected = False
     needs = frozenset({"renderer", "model"})
     example_parameters: ClassVar[dict[str, Any]] = {
         "prompts": 2,

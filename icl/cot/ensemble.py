@@ -16,7 +16,7 @@ from icl.cot.shared.chain import (
     rationale_of,
     side_by_side,
 )
-from icl.cot.shared.nested import InnerKinds, InnerNeeds, chain_method
+from icl.cot.shared.nested import InnerKinds, InnerNeeds, InnerShows, chain_method
 from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.cot.shared.shown import Shown
 from icl.errors import ConfigError
@@ -55,6 +55,7 @@ class Ensemble(ChainDefaults):
     `decode`: "greedy" or "sampled" at `temperature` with `top_k`. Paper: n 40, temperature 0.7.
     """
 
+    shows_selected = InnerShows()
     needs = InnerNeeds()  # type: ignore[assignment]
     kinds = InnerKinds()  # type: ignore[assignment]
     example_parameters: ClassVar[dict[str, Any]] = {

@@ -105,6 +105,11 @@ class FewShot(ChainDefaults):
         self.stop = stop
         self.rules = rules
 
+    @property
+    def shows_selected(self) -> bool:  # type: ignore[override]
+        """Whether it has no demonstrations of its own."""
+        return not self.manual and self.prompts is None and self.selector is None
+
     def fit(self, pool: Sequence[Example], resources: Resources) -> Self:
         """Reads the demonstrations, or sees that the pool has rationales.
 

@@ -69,6 +69,7 @@ class LeastToMost(ChainDefaults):
     has no say.
     """
 
+    shows_selected = False
     needs = frozenset({"renderer", "model"})
     example_parameters: ClassVar[dict[str, Any]] = {"max_tokens": 24, "decomposition_tokens": 24}
 

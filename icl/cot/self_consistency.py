@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from icl.components import check_choice, check_flag, check_number
 from icl.cot.shared.adaptive import CRITERIA, Criterion, confidence
 from icl.cot.shared.chain import Chain, ChainDefaults, ChainMethod, Chains, Decoding
-from icl.cot.shared.nested import InnerKinds, InnerNeeds, chain_method
+from icl.cot.shared.nested import InnerKinds, InnerNeeds, InnerShows, chain_method
 from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query, Request, Response
@@ -33,6 +33,7 @@ class SelfConsistency(ChainDefaults):
     Sample i is the same whatever n: accuracy at smaller n can be read off one run (`icl.cot.shared.curves`).
     """
 
+    shows_selected = InnerShows()
     needs = InnerNeeds()  # type: ignore[assignment]
     kinds = InnerKinds()  # type: ignore[assignment]
     example_parameters: ClassVar[dict[str, Any]] = {"of": {"few_shot": {"max_tokens": 24}}, "n": 3}

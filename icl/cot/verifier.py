@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from icl.components import check_flag, check_number
 from icl.cot.shared.annotate import model_of
 from icl.cot.shared.chain import ChainDefaults, ChainMethod, Chains, Decoding, drive, side_by_side
-from icl.cot.shared.nested import InnerKinds, InnerNeeds, chain_method
+from icl.cot.shared.nested import InnerKinds, InnerNeeds, InnerShows, chain_method
 from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.cot.shared.scorer import ChainScorer, Training
 from icl.cot.shared.shown import has_rationale
@@ -39,6 +39,7 @@ class Verifier(ChainDefaults):
     every outcome is flagged untrained_verifier.
     """
 
+    shows_selected = InnerShows()
     needs = InnerNeeds("model", "encoder")  # type: ignore[assignment]
     kinds = InnerKinds()  # type: ignore[assignment]
     example_parameters: ClassVar[dict[str, Any]] = {

@@ -39,6 +39,7 @@ class ZeroShot(ChainDefaults):
     the answer was asked for all the same, as published.
     """
 
+    shows_selected = False
     needs = frozenset({"renderer", "model"})
 
     def __init__(

@@ -9,6 +9,7 @@ import pytest
 from icl.errors import IclError
 from icl.experiments.file.config import read_experiment
 from icl.experiments.grid import check as check_module
+from icl.experiments.grid.cells import plan_cells
 from icl.experiments.grid.check import check
 from icl.outside import allow_code
 
@@ -217,6 +218,18 @@ def test_the_grid_is_the_product_with_one_zero_shot_row(write):
     assert len(set(rows)) == len(rows)
     assert len({c.id for c in found}) == len(found)
     assert all(shots > 0 for _, shots, _, _ in rows[2:])
+
+
+def test_a_method_without_the_selectors_demonstrations_is_one_row(write):
+    own = {"few_shot": {"selector": "random", "shots": 2, "missing": "drop"}}
+    methods = ["few_shot", own, "zero_shot", "auto_cot", {"self_consistency": {"of": "zero_shot"}}]
+    grid = {"selector": ["random", "bm25"], "shots": [2, 4], "method": methods}
+    experiment, _ = read_experiment(write(grid=grid, seeds=[0]))
+    rows = [(c.cell.selector, c.cell.shots, c.method.name) for c in plan_cells(experiment, ["mine"])]
+    assert sum(method == "zero_shot" for _, _, method in rows) == 1
+    assert sum(method in ("auto_cot", "self_consistency") for _, _, method in rows) == 2
+    # of the two few_shots one shows what the selector chose: four rows and zero shots; the other one row
+    assert sum(method == "few_shot" for _, _, method in rows) == 6
 
 
 def test_zero_shot_is_there_unasked_and_every_row_has_all_seeds(write):

@@ -257,8 +257,49 @@ def test_runs_in_one_table(write, tmp_path):
         ("random", 3),
     ]
     other = icl.run(write(name="c", pool=15), output=tmp_path)
-    with pytest.raises(icl.errors.DataError, match="twice"):
+    with pytest.raises(icl.errors.DataError, match=r"runs 'a' and 'c' asked about mine .*pool: 20 -> 15"):
         icl.compare_runs([first, other])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"test": 8}, "test: 10 -> 8"),
+        ({"prompt": {"overflow": "fail"}}, "prompt.overflow"),
+        ({"task_template": {"query": "Words: {{ text }}\nLabel:"}}, "another definition of mine"),
+    ],
+)
+def test_rows_of_other_conditions_are_never_averaged(write, tmp_path, changes, said):
+    # other seeds, so that no single cell is in both runs
+    first = icl.run(write(name="a", seeds=[0], grid={"selector": ["random"]}), output=tmp_path)
+    if "task_template" in changes:
+        (tmp_path / "task.yaml").unlink()
+    other = icl.run(write(name="b", seeds=[1], grid={"selector": ["random"]}, **changes), output=tmp_path)
+    with pytest.raises(icl.errors.DataError, match=said):
+        icl.compare_runs([first, other])
+
+
+def test_seeds_of_two_runs_are_one_row_where_all_else_is_the_same(write, tmp_path):
+    runs = [
+        icl.run(write(name=f"s{seed}", seeds=[seed], grid={"selector": ["random"]}), output=tmp_path)
+        for seed in (0, 1)
+    ]
+    assert {row.seeds for row in icl.compare_runs(runs).rows} == {2}
+
+
+def test_each_task_is_judged_by_its_own_metric(write, tmp_path):
+    first = write()
+    own = first.parent / "task.yaml"
+    counted = own.with_name("counted.yaml")
+    changed = own.read_text(encoding="utf-8").replace("name: mine", "name: counted\nmetric: macro_f1")
+    counted.write_text(changed, encoding="utf-8")
+    experiment, _ = read_experiment(first)
+    both = {**experiment.resolved, "task": [str(own), str(counted)]}
+    board = icl.run(both, output=tmp_path / "out").leaderboard()
+    assert board.metric == "score"
+    assert any("score: mine accuracy, counted macro_f1" in note for note in board.notes)
+    by_task = {row.task: row.value.value for row in board.rows if row.selector == "majority_class"}
+    assert by_task["counted"] < by_task["mine"]
 
 
 def test_runners_take_the_folder_by_name(write, tmp_path):

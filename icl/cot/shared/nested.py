@@ -85,6 +85,13 @@ class InnerNeeds:
         return self.own if combinator is None else self.own | chain_method(combinator.of).needs
 
 
+class InnerShows:
+    """Attribute `shows_selected` of a combinator: that of its inner method."""
+
+    def __get__(self, combinator: Any, owner: type) -> bool:
+        return combinator is None or getattr(chain_method(combinator.of), "shows_selected", True)
+
+
 class InnerKinds:
     """Class attribute `kinds` of a combinator: those of its inner method."""
 

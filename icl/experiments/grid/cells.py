@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from icl.errors import IclError
 from icl.experiments.file.config import Component, Experiment
 from icl.experiments.records import Cell
+from icl.protocols import methods
 from icl.types import TaskKind
 
 ZERO_SHOT = Component.model_validate("zero_shot")
@@ -36,7 +38,8 @@ def plan_cells(experiment: Experiment, tasks: Sequence[str]) -> list[PlannedCell
     """The cells of the named tasks in a stable order: task, then seed, then the file's order of the axes.
 
     Zero shots are the same whatever the selector and the orderer: they are one row, which is
-    there for every method even if the file does not ask for it. Every other row runs under all
+    there for every method even if the file does not ask for it, and the only one of a method that shows
+    none of the selector's demonstrations. Every other row runs under all
     seeds, also where no component draws at random, since the seed draws the pool.
     """
     cells = []
@@ -78,4 +81,15 @@ def _product(experiment: Experiment) -> Iterator[Setting]:
                 continue
             for orderer in grid.orderer:
                 for method in grid.method:
-                    yield selector, shots, orderer, method
+                    if shows_selected(method):
+                        yield selector, shots, orderer, method
+
+
+def shows_selected(method: Component) -> bool:
+    """Whether the selector's demonstrations stand in the method's prompts. True for one that cannot be
+    built, which `check` refuses in its own words."""
+    try:
+        built = methods.create(method.name, method.parameters)
+    except IclError:
+        return True
+    return bool(getattr(built, "shows_selected", True))
