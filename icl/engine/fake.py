@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from icl.engine.requests.encoding import Limits, encode_prompts, encode_scores
+from icl.engine.requests.stops import first_stop, opened_by
 from icl.engine.script import script_digest
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Text, TokenIds, Usage
 
@@ -151,7 +152,7 @@ class FakeModel:
         if len(ids) > request.max_tokens:
             ids, reason = ids[: request.max_tokens], "length"
             text = self.tokenizer.decode(ids)
-        cuts = [at for stop in request.stop if (at := text.find(stop)) >= 0]
-        if cuts:
-            text, reason = text[: min(cuts)], "stop"
+        cut = first_stop(text, request.stop, opened_by(prompt[-200:]))
+        if cut is not None:
+            text, reason = text[:cut], "stop"
         return Sample(text, tuple(ids), (-0.1,) * len(ids), reason)  # type: ignore[arg-type]

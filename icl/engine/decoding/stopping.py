@@ -6,6 +6,7 @@ therefore decoded from a few tokens back, and searched there.
 
 from __future__ import annotations
 
+from icl.engine.requests.stops import first_stop, opened_by
 from icl.protocols import Tokenizer
 from icl.types import GenerateRequest, StopReason
 
@@ -21,6 +22,7 @@ class StopWatcher:
         self.reason: StopReason | None = None
         # a character takes at most four tokens (its bytes), so a stop string that the newest token
         # completes lies within this many tokens
+        self._opened = _opened(request, tokenizer) if request.stop else ""
         self._window = 4 * max((len(s) for s in request.stop), default=0) + 8
 
     def push(self, token: int, logprob: float) -> StopReason | None:
@@ -41,12 +43,20 @@ class StopWatcher:
             return False
         # decoding from the middle can differ from decoding the whole (a leading space): ask the whole
         whole = self.tokenizer.decode(self.ids)
-        return any(stop in whole for stop in self.request.stop)
+        return first_stop(whole, self.request.stop, self._opened) is not None
 
     @property
     def text(self) -> str:
         """What was written, up to the first stop string, without special tokens."""
         ids = self.ids[:-1] if self.reason == "eos" else self.ids
         whole = self.tokenizer.decode(ids)
-        cuts = [at for stop in self.request.stop if (at := whole.find(stop)) >= 0]
-        return whole[: min(cuts)] if cuts else whole
+        return whole[: first_stop(whole, self.request.stop, self._opened)]
+
+
+_TAIL = 32
+"""Tokens of a prompt that may hold the mark it ends with."""
+
+
+def _opened(request: GenerateRequest, tokenizer: Tokenizer) -> str:
+    prompt = request.prompt
+    return opened_by(prompt if isinstance(prompt, str) else tokenizer.decode(prompt[-_TAIL:]))
