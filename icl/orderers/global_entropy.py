@@ -9,7 +9,7 @@ from icl.orderers.shared.entropy import EntropyOrderer
 from icl.protocols import orderers
 
 ABSENT = 1e-5
-"""The share of a label that no probe is answered with, as in the authors' code."""
+"""The count of a label that no probe is answered with, as in the authors' code."""
 
 
 @orderers.register(
@@ -25,7 +25,7 @@ class GlobalEntropy(EntropyOrderer):
     `max_tokens`. What it writes is parsed by the task's template; texts under `min_words` words
     are dropped, labels discarded, duplicates removed; `max_probes` keeps a random part (None: all).
     Every probe is answered under every candidate; an order's score is the entropy of the
-    histogram of its answers (a label never answered counts 1e-5).
+    histogram of its answers (a label never answered counts 1e-5 probes).
 
     `keep`: a query gets one of this many best orders, drawn by its id, so that a cell's accuracy
     estimates the paper's mean over the best 4; 1: always the best. Where there are no more
@@ -39,6 +39,7 @@ class GlobalEntropy(EntropyOrderer):
     def measure(probabilities: NDArray[np.float64]) -> float:
         """Entropy of the histogram of the most probable labels; ties go to the first label."""
         labels = probabilities.shape[1]
-        shares = np.bincount(probabilities.argmax(axis=1), minlength=labels) / len(probabilities)
-        shares = np.where(shares == 0, ABSENT, shares)
+        counts = np.bincount(probabilities.argmax(axis=1), minlength=labels).astype(np.float64)
+        counts[counts == 0] = ABSENT
+        shares = counts / counts.sum()
         return float(-(shares * np.log(shares)).sum())

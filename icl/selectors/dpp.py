@@ -91,7 +91,8 @@ def choose_sets(
         return [() for _ in queries]
     selected = []
     for start, near in prefetch.batches(queries, k):
-        cosines = gram(prefetch.vectors, near.positions)
+        # In float64: the noise of float32 products stands above epsilon and passes for volume.
+        cosines = gram(prefetch.vectors, near.positions, np.float64)
         kernel, relevance = relevance_kernel(cosines, near, trade)
         if streams is None:
             columns, gains = greedy_map(kernel, k, epsilon)

@@ -67,17 +67,24 @@ def test_confidence_by_hand() -> None:
     for votes in (1, 3, 4):
         assert confidence([votes]) == pytest.approx(1 - 0.5 ** (votes + 1))
     assert confidence([2, 2]) == pytest.approx(0.5)
-    # Dirichlet(2, 1): two components only, so the same as Beta(2, 1)
-    assert confidence([1], "dirichlet") == pytest.approx(0.75, abs=1e-6)
-    # Dirichlet(2, 2, 1) is symmetric in the first two: each wins half of what the third leaves
-    third = _third_wins()
-    assert confidence([1, 1], "dirichlet") == pytest.approx((1 - third) / 2, abs=1e-6)
 
 
-def _third_wins() -> float:
-    """P(g3 > g1 and g3 > g2), g3 ~ Exp, g1, g2 ~ Gamma(2): E[(1 - (1 + x) e^-x)^2] over Exp(1),
-    = 1 - 2 E[(1+x) e^-x] + E[(1+x)^2 e^-2x] = 1 - 2 (1/2 + 1/4) + (1/3 + 2/9 + 2/27)."""
-    return 1 - 2 * (1 / 2 + 1 / 4) + (1 / 3 + 2 / 9 + 2 / 27)
+def test_dirichlet_by_hand() -> None:
+    """Over the answers seen and no other one; below three of them Beta."""
+    assert confidence([], "dirichlet") == 0.0
+    assert confidence([3], "dirichlet") == pytest.approx(15 / 16)
+    # Beta(3, 2): P(p > 1/2) = P(at most 2 of 4 coins) = (1 + 4 + 6) / 16
+    assert confidence([2, 1], "dirichlet") == pytest.approx(11 / 16)
+    # Beta(6, 3): P(at most 5 of 8 coins) = 1 - (28 + 8 + 1) / 256
+    assert confidence([2, 5], "dirichlet") == pytest.approx(219 / 256)
+    assert confidence([4, 4, 4], "dirichlet") == pytest.approx(1 / 3, abs=1e-6)
+    # Dirichlet(3, 2, 2): E over x ~ Gamma(3) of (1 - (1 + x) e^-x)^2
+    #   = 1 - [2/8 + 6/16] + [2/27 + 12/81 + 24/243] / 2
+    by_hand = 1 - (2 / 8 + 6 / 16) + (2 / 27 + 12 / 81 + 24 / 243) / 2
+    assert confidence([1, 2, 1], "dirichlet") == pytest.approx(by_hand, abs=1e-6)
+    # An answer without a vote is one that was not seen only if it is not counted: Dirichlet(2, 1, 1) is
+    # E over x ~ Gamma(2) of (1 - e^-x)^2 = 1 - 2/4 + 1/9
+    assert confidence([1, 0, 0], "dirichlet") == pytest.approx(1 - 2 / 4 + 1 / 9, abs=1e-6)
 
 
 def prediction(

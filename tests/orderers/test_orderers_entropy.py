@@ -60,8 +60,11 @@ def test_entropy_of_a_given_histogram() -> None:
     probabilities = np.array([[0.5, 0.3, 0.2], [0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
     by_hand = 0.5 * math.log(2) + 0.25 * math.log(4) + 0.25 * math.log(4)
     assert GlobalEntropy.measure(probabilities) == pytest.approx(by_hand)
-    # One label takes all: the two others count 1e-5 each.
-    assert GlobalEntropy.measure(probabilities[:2]) == pytest.approx(-2 * 1e-5 * math.log(1e-5))
+    # One label takes both probes: the two others count 1e-5 probes each, of 2.00002.
+    most, least = 2 / 2.00002, 1e-5 / 2.00002
+    by_hand = -most * math.log(most) - 2 * least * math.log(least)
+    assert by_hand == pytest.approx(1.32e-4, rel=0.01)
+    assert GlobalEntropy.measure(probabilities[:2]) == pytest.approx(by_hand, rel=1e-9)
 
 
 def test_mean_entropy_of_given_distributions() -> None:

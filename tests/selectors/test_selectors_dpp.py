@@ -56,6 +56,19 @@ def test_four_points_best_set_by_enumeration(resources: Resources) -> None:
     assert ids(row) == ["a", "b"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_plane_holds_three_however_it_lies(resources: Resources, seed: int) -> None:
+    """Vectors of a plane span 2 dimensions and S adds one (the + 1): a fourth adds no volume at all, only
+    what rounding leaves, and that is not chosen."""
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.normal(size=(384, 2)))[0]
+    table = Table(rng.normal(size=(6, 2)) @ basis.T)
+    selector = DPP(lambda_=0.5).fit(table.pool[1:], replace(resources, encoder=table))
+    (row,) = selector.select([QUERY], 5)
+    assert len(row) == 3
+    assert min(float(d.why["gain"]) for d in row) > np.log(1e-7)
+
+
 def test_relevance_is_of_the_definition(resources: Resources) -> None:
     pool, encoder = plane({"a": 0.0, "b": 90.0})
     (row,) = DPP(lambda_=0.1).fit(pool, replace(resources, encoder=encoder)).select([QUERY], 2)

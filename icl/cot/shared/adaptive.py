@@ -20,17 +20,18 @@ def confidence(counts: Sequence[float], criterion: Criterion = "beta") -> float:
 
     counts: votes of each answer, in any order; none gives 0.
     "beta": the leader against the runner-up alone, P(p > 1/2) under Beta(v1 + 1, v2 + 1).
-    "dirichlet": the leader against every answer seen and one not yet seen, under a uniform prior.
+    "dirichlet": the leader against every answer seen, P(its p is the largest) under Dirichlet(v + 1);
+    below three answers that is "beta", as in the paper. An answer not yet seen has no part in either.
     """
     ranked = sorted(counts, reverse=True)
     if not ranked:
         return 0.0
-    if criterion == "beta":
+    if criterion == "beta" or len(ranked) < 3:
         runner_up = ranked[1] if len(ranked) > 1 else 0
         from scipy import stats
 
         return float(stats.beta.sf(0.5, ranked[0] + 1, runner_up + 1))
-    return _largest(np.asarray([*ranked, 0.0]) + 1.0)
+    return _largest(np.asarray(ranked, dtype=np.float64) + 1.0)
 
 
 def _largest(alphas: np.ndarray) -> float:

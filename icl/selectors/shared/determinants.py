@@ -17,7 +17,7 @@ Kernels = NDArray[np.float64]
 
 
 def relevance_kernel(
-    cosines: NDArray[np.float32], near: Neighbours, trade: float
+    cosines: NDArray[np.floating], near: Neighbours, trade: float
 ) -> tuple[Kernels, NDArray[np.float64]]:
     """CEIL's L_ij = r_i S_ij r_j for m queries, and their r, [m, n]; `trade` is its lambda.
 

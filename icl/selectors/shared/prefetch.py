@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from icl.errors import ConfigError
 from icl.protocols import Encoder, Resources
 from icl.selectors.shared.exclusion import Candidates
 from icl.types import Example, Query
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 BATCH = 256
 """Queries worked on together: 256 x 100 neighbours x 384 floats are 39 MB."""
@@ -114,16 +116,18 @@ class Prefetch:
             yield start, near
 
 
-def gram(vectors: NDArray[Any], positions: NDArray[np.int64]) -> NDArray[np.float32]:
-    """[m, n, n] cosines among the rows `positions` ([m, n]) of `vectors` ([pool, d] unit rows).
+def gram(
+    vectors: NDArray[Any], positions: NDArray[np.int64], dtype: type[Real] = np.float32
+) -> NDArray[Real]:
+    """[m, n, n] cosines among the rows `positions` ([m, n]) of `vectors` ([pool, d] unit rows), in `dtype`.
 
     One matrix product a query, of a shape that does not depend on the batch: neither do the results.
     """
-    rows = vectors[positions]
+    rows = vectors[positions].astype(dtype, copy=False)
     # Each product takes a tenth of a millisecond: threads that meet after every one of them cost
     # more than they save, and on a busy machine a hundred times as much.
     with _blas().limit(limits=1, user_api="blas"):
-        product: NDArray[np.float32] = rows @ rows.transpose(0, 2, 1)
+        product: NDArray[Real] = rows @ rows.transpose(0, 2, 1)
     return product
 
 
