@@ -16,6 +16,7 @@ from icl.cot.shared.triggers import placed, reasoning_trigger
 from icl.cot.zero_shot import ZeroShot
 from icl.errors import ConfigError
 from icl.labels import renderer_of
+from icl.prompts.template import render_side
 from icl.protocols import Resources, methods
 from icl.types import Demonstration, Example, Query, Task
 
@@ -34,9 +35,11 @@ class AutoCot(ChainDefaults):
 
     The pool's questions (never their answers) are embedded and clustered by k-means into
     `clusters` (paper 8; AQuA and letters 4, CSQA 7, StrategyQA 6) with random state `seed` (code
-    192). From each centroid outward, the first question is taken that has at most `max_words`
+    192). A question is embedded, and its words counted, as the prompt shows it: with its choices, "Q:"
+    and "A:". From each centroid outward, the first question is taken that has at most `max_words`
     words and whose rationale has at most `max_steps` lines (letters 7), ends in a full stop and has
-    an answer, for numbers one that occurs in the last sentence or the last ten words.
+    an answer, for numbers one that occurs in the last sentence or the last ten words. "Let's think
+    step by step." is a line of its own where the model begins a new one after it.
     `demonstration_tokens`: of those rationales; `max_tokens`: of the chain for a query.
 
     A cluster in which no question passes gives no demonstration (flag fewer_demonstrations). The
@@ -87,18 +90,19 @@ class AutoCot(ChainDefaults):
                 f"auto_cot: {self.clusters} clusters cannot be made of {len(pool)} questions; "
                 f"allowed: clusters: 1 to {len(pool)}, or a larger pool"
             )
-        vectors = resources.encoder.encode([example.text for example in pool])
+        texts = [render_side(resources.task, "query", example.query) for example in pool]
+        vectors = resources.encoder.encode(texts)
         walks = outward(vectors, self.clusters, self.seed)
         self._rejected = 0
-        demonstrations = self._accept(walks, pool, resources)
+        short = [[at for at in walk if len(texts[at].split()) <= self.max_words] for walk in walks]
+        demonstrations = self._accept(short, pool, resources)
         self._own = OwnDemonstrations(demonstrations, resources.duplicate_threshold)
         return self
 
     def _accept(
-        self, walks: Sequence[Sequence[int]], pool: Sequence[Example], resources: Resources
+        self, short: Sequence[Sequence[int]], pool: Sequence[Example], resources: Resources
     ) -> list[Example]:
         """The first question of each walk that passes, with its chain; asked in rounds."""
-        short = [[at for at in walk if _words(pool[at]) <= self.max_words] for walk in walks]
         taken: dict[int, Example] = {}
         method = ZeroShot(max_tokens=self.demonstration_tokens)
         opening = reasoning_trigger(resources.task)
@@ -143,10 +147,6 @@ class AutoCot(ChainDefaults):
         return (yield from self.written(query, self.shown(query, demonstrations), resources, decoding))
 
 
-def _words(example: Example) -> int:
-    return len(example.text.split())
-
-
 def outward(vectors: np.ndarray, clusters: int, seed: int) -> list[list[int]]:
     """For each cluster its members (rows of `vectors`, [n, d]), nearest to the centroid first."""
     from sklearn.cluster import KMeans
@@ -162,7 +162,8 @@ def outward(vectors: np.ndarray, clusters: int, seed: int) -> list[list[int]]:
 
 def accepted(chain: Chain, opening: str, task: Task, max_steps: int) -> bool:
     """The published filters on a rationale and its answer."""
-    rationale = f"{opening} {chain.text.strip()}"
+    # Not stripped in front: a model that begins with a line break leaves the opening on its own line.
+    rationale = f"{opening} {chain.text.lstrip(' ')}".rstrip()
     lines = rationale.replace("\n\n", "\n").split("\n")
     if not chain.answer or len(lines) > max_steps or not rationale.endswith((".", "。")):
         return False

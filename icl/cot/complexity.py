@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from icl.components import check_number
+from icl.components import check_choice, check_number
 from icl.cot.shared.annotate import self_taught
 from icl.cot.shared.chain import (
     RULES,
+    STEP_UNITS,
     ChainDefaults,
     Chains,
     Decoding,
     Reading,
+    StepUnit,
     count_steps,
 )
 from icl.cot.shared.manual import given_file, read_demonstrations
@@ -29,7 +32,10 @@ from icl.types import Demonstration, Example, Query
 class Complexity(ChainDefaults):
     """Shows the examples with most reasoning steps; the longest of many chains vote.
 
-    A step is a line. The `shots` examples whose rationales have most steps are shown, the longest
+    `steps`: what a step is: "line" (the paper), "sentence" or "step_i" ("Step 1", "Step 2", ...), which
+    its sensitivity study compares. Many sets of rationales, the published ones of commonsense and
+    symbolic tasks among them, are of one line each: lines tell nothing apart there.
+    The `shots` examples whose rationales have most steps are shown, the longest
     question first among equals; in a pool without rationales the longest questions, with zero-shot
     chains of the model that reach their answer. `prompts`: a JSONL file to choose from instead of
     the pool ($ICL_DATA is put in). Most steps stand last, next to the query.
@@ -37,8 +43,10 @@ class Complexity(ChainDefaults):
     30 to 40 at 0.7). n: 1 with temperature 0 is the greedy form.
     `max_tokens`: of a chain. `rules`: as for few_shot.
 
-    Flag fewer_demonstrations: the model could not write as many rationales as wanted. The
-    experiment's selector has no say.
+    Flags. demonstrations_not_by_steps: none of those shown has more steps than the best one left
+    out, so the longest questions were taken. vote_not_by_steps: no voter has more steps than the
+    best chain without a vote, so the first chains voted. fewer_demonstrations: the model could not
+    write as many rationales as wanted. The experiment's selector has no say.
     """
 
     shows_selected = False
@@ -49,6 +57,7 @@ class Complexity(ChainDefaults):
         self,
         *,
         shots: int = 8,
+        steps: StepUnit = "line",
         prompts: str | None = None,
         n: int = 50,
         top: int = 40,
@@ -58,14 +67,15 @@ class Complexity(ChainDefaults):
         rules: Rules = "robust",
     ) -> None:
         check_number("shots", shots, low=1, whole=True)
+        check_choice("steps", steps, STEP_UNITS)
         if prompts is not None and not isinstance(prompts, str):
             raise ValueError(f"prompts is {prompts!r}; allowed: the path of a JSONL file")
         check_sampling(n, temperature, top_k)
         check_number("top", top, low=1, whole=True)
         check_number("max_tokens", max_tokens, low=1, whole=True)
-        if rules not in RULES:
-            raise ValueError(f"rules is {rules!r}; allowed: {', '.join(RULES)}")
+        check_choice("rules", rules, RULES)
         self.shots = shots
+        self.steps = steps
         self.prompts = prompts
         self.n = n
         self.top = top
@@ -81,7 +91,10 @@ class Complexity(ChainDefaults):
             candidates = read_demonstrations(given_file(self.prompts), resources.task)
         # Twice as many as shown, so that a query which is one of them is still shown enough.
         wanted = 2 * self.shots
-        ranked = most_steps([e for e in candidates if has_rationale(e)])
+        ranked = most_steps([e for e in candidates if has_rationale(e)], self.steps)
+        counts = [count_steps(e.rationale or "", self.steps) for e in ranked]
+        # In a pool without rationales the paper, too, takes the longest questions.
+        self._told_apart = not ranked or decided_by(counts, range(min(self.shots, len(counts)))) > 0
         if not ranked:
             by_length = sorted(candidates, key=lambda e: -len(e.text.split()))
             ranked = self_taught(by_length, self.shots, resources, max_tokens=self.max_tokens)
@@ -99,7 +112,9 @@ class Complexity(ChainDefaults):
         writing = Writing(
             self.max_tokens, renderer_of(resources).stops(chain=True), reading, wanted=self.shots
         )
-        return (yield from write_chains(query, shown, resources, decoding, writing))
+        chains = yield from write_chains(query, shown, resources, decoding, writing)
+        alike = () if self._told_apart else ("demonstrations_not_by_steps",)
+        return [replace(chain, step_unit=self.steps, flags=(*chain.flags, *alike)) for chain in chains]
 
     def chains(
         self, query: Query, demonstrations: Sequence[Demonstration], resources: Resources, decoding: Decoding
@@ -111,10 +126,21 @@ class Complexity(ChainDefaults):
         """Draws n chains; those with most steps vote."""
         decoding = Decoding(self.n, self.temperature, self.top_k)
         drawn = yield from self.chains(query, demonstrations, resources, decoding)
-        voters = longest([chain.steps for chain in drawn], self.top)
-        return elected(drawn, elect(drawn, resources.task, voters=voters), {"voters": voters})
+        steps = [chain.steps for chain in drawn]
+        voters = longest(steps, self.top)
+        decided = decided_by(steps, voters)
+        told = {"voters": voters, "steps": self.steps, "voters_by_steps": decided}
+        outcome = elected(drawn, elect(drawn, resources.task, voters=voters), told)
+        return outcome if decided else replace(outcome, flags=(*outcome.flags, "vote_not_by_steps"))
 
 
-def most_steps(examples: Sequence[Example]) -> list[Example]:
+def most_steps(examples: Sequence[Example], unit: StepUnit = "line") -> list[Example]:
     """By steps of the rationale, then by words of the question, most first; then in pool order."""
-    return sorted(examples, key=lambda e: (-count_steps(e.rationale or ""), -len(e.text.split())))
+    return sorted(examples, key=lambda e: (-count_steps(e.rationale or "", unit), -len(e.text.split())))
+
+
+def decided_by(steps: Sequence[int], chosen: Sequence[int]) -> int:
+    """How many of the `chosen` indices have more steps than every index left out; all, where none is."""
+    taken = set(chosen)
+    most_left = max((count for at, count in enumerate(steps) if at not in taken), default=-1)
+    return sum(steps[at] > most_left for at in chosen)

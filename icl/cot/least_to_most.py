@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
@@ -19,6 +18,7 @@ from icl.cot.shared.chain import (
 )
 from icl.cot.shared.continuation import extend, ids_after, ids_of, tokenizer_of
 from icl.cot.shared.manual import example_of, given_file
+from icl.cot.shared.questions import Listed, own_question, read_list, says
 from icl.cot.shared.shown import OwnDemonstrations
 from icl.cot.shared.triggers import placed
 from icl.errors import ConfigError, DataError
@@ -46,7 +46,6 @@ OPENING = "To answer this, first answer:"
 ASK, SAY = "Question {}:", "Answer {}:"
 NEXT = "\nQuestion"
 """Where an answer ends: the model would put the next question itself."""
-_LISTED = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s*(\S.*)$")
 
 
 @methods.register(
@@ -58,15 +57,18 @@ class LeastToMost(ChainDefaults):
 
     First stage: demonstrations of problems with their lists of questions. Second stage: the same
     problems with those questions answered; then the query's questions are put one by one, each
-    after all earlier ones with their answers, and the answer is read from the last.
+    after all earlier ones with their answers, and the answer is read from the last. The last is the
+    problem's own question: it is appended where the list (of the model, or of a demonstration) does
+    not end with it. An item that asks nothing ("I do not know.") is left out.
     `prompts`: a JSONL file of demonstrations, {question, steps: [{question, answer}], answer,
     choices?} a line ($ICL_DATA is put in); by default those of the package for the kind of task.
-    `max_questions`: asked at most. `decomposition_tokens`, `max_tokens`: of the list, and of each answer.
+    `max_questions`: asked at most, the own one included. `decomposition_tokens`, `max_tokens`: of the
+    list, and of each answer.
 
     Each prompt of the second stage goes on from the one before in token ids, so a query forwards
     its text once. A list that cannot be read is flagged no_decomposition, and the problem's own
-    question is answered alone; a longer list is flagged questions_cut. The experiment's selector
-    has no say.
+    question is answered alone; a longer list is flagged questions_cut, one with items that ask nothing
+    questions_refused. The experiment's selector has no say.
     """
 
     shows_selected = False
@@ -95,7 +97,8 @@ class LeastToMost(ChainDefaults):
         """Reads the demonstrations. DataError where a row lacks something, ConfigError without any."""
         task = resources.task
         rows = _rows(self.prompts, task)
-        solved = [example_of(row, f"least_to_most/{at}", task) for at, row in enumerate(rows)]
+        given = [example_of(row, f"least_to_most/{at}", task) for at, row in enumerate(rows)]
+        solved = [_with_own(example, row) for example, row in zip(given, rows, strict=True)]
         lists = [_listing(example, row) for example, row in zip(solved, rows, strict=True)]
         self._solved = OwnDemonstrations(solved, resources.duplicate_threshold)
         self._lists = OwnDemonstrations(lists, resources.duplicate_threshold)
@@ -106,10 +109,10 @@ class LeastToMost(ChainDefaults):
     ) -> Chains:
         """One greedy list of questions; then `decoding.n` chains through it side by side."""
         prompt, listed = yield from self._decompose(query, resources)
-        questions, flags = self._questions(listed, query, resources.task)
-        dropped, paths = yield from self._answer(query, questions, resources, decoding)
+        asked, flags = self._questions(listed, query, resources.task)
+        dropped, paths = yield from self._answer(query, asked.questions, resources, decoding)
         prompt = replace(prompt, dropped=(*prompt.dropped, *dropped), demonstrations=())
-        found = (prompt, questions, flags, len(listed.token_ids))
+        found = (prompt, asked, flags, len(listed.token_ids))
         return [_chain(path, *found, query, resources.task) for path in paths]
 
     def _decompose(
@@ -163,22 +166,18 @@ class LeastToMost(ChainDefaults):
                 path.take(sample)
         return prompt.dropped, paths
 
-    def _questions(self, sample: Sample, query: Query, task: Task) -> tuple[list[str], list[str]]:
+    def _questions(self, sample: Sample, query: Query, task: Task) -> tuple[Listed, list[str]]:
         """The questions of a list that began with "1.", and what was wrong with it."""
+        whole = sample.stop_reason != "length"
         text = cut_run_on("1." + sample.text, task)[0]
-        hits = [_LISTED.match(line) for line in text.split("\n")]
-        found = list(dict.fromkeys(hit[1].strip() for hit in hits if hit))
-        flags = []
-        if sample.stop_reason == "length":
-            flags.append("decomposition_cut_by_length")
-            found = found[:-1] or found  # the question in which it was cut asks half of something
-        if not found:
-            return [query.text.strip().split("\n")[-1]], [*flags, "no_decomposition"]
-        if len(found) > self.max_questions:
-            # The last question is the problem's own, so it stays.
-            found = [*found[: self.max_questions - 1], found[-1]] if self.max_questions > 1 else [found[-1]]
-            flags.append("questions_cut")
-        return found, flags
+        listed = read_list(text, query, task, self.max_questions, whole=whole)
+        said = {
+            "decomposition_cut_by_length": not whole,
+            "no_decomposition": listed.own == "alone",
+            "questions_refused": bool(listed.refused),
+            "questions_cut": listed.cut,
+        }
+        return listed, [flag for flag, true in said.items() if true]
 
 
 class _Path:
@@ -201,7 +200,7 @@ class _Path:
 def _chain(
     path: _Path,
     prompt: Prompt,
-    questions: Sequence[str],
+    asked: Listed,
     flags: Sequence[str],
     spent: int,
     query: Query,
@@ -219,7 +218,7 @@ def _chain(
         spent + sum(len(s.token_ids) for s in path.samples),
         float(sum(sum(s.logprobs) for s in path.samples)),
         readings,
-        {"questions": list(questions)},
+        {"questions": list(asked.questions), "own_question": asked.own, "refused": list(asked.refused)},
     )
 
 
@@ -254,6 +253,15 @@ def _worked(row: Row) -> str:
         f"{ASK.format(at)} {step['question']}\n{SAY.format(at)} {step['answer']}"
         for at, step in enumerate(_steps(row), start=1)
     )
+
+
+def _with_own(example: Example, row: Row) -> Example:
+    """The worked example, ended by the problem's own question where its steps do not ask it."""
+    steps, own = _steps(row), own_question(example.query)
+    if says(steps[-1]["question"], own):
+        return example
+    at = len(steps) + 1
+    return replace(example, rationale=f"{example.rationale}\n{ASK.format(at)} {own}\n{SAY.format(at)}")
 
 
 def _listing(example: Example, row: Row) -> Example:

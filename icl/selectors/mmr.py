@@ -80,7 +80,7 @@ class MMR:
         pool = self._prefetch.candidates.pool
         selected = []
         for start, nearest in self._prefetch.batches(queries, k):
-            near, among = nearest, gram(self._prefetch.vectors, nearest.positions)
+            near, among = nearest, gram(self._prefetch.vectors, nearest.positions, np.float32)
             if self._tokens is not None:
                 near, among = self._by_tokens(nearest, queries[start : start + len(among)], self._tokens)
             columns, values, redundancies = maximal_marginal_relevance(near, among, k, self.lambda_)

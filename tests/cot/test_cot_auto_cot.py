@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 from icl.cot.auto_cot import AutoCot, accepted, outward
 from icl.cot.shared.chain import Chain
+from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
-from icl.protocols import methods
-from icl.types import Example, Prompt, Query
+from icl.prompts import PromptRenderer
+from icl.protocols import Resources, methods
+from icl.types import Example, Prompt, Query, Template
 
 STEP = "Let's think step by step."
 
@@ -28,6 +31,9 @@ def chain(text: str, answer: str | None) -> Chain:
         (" 3 + 4 = 7", "7", False),  # no full stop
         (" 3 + 4 = 7.", None, False),
         (" a\nb\nc\nd\n3 + 4 = 7.", "7", True),  # five lines, the opening stands on the first
+        ("\n\na\nb\n\nc\n3 + 4 = 7.", "7", True),  # five lines with the opening's own
+        ("\n\na\nb\nc\nd\n3 + 4 = 7.", "7", False),  # six
+        ("\na\nb\nc\nd\n3 + 4 = 7.", "7", False),
         (" a\nb\nc\nd\ne\n3 + 4 = 7.", "7", False),
         (" 3 + 4 = 7. So we have it now and that is all that there is to say.", "7", False),
         (" 3 + 4 = 7 so. That is it.", "7", True),  # within the last ten words
@@ -57,7 +63,8 @@ class Places:
 
     def encode(self, texts: Sequence[str]) -> Any:
         spots = {"left": [1.0, 0.0], "near": [0.99, 0.141], "right": [0.0, 1.0]}
-        return np.array([spots[text.split()[-1]] for text in texts], dtype=np.float32)
+        assert all(text.startswith("Q: ") and text.endswith("\nA:") for text in texts), "as it is shown"
+        return np.array([spots[text.split()[-2]] for text in texts], dtype=np.float32)
 
 
 def fitted(world: Any, **given: Any) -> AutoCot:
@@ -73,8 +80,6 @@ def fitted(world: Any, **given: Any) -> AutoCot:
             return " 5."
         bad = prompt.startswith(("Q: first", "Q: second"))
         return " No end" if bad else " We get\n\n4 + 1 = 5."
-
-    from dataclasses import replace
 
     resources = replace(world.resources(reply), encoder=Places())
     world.fitting = resources
@@ -103,8 +108,6 @@ def test_the_querys_chain_is_opened_too(world: Any) -> None:
 
 def test_a_round_asks_about_twice_as_many_as_the_one_before(world: Any) -> None:
     """Of 20 questions near the left one the 18th alone is answered well: rounds of 4, 8 and the other 8."""
-    from dataclasses import replace
-
     names = [f"n{i:02}" for i in range(20)]
     world.pool = tuple(Example(name, {"q": f"{name} left"}, "1") for name in names)
 
@@ -123,8 +126,31 @@ def test_a_round_asks_about_twice_as_many_as_the_one_before(world: Any) -> None:
     assert asked[::2] == [4, 8, 8], "every other call is the second stage"
 
 
+def test_questions_are_as_long_as_they_are_shown(world_with: Any) -> None:
+    """Two words, with "Q:", "A:" and three choices of two words each ten."""
+    task = world_with("multiple_choice").task
+    wording = "Q: {{ q }}{% for k, v in choices.items() %} {{ k }} {{ v }}{% endfor %}\nA:"
+    shown = replace(task, template=Template(wording))
+    choices = {"A": "red", "B": "blue", "C": "green"}
+    pool = [Example(f"p{at}", {"q": f"{at} left"}, "A", choices) for at in range(4)]
+
+    class Alike:
+        name = "alike"
+
+        def encode(self, texts: Sequence[str]) -> Any:
+            assert texts[0] == "Q: 0 left A red B blue C green\nA:"
+            return np.eye(len(texts), dtype=np.float32)
+
+    for limit, kept in ((10, 2), (9, 0)):
+        model = FakeModel(reply_with=lambda p, i: " B." if p.endswith("is") else " It is so.")
+        renderer = PromptRenderer(task=shown, tokenizer=model.tokenizer, context_length=model.context_length)
+        resources = Resources(shown, model=model, encoder=Alike(), renderer=renderer)
+        method = AutoCot(clusters=2, max_words=limit).fit(pool, resources)
+        assert len(method.shown(Query("q", {"q": "what?"}), ()).kept) == kept
+
+
 def test_long_questions_are_never_asked(world: Any) -> None:
-    method = fitted(world, max_words=1)
+    method = fitted(world, max_words=3)
     assert method.shown(Query("q", {"q": "what?"}), ()).kept == ()
     assert world.model.requests == []
 

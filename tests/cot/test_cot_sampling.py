@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from icl.cot.complexity import Complexity
+from icl.cot.complexity import Complexity, decided_by
 from icl.cot.diverse_prompts import STRIDE, DiversePrompts
 from icl.cot.ensemble import Ensemble
 from icl.cot.few_shot import FewShot
 from icl.cot.self_consistency import SelfConsistency
+from icl.cot.shared.chain import STEP_UNITS, count_steps
+from icl.cot.shared.votes import longest
 from icl.errors import ConfigError
 from icl.experiments.file.config import Component
 from icl.protocols import methods
+from icl.types import Example
 
 
 def says(*answers: str) -> Callable[[str, int], str]:
@@ -127,6 +130,54 @@ def test_complexity_without_rationales_asks_about_the_longest_questions(world: A
     # longest first: p3 (15, right), p1 (2, but it is 6), then p0 and p2 (2, right)
     assert outcome.prompt.demonstrations == ("p0", "p3")
     assert "A: Some steps. The answer is 15." in outcome.prompt.text
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "sentences", "numbered"),
+    [
+        ("He has 3.5 kg. He buys 2 more! So 5.5 kg.", 1, 3, 0),
+        ("1. Take 2.\n2. Add 3.\n\nDone", 3, 3, 0),
+        ("Step 1: take 2. Step 2: add 3; step 2 gives 5.", 1, 2, 2),
+        ("", 0, 0, 0),
+    ],
+)
+def test_what_a_step_is(text: str, lines: int, sentences: int, numbered: int) -> None:
+    assert [count_steps(text, unit) for unit in STEP_UNITS] == [lines, sentences, numbered]
+
+
+def one_liners(world: Any) -> None:
+    """Rationales of one line: p0 of one sentence, p1 of two, p2 of three; the longest question is p0's."""
+    world.pool = tuple(
+        Example(f"p{at}", {"q": "word " * (5 - at)}, "2", rationale="So it is. " * (at + 1))
+        for at in range(3)
+    )
+
+
+def test_complexity_says_where_lines_tell_nothing_apart(world: Any) -> None:
+    one_liners(world)
+    chains = [" One. The answer is 1.", " One. Two. The answer is 2.", " The answer is 1."]
+    by_line = world.ask(Complexity(shots=1, n=3, top=2), lambda p, i: chains[i])
+    assert by_line.prompt.demonstrations == ("p0",), "the longest question"
+    assert {"demonstrations_not_by_steps", "vote_not_by_steps"} <= set(by_line.flags)
+    assert by_line.details["voters"] == [0, 1], "the first two"
+    by_sentence = world.ask(Complexity(shots=1, n=3, top=1, steps="sentence"), lambda p, i: chains[i])
+    assert by_sentence.prompt.demonstrations == ("p2",)
+    assert by_sentence.answer == "2"
+    assert not {"demonstrations_not_by_steps", "vote_not_by_steps"} & set(by_sentence.flags)
+    assert [c["steps"] for c in by_sentence.details["chains"]] == [2, 3, 1], "so curves count alike"
+    assert by_sentence.details["voters_by_steps"] == 1
+
+
+def test_complexity_that_leaves_nobody_out_has_nothing_to_flag(world: Any) -> None:
+    one_liners(world)
+    outcome = world.ask(Complexity(shots=3, n=2, top=2), lambda p, i: " The answer is 1.")
+    assert outcome.flags == ()
+
+
+@pytest.mark.parametrize(("steps", "by_steps"), [([3, 1, 2, 1], 2), ([2, 2, 2, 1], 0), ([1, 1, 1, 1], 0)])
+def test_how_many_were_chosen_by_their_steps(steps: list[int], by_steps: int) -> None:
+    assert decided_by(steps, longest(steps, 2)) == by_steps
+    assert decided_by(steps, [0, 1, 2, 3]) == 4, "nobody is left out"
 
 
 def test_complexity_of_a_file(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

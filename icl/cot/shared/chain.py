@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from icl.components import MethodDefaults
 from icl.conversation import ask
@@ -32,6 +32,10 @@ T = TypeVar("T")
 REASONING: frozenset[TaskKind] = frozenset({"multiple_choice", "numeric", "boolean", "string"})
 """Kinds of task whose answer is worth a rationale; classification is scored, not reasoned about."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n|。")
+_LIST_NUMBER = re.compile(r"\W*\d*\W*")
+_NUMBERED = re.compile(r"\bsteps?[ \t]*#?(\d+)", re.IGNORECASE)
+StepUnit = Literal["line", "sentence", "step_i"]
+STEP_UNITS: tuple[StepUnit, ...] = ("line", "sentence", "step_i")
 RULES: tuple[Rules, ...] = ("robust", "zero_shot_cot")
 
 
@@ -81,11 +85,12 @@ class Chain:
     """The answer by first match, last match and trigger phrase."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What else the method has to say about it."""
+    step_unit: StepUnit = "line"
 
     @property
     def steps(self) -> int:
-        """Lines that hold anything (Fu et al. 2023)."""
-        return count_steps(self.text)
+        """Steps of the text, by `step_unit` (Fu et al. 2023)."""
+        return count_steps(self.text, self.step_unit)
 
     @property
     def note(self) -> dict[str, Any]:
@@ -133,8 +138,16 @@ class ChainDefaults(MethodDefaults):
         )
 
 
-def count_steps(text: str) -> int:
-    """Lines that hold anything: the steps of a chain (Fu et al. 2023)."""
+def count_steps(text: str, unit: StepUnit = "line") -> int:
+    """The steps of a chain, counted as in Fu et al. 2023 and in their study of other ways to count.
+
+    "line": lines that hold anything. "sentence": sentences and lines, the number of a list alone is
+    none. "step_i": the different numbers that "step" stands before ("Step 1: ...").
+    """
+    if unit == "step_i":
+        return len({int(hit[1]) for hit in _NUMBERED.finditer(text)})
+    if unit == "sentence":
+        return sum(1 for part in _SENTENCE_END.split(text) if not _LIST_NUMBER.fullmatch(part))
     return sum(1 for line in text.split("\n") if line.strip())
 
 

@@ -116,9 +116,7 @@ class Prefetch:
             yield start, near
 
 
-def gram(
-    vectors: NDArray[Any], positions: NDArray[np.int64], dtype: type[Real] = np.float32
-) -> NDArray[Real]:
+def gram(vectors: NDArray[Any], positions: NDArray[np.int64], dtype: type[Real]) -> NDArray[Real]:
     """[m, n, n] cosines among the rows `positions` ([m, n]) of `vectors` ([pool, d] unit rows), in `dtype`.
 
     One matrix product a query, of a shape that does not depend on the batch: neither do the results.
