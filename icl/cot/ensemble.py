@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Self
 
 from icl.components import check_choice, check_number
 from icl.cot.shared.chain import (
@@ -18,7 +18,7 @@ from icl.cot.shared.chain import (
 )
 from icl.cot.shared.nested import InnerKinds, InnerNeeds, InnerShows, chain_method
 from icl.cot.shared.sampled import check_sampling, elect, elected
-from icl.cot.shared.shown import Shown
+from icl.cot.shared.shown import ShowingMethod, Shown
 from icl.errors import ConfigError
 from icl.prompts.answers import is_right
 from icl.protocols import Resources, Solve, methods
@@ -28,19 +28,6 @@ Vary = Literal["fixed", "order", "rationales"]
 VARY: tuple[Vary, ...] = ("fixed", "order", "rationales")
 Decode = Literal["greedy", "sampled"]
 DECODE: tuple[Decode, ...] = ("greedy", "sampled")
-
-
-@runtime_checkable
-class ShowingMethod(ChainMethod, Protocol):
-    """A method that shows demonstrations, so that they can be varied."""
-
-    def shown(self, query: Query, demonstrations: Sequence[Demonstration]) -> Shown:
-        """What would stand in the query's prompt."""
-        ...
-
-    def written(self, query: Query, shown: Shown, resources: Resources, decoding: Decoding) -> Chains:
-        """Chains after a prompt that shows `shown`."""
-        ...
 
 
 @methods.register("ensemble", paper="Wang et al. 2022, Rationale-Augmented Ensembles in Language Models")

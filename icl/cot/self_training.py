@@ -10,6 +10,9 @@ model anew on the rows of each round.
 from __future__ import annotations
 
 import json
+import logging
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,17 +20,20 @@ from typing import Any, Literal
 
 from icl.components import check_choice, check_number
 from icl.cot.shared.annotate import model_of
-from icl.cot.shared.chain import Chain, ChainMethod, Decoding, drive, rationale_of, side_by_side
+from icl.cot.shared.chain import Chain, ChainMethod, Chains, Decoding, drive, rationale_of, side_by_side
+from icl.cot.shared.hints import hinted, repeats_hint
 from icl.cot.shared.nested import chain_method
 from icl.cot.shared.sampled import check_sampling, elect
+from icl.cot.shared.shown import ShowingMethod
+from icl.cot.shared.triggers import reasoning_trigger
 from icl.labels import renderer_of
-from icl.prompts.answers import equivalent
+from icl.prompts.answers import equivalent, parse
 from icl.prompts.template import render_side
 from icl.protocols import Resources
 from icl.types import Demonstration, Example
 
 Keep = Literal["correct", "agreement"]
-HINT = " (The answer is {}.)"
+log = logging.getLogger("icl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,12 @@ def training_rows(
     keep "correct" (STaR): chains that reach the example's target. "agreement" (LMSI): chains that
     reach the plurality answer where at least `agreement` of the parsed chains do; targets are not
     looked at. STaR draws one near-greedy chain, LMSI many at 0.7.
-    rationalise: a question without a right chain is asked again with its answer as a hint; a chain
-    that then reaches the answer is kept, and the hint is not. Only with "correct".
-    Equal rationales of one question are kept once. Raises ConfigError for a method that writes no
+    rationalise: a question without a right chain is asked again with its answer as a hint, behind
+    demonstrations with hints of the same form (`icl.cot.shared.hints`; those that few_shot, auto_cot
+    and complexity bring themselves too); a chain that then reaches the answer is kept, and the hint
+    is not. A rationale that repeats the hint is left out. Only with "correct".
+    Equal rationales of one question are kept once, empty ones not at all; a warning counts what was
+    left out. Raises ConfigError for a method that writes no
     chains, ValueError for values out of range.
     """
     check_choice("keep", keep, ("correct", "agreement"))
@@ -78,6 +87,7 @@ def training_rows(
     decoding = Decoding(n, temperature, top_k)
     drawn = _draw(fitted, pool, demonstrations, resources, decoding)
     rows: list[TrainingRow] = []
+    left_out: Counter[str] = Counter()
     failed: list[Example] = []
     for example, chains in zip(pool, drawn, strict=True):
         ballot = elect(chains, resources.task)
@@ -86,15 +96,17 @@ def training_rows(
             if ballot.answer is None or ballot.agreement < agreement:
                 continue
             wanted = ballot.answer
-        found = _rows(example, chains, wanted, "sampled", resources)
+        found = _rows(example, chains, wanted, "sampled", resources, left_out)
         if not found:
             failed.append(example)
         rows += found
     if rationalise:
-        hinted = [_hinted(example, resources) for example in failed]
-        again = _draw(fitted, hinted, demonstrations, resources, decoding)
+        again = _draw(fitted, failed, demonstrations, resources, decoding, hint=True)
         for example, chains in zip(failed, again, strict=True):
-            rows += _rows(example, chains, example.target, "rationalised", resources)
+            rows += _rows(example, chains, example.target, "rationalised", resources, left_out)
+    if left_out:
+        told = ", ".join(f"{count} {why}" for why, count in sorted(left_out.items()))
+        log.warning("training_rows: right chains that were left out: %s", told)
     return rows
 
 
@@ -111,18 +123,42 @@ def _draw(
     demonstrations: Sequence[Demonstration],
     resources: Resources,
     decoding: Decoding,
+    *,
+    hint: bool = False,
 ) -> list[list[Chain]]:
     """Chains of each example's question, which is never shown to itself."""
-    talks = [
-        method.chains(
-            example.query,
-            [d for d in demonstrations if d.example.id != example.id],
-            resources,
-            decoding,
-        )
-        for example in examples
-    ]
+    talks = []
+    for example in examples:
+        others = [d for d in demonstrations if d.example.id != example.id]
+        if hint:
+            talks.append(_hinted_chains(method, example, others, resources, decoding))
+        else:
+            talks.append(method.chains(example.query, others, resources, decoding))
     return drive(side_by_side(talks), model_of(resources))
+
+
+def _hinted_chains(
+    method: ChainMethod,
+    example: Example,
+    demonstrations: Sequence[Demonstration],
+    resources: Resources,
+    decoding: Decoding,
+) -> Chains:
+    """Chains of a question with its answer hinted at, read as answers to the question without."""
+    task = resources.task
+    query = hinted(example, task).query
+    if isinstance(method, ShowingMethod):
+        # Chosen for the question as it is: a hint would hide that it is one of them.
+        shown = method.shown(example.query, demonstrations)
+        kept = tuple(replace(d, example=hinted(d.example, task)) for d in shown.kept)
+        chains = yield from method.written(query, replace(shown, kept=kept), resources, decoding)
+    else:
+        kept = tuple(replace(d, example=hinted(d.example, task)) for d in demonstrations)
+        chains = yield from method.chains(query, kept, resources, decoding)
+    if task.kind != "multiple_choice":
+        return chains
+    # The mark stands behind the text of a choice, and an answer may be that text.
+    return [replace(c, answer=parse(c.output, task, example.query, where="trigger").answer) for c in chains]
 
 
 def _rows(
@@ -131,10 +167,21 @@ def _rows(
     wanted: str,
     source: Literal["sampled", "rationalised"],
     resources: Resources,
+    left_out: Counter[str],
 ) -> list[TrainingRow]:
+    """The rows of one question; right chains that give none are counted in `left_out`."""
     parsed = [c for c in chains if c.answer is not None]
     right = [c for c in parsed if equivalent(c.answer, wanted, resources.task)]
-    texts = dict.fromkeys(text for c in right if (text := rationale_of(c.text)))
+    trigger = reasoning_trigger(resources.task)
+    texts: dict[str, None] = {}
+    for chain in right:
+        text = rationale_of(chain.text)
+        if not re.search(r"\w", text.replace(trigger, "")):
+            left_out["without a rationale"] += 1
+        elif source == "rationalised" and repeats_hint(chain.text, text, example, resources.task):
+            left_out["that repeat the hint"] += 1
+        else:
+            texts[text] = None
     prompt = renderer_of(resources).prompt(example.query, ()).text
     share = len(right) / len(parsed) if parsed else 0.0
     rows = []
@@ -142,10 +189,3 @@ def _rows(
         completion = render_side(resources.task, "rationale", replace(example, rationale=text, target=wanted))
         rows.append(TrainingRow(example.id, prompt, completion, wanted, source, share))
     return rows
-
-
-def _hinted(example: Example, resources: Resources) -> Example:
-    """The example with its answer behind the last input."""
-    last = resources.task.inputs[-1]
-    hint = HINT.format(resources.task.verbalise(example.target))
-    return replace(example, inputs={**example.inputs, last: example.inputs[last] + hint})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
-from icl.cot.shared.chain import Chain, Chains, Decoding, Reading, read_chain
+from icl.cot.shared.chain import Chain, ChainMethod, Chains, Decoding, Reading, read_chain
 from icl.errors import ConfigError
 from icl.labels import renderer_of
 from icl.protocols import Resources
@@ -35,6 +35,19 @@ class Shown:
 
     kept: tuple[Demonstration, ...]
     dropped: tuple[Dropped, ...] = ()
+
+
+@runtime_checkable
+class ShowingMethod(ChainMethod, Protocol):
+    """A method that shows demonstrations, so that they can be varied."""
+
+    def shown(self, query: Query, demonstrations: Sequence[Demonstration]) -> Shown:
+        """What would stand in the query's prompt."""
+        ...
+
+    def written(self, query: Query, shown: Shown, resources: Resources, decoding: Decoding) -> Chains:
+        """Chains after a prompt that shows `shown`."""
+        ...
 
 
 def has_rationale(example: Example) -> bool:
