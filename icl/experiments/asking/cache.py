@@ -72,7 +72,8 @@ class CachedModel(InFront):
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
         """Each request once, from the store where it is there."""
         check_scores(requests)
-        keys = [_score_key(self.fingerprint, request) for request in requests]
+        fingerprint = self.fingerprint  # once a call: it may look at the weights
+        keys = [_score_key(fingerprint, request) for request in requests]
         wanted = dict(zip(keys, requests, strict=True))
         have = self._known(keys, lambda key, text: _scores_from(text, len(wanted[key].continuations)))
         computed = {key for key in wanted if key not in have}
@@ -113,7 +114,8 @@ class CachedModel(InFront):
     ) -> list[Generation]:
         """Each sample once, from the store where it is there. Greedy samples are all the same."""
         check_generations(requests)
-        plans = [_SamplePlan.of(self.fingerprint, request) for request in requests]
+        fingerprint = self.fingerprint
+        plans = [_SamplePlan.of(fingerprint, request) for request in requests]
         keys = [key for plan in plans for key in plan.keys]
         have = self._known(keys, lambda key, text: _sample_from(text))
         stored = set(have)
