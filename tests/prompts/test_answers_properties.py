@@ -130,7 +130,8 @@ def test_a_canonical_answer_reads_as_itself(output, asked, where):
 @given(output=OUTPUTS, asked=st.sampled_from(TASKS), where=st.sampled_from(["first", "last", "trigger"]))
 def test_what_can_be_read_can_be_read_of_a_cut_output_too(output, asked, where):
     whole, cut = (parse(output, asked, QUERY, where=where, cut=cut) for cut in (False, True))
-    assert (whole.answer is None) == (cut.answer is None)
+    # Not the other way round: of a broken-off last sentence with several numbers the last whole one counts
+    assert whole.answer is None or cut.answer is not None
 
 
 @given(output=OUTPUTS, asked=st.sampled_from(TASKS))
