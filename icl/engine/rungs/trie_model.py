@@ -119,8 +119,9 @@ class TrieModel(Identity):
 
     @chunk_rows.setter
     def chunk_rows(self, rows: int) -> None:
-        """For the calls that follow."""
-        self.runner = ChunkRunner(self.runner.trunk, rows, self.runner.attention)
+        """For the calls that follow; where chunks are filled up, so far."""
+        trunk = FixedTrunk(self.trunk, rows) if self.batch_invariant else self.trunk
+        self.runner = ChunkRunner(trunk, rows, self.runner.attention)
 
     def report_to(self, told: Callable[[int], None]) -> None:
         """See Reporting."""
