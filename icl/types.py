@@ -245,6 +245,9 @@ class GenerateRequest:
     continued: bool = False
     """A later prompt will begin with this one and its output, as token ids: an engine may keep what
     it has computed. Never changes a result."""
+    template_ids: TokenIds = ()
+    """Tokens of the form that a text is to keep: never banned by `no_repeat_ngram`, and taken, not
+    drawn for, wherever one of them is the most likely of all."""
 
 
 @dataclass(frozen=True, slots=True)

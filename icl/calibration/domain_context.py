@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from icl.labels import LABELLED, NORMALISE, Normalise, choose
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Outcome, Query
 
+Form = Literal["paper", "code"]
+FORMS: tuple[Form, ...] = ("paper", "code")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 """Chinese and Japanese characters."""
 
@@ -26,6 +28,9 @@ class DomainContext(MethodDefaults):
     inputs of the pool, as often as they occur there, as many as an input has on average (`words`
     sets their number). The prior is the mean over the texts of the label probabilities, each
     normalised over the labels, under the same demonstrations; choices stay.
+    `form`: "paper", or "code" for what the authors' code does: probabilities are averaged as they are
+    and not normalised first, so that a text after which labels are likely weighs more; words are in
+    lower case, one more than the mean without its fraction, and " ." ends a text.
     Uses no labels of the pool. `normalise`: labels of several tokens by "sum" or "mean"
     log-probability. Ties go to the label that stands first; a margin below 1e-4 nats is flagged
     near_tie.
@@ -33,13 +38,22 @@ class DomainContext(MethodDefaults):
 
     kinds = LABELLED
 
-    def __init__(self, *, texts: int = 20, words: int | None = None, normalise: Normalise = "sum") -> None:
+    def __init__(
+        self,
+        *,
+        texts: int = 20,
+        words: int | None = None,
+        form: Form = "paper",
+        normalise: Normalise = "sum",
+    ) -> None:
         check_number("texts", texts, low=1, whole=True)
         if words is not None:
             check_number("words", words, low=1, whole=True)
+        check_choice("form", form, FORMS)
         check_choice("normalise", normalise, NORMALISE)
         self.texts = texts
         self.words = words
+        self.form = form
         self.normalise = normalise
 
     def fit(self, pool: Sequence[Example], resources: Resources) -> Self:
@@ -52,7 +66,10 @@ class DomainContext(MethodDefaults):
         """One request for the query and one for each random text."""
         references = [{name: texts.get(name, "") for name in query.inputs} for texts in self._references]
         seen = yield from measure(query, references, demonstrations, resources, self.normalise)
-        prior = log_mean(seen.reference - np.logaddexp.reduce(seen.reference, axis=1, keepdims=True))
+        rows = seen.reference
+        if self.form == "paper":
+            rows = rows - np.logaddexp.reduce(rows, axis=1, keepdims=True)
+        prior = log_mean(rows)
         label_scores = by_label(seen.labels, seen.logprobs - prior)
         best, margin, flags = choose(label_scores)
         details = {
@@ -70,7 +87,9 @@ class DomainContext(MethodDefaults):
         bag = [word for words in bags for word in words]
         if not bag:
             return [""] * self.texts
-        length = self.words if self.words is not None else max(1, round(len(bag) / len(bags)))
+        code, mean = self.form == "code", len(bag) / len(bags)
+        length = self.words or (int(mean) + 1 if code else max(1, round(mean)))
         stream = resources.generator("calibration.domain_context", name)
         picked = stream.integers(len(bag), size=(self.texts, length))
-        return [(" " if spaced else "").join(bag[at] for at in row) for row in picked]
+        texts = [(" " if spaced else "").join(bag[at] for at in row) for row in picked]
+        return [f"{text.lower()} ." for text in texts] if code else texts

@@ -74,7 +74,8 @@ class LENS:
     the labels.
 
     One set, in an order, for all queries and each k; a query in it gets the next best of what was
-    kept. Cost: about pool * score_set * rounds score requests for filtering, then for each k at most
+    kept. Cost: n * score_set score requests for filtering n candidates, about
+    (rho - 1) / rho of that for each round after the first, then for each k at most
     iterations * beam * (substitutions + shuffles) * validation; equal sets are asked once.
     """
 

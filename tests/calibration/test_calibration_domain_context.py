@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,45 @@ def test_the_prior_by_hand(make_resources: Make, shown: list[Demonstration]) -> 
     )
     assert outcome.answer == "negative"
     assert outcome.details["margin"] == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize(
+    ("form", "negative", "positive"),
+    [
+        # (0.3 / 0.4 + 0.01 / 0.1) / 2 and (0.1 / 0.4 + 0.09 / 0.1) / 2
+        ("paper", 0.425, 0.575),
+        # 0.3 + 0.01 to 0.1 + 0.09
+        ("code", 0.31 / 0.5, 0.19 / 0.5),
+    ],
+)
+def test_what_is_averaged(make_resources: Make, form: Any, negative: float, positive: float) -> None:
+    """Two texts, the first with four times as much probability on the labels."""
+    likely = {"negative": 0.3, "positive": 0.1}, {"negative": 0.01, "positive": 0.09}
+    seen: list[str] = []
+
+    def score(prompt: str, label: str) -> float:
+        if prompt not in seen:
+            seen.append(prompt)
+        return math.log(likely[(seen.index(prompt) - 1) % 2][label.strip()])
+
+    task = Task("two", "classification", Template("{{ text }} ="), ("text",), labels=("negative", "positive"))
+    pool = [Example(str(at), {"text": f"word{at} w{at}"}, "positive") for at in range(9)]
+    resources = make_resources(FakeModel(score_with=score), task)
+    method = DomainContext(texts=2, words=6, form=form).fit(pool, resources)
+    (outcome,) = answer_queries(method, [QUERY], [()], resources)
+    assert outcome.details["domain"] == pytest.approx({"negative": negative, "positive": positive})
+
+
+def test_texts_of_the_authors_code(make_resources: Make, shown: list[Demonstration]) -> None:
+    """10 words in 3 texts: int(10 / 3) + 1 = 4, in lower case, and a full stop of its own."""
+    pool = [*POOL[:2], Example("c", {"text": "FUN Again"}, "positive")]
+    model = FakeModel()
+    resources = make_resources(model)
+    answer_queries(DomainContext(form="code").fit(pool, resources), [QUERY], [shown], resources)
+    for text in texts_of(model):
+        *words, end = text.split()
+        assert (len(words), end) == (4, ".")
+        assert text == text.lower()
 
 
 def test_labels_of_the_pool_make_no_difference(make_resources: Make, shown: list[Demonstration]) -> None:

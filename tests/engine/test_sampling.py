@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,3 +104,34 @@ def brute_banned(context: list[int], size: int) -> set[int]:
 def test_banned_tokens_would_repeat_an_n_gram(context: list[int], size: int) -> None:
     assert set(banned_tokens(context, size)) == brute_banned(context, size)
     assert banned_tokens(context, 0) == []
+
+
+def test_the_form_is_never_banned_and_taken_where_it_is_most_likely() -> None:
+    """Context 5 6 5: after it a bigram ban forbids 6. Of 10 tokens 6 is the most likely."""
+    logits = torch.zeros(1, 10)
+    logits[0, 6] = 0.5
+    plain = GenerateRequest("x", temperature=2.0, no_repeat_ngram=2)
+
+    def tokens(request: GenerateRequest) -> set[int]:
+        streams = [Given(u) for u in np.linspace(0, 0.999, 200)]
+        return {draw_batch(logits, [request], [s], [(5, 6, 5)])[0][0] for s in streams}  # type: ignore[list-item]
+
+    assert tokens(plain) == set(range(10)) - {6}
+    assert tokens(replace(plain, template_ids=(6, 2))) == {6}, "exempt, and the most likely"
+    assert tokens(replace(plain, template_ids=(2,))) == set(range(10)) - {6}, "2 is drawn for as all others"
+    logits[0, 3] = 0.6
+    assert tokens(replace(plain, template_ids=(6,))) == set(range(10)), "exempt, and not the most likely"
+    assert tokens(replace(plain, temperature=0.0, template_ids=(6,))) == {3}
+
+
+def test_a_form_taken_uses_its_number_up() -> None:
+    """What is drawn at a later step is what it would have been."""
+    sharp, flat = torch.zeros(1, 10), torch.zeros(1, 10)
+    sharp[0, 4] = 1.0
+    request = GenerateRequest("x", temperature=1.0)
+    later = []
+    for ids in ((), (4,)):
+        stream = UniformStream(0, (1, 2), 0)
+        draw_batch(sharp, [replace(request, template_ids=ids)], [stream], [()])
+        later.append(draw_batch(flat, [request], [stream], [()]))
+    assert later[0] == later[1]

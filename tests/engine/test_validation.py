@@ -45,6 +45,8 @@ def models() -> Sequence[LanguageModel]:
         ("n", True, "an integer >= 1"),
         ("top_k", -1, "an integer >= 0"),
         ("no_repeat_ngram", -2, "an integer >= 0"),
+        ("template_ids", "ab", "token ids"),
+        ("template_ids", (1.5,), "token ids"),
         ("first_sample", -1, "an integer >= 0"),
         ("seed", 0.5, "an integer of 64 bits"),
         ("seed", 2**64, "an integer of 64 bits"),

@@ -11,7 +11,7 @@ import pytest
 from icl.database import checksum
 from icl.engine.fake import FakeModel
 from icl.errors import ModelError
-from icl.experiments.asking.cache import CachedModel, _shares
+from icl.experiments.asking.cache import CachedModel, _SamplePlan, _shares
 from icl.experiments.asking.responses import ResponseStore
 from icl.types import NO_USAGE, GenerateRequest, ScoreRequest, Usage
 
@@ -97,6 +97,8 @@ def test_greedy_is_asked_once_whatever_the_seed():
         sampled(stop=("\n",)),
         sampled(top_k=4),
         sampled(prompt=tuple(b"p")),
+        sampled(no_repeat_ngram=3),
+        sampled(template_ids=(7,)),
     ],
 )
 def test_whatever_changes_a_sample_is_in_the_key(other):
@@ -104,6 +106,16 @@ def test_whatever_changes_a_sample_is_in_the_key(other):
     cached = CachedModel(model, ResponseStore())
     cached.generate([sampled(), other])
     assert len(model.requests) == 2
+
+
+def test_template_ids_are_told_apart_and_their_lack_changes_no_key():
+    model = FakeModel()
+    cached = CachedModel(model, ResponseStore())
+    forms = [(7,), (7, 8), ()]
+    cached.generate([*(sampled(template_ids=form) for form in forms), sampled()])
+    assert len(model.requests) == 3
+    plan = _SamplePlan.of("model", GenerateRequest("p", temperature=1.0))
+    assert plan.keys[0].hex() == "5df321cda7d6db781bb6a538981b5124", "so caches stay good"
 
 
 def test_continuations_do_not_run_together():

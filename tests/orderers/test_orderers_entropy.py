@@ -14,8 +14,9 @@ import pytest
 from icl.errors import ConfigError
 from icl.orderers.global_entropy import GlobalEntropy
 from icl.orderers.local_entropy import LocalEntropy
+from icl.orderers.shared.probes import template_ids
 from icl.protocols import Resources, orderers
-from icl.types import Demonstration, GenerateRequest, Query, ScoreRequest
+from icl.types import Demonstration, GenerateRequest, Query, ScoreRequest, Task
 
 Make = Callable[..., Resources]
 Ids = Callable[[Sequence[Demonstration], tuple[int, ...]], str]
@@ -92,6 +93,7 @@ def test_the_planted_order_is_found_in_two_calls(
     orderer: Any,
     score: Any,
     entropy: float,
+    moods: Task,
     four: list[Demonstration],
     query: Query,
     model_with: Any,
@@ -107,6 +109,7 @@ def test_the_planted_order_is_found_in_two_calls(
     written = [request for request in model.requests if isinstance(request, GenerateRequest)]
     assert len(written) == 24 * 2, "every permutation, for both lengths of n-gram"
     assert Counter(request.no_repeat_ngram for request in written) == {3: 24, 5: 24}
+    assert {r.template_ids for r in written} == {template_ids(moods, model.tokenizer)}
     assert {(r.temperature, r.top_k, r.max_tokens) for r in written} == {(2.0, 20, 128)}
     scored = [request for request in model.requests if isinstance(request, ScoreRequest)]
     assert len(scored) == 24 * 2, "every permutation x probe; short texts and repeats are gone"

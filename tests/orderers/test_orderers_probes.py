@@ -9,7 +9,7 @@ import pytest
 
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
-from icl.orderers.shared.probes import QueryShape, check_probes, collect, probe_prompt
+from icl.orderers.shared.probes import QueryShape, check_probes, collect, probe_prompt, template_ids
 from icl.protocols import Resources
 from icl.types import Demonstration, Task, Template
 
@@ -23,6 +23,16 @@ def test_the_prompt_stops_where_the_next_text_would_stand(
     assert resources.renderer is not None
     prompt = probe_prompt(moods, resources.renderer, four[:2], 10)
     assert prompt == "Text: alpha rain again\nMood: sad\n\nText: beta sun at last\nMood: glad\n\nText:"
+
+
+def test_the_form_is_made_of_template_and_labels(moods: Task) -> None:
+    """The fake tokenizer's tokens are bytes: the letters of "Text:", "Mood:", " sad", " glad", line
+    breaks, and none of those that only a text has."""
+    model = FakeModel()
+    form = template_ids(moods, model.tokenizer)
+    assert {chr(token) for token in form if token < 256} == set("\n\nText:\nMood: sad glad")
+    assert list(form) == sorted(set(form))
+    assert not set(form) & model.tokenizer.eos_ids
 
 
 def test_a_chat_stops_inside_the_users_turn(

@@ -49,6 +49,20 @@ def cheap(**changes: object) -> LENS:
     return LENS(**(given | changes))  # type: ignore[arg-type]
 
 
+def test_what_filtering_costs(make_toy: Make) -> None:
+    """40 candidates beside 6 held out: 40 x 4 + 20 x 4 + 10 x 8 + 8 x 16 = 448 pairs, less at most 32 that
+    are an example with itself, and the 32 of the score set alone."""
+    resources = make_toy(helpful)
+    selector = cheap(score_set=4, keep=8).fit(make_pool(46), resources)
+    assert selector.filtered.rounds == 4
+    assert selector.filtered.features.shape == (8, 32)
+    model = resources.model
+    assert isinstance(model, FakeModel)
+    pairs = [r for r in model.requests if isinstance(r, ScoreRequest) and len(numbers(str(r.prompt))) == 2]
+    assert len(model.requests) - len(pairs) == 32
+    assert 448 - 32 <= len(pairs) <= 448
+
+
 def test_info_score_by_hand(make_toy: Make) -> None:
     selector = cheap(score_set=4, keep=100).fit(make_pool(20), make_toy(helpful))
     filtered = selector.filtered

@@ -58,6 +58,8 @@ def draw_batch(
 ) -> list[tuple[int, float]]:
     """For each row of logits [B, V] (fp32) a token and its log-probability under the model itself.
 
+    One of a request's `template_ids` that is the most likely of all is taken whatever was drawn; the
+    number drawn is used up, so that the draws after it are those of their steps.
     `contexts[b]`: prompt and output so far where n-grams may not repeat; empty elsewhere. Rows with
     the same settings are drawn together; a row's draw does not depend on which.
 
@@ -89,6 +91,8 @@ def _drawn(
     groups: dict[tuple[float, int, float], list[int]] = {}
     for b, request in enumerate(requests):
         banned = banned_tokens(contexts[b], request.no_repeat_ngram)
+        if request.template_ids:
+            banned = [token for token in banned if token not in request.template_ids]
         if banned:
             if allowed is logits:
                 allowed = logits.clone()
@@ -104,6 +108,11 @@ def _drawn(
         taken += zip((uniforms[b] for b in rows), drawn, strict=True)
         u = torch.tensor(drawn, dtype=torch.float64, device=logits.device)
         chosen[rows] = draw(part, u, temperature, top_k, top_p)
+    formed = [b for b, request in enumerate(requests) if request.template_ids]
+    if formed:
+        for b, likeliest in zip(formed, torch.argmax(logits[formed], dim=-1).tolist(), strict=True):
+            if likeliest in requests[b].template_ids:
+                chosen[b] = likeliest
     logprobs = (logits.gather(1, chosen[:, None])[:, 0] - lse).float().tolist()
     return list(zip(chosen.tolist(), logprobs, strict=True))
 

@@ -74,6 +74,8 @@ def encode_prompts(
             raise RequestError(f"{which} has an empty prompt")
         if limits is not None:
             check_tokens(which, "the prompt", request.prompt, prompt, limits.vocabulary)
+            form = tuple(request.template_ids)
+            check_tokens(which, "template_ids", form, form, limits.vocabulary)
             check_length(which, len(prompt) + request.max_tokens, limits.context_length, limits.name)
     return prompts
 

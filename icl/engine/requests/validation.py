@@ -62,6 +62,8 @@ def check_generations(requests: Sequence[GenerateRequest]) -> None:
         _whole(which, "no_repeat_ngram", request.no_repeat_ngram, 0)
         _flag(which, "ignore_eos", request.ignore_eos)
         _flag(which, "continued", request.continued)
+        if isinstance(request.template_ids, str) or not _ids(request.template_ids):
+            refuse(which, "template_ids", request.template_ids, "token ids")
         if not isinstance(request.stop, tuple | list):
             refuse(which, "stop", request.stop, "a tuple of texts")
         for text in request.stop:

@@ -18,7 +18,7 @@ from icl.components import check_choice, check_number
 from icl.labels import NORMALISE, Normalise, renderer_of
 from icl.orderers.shared.label_scores import Ask, label_logprobs, model_of
 from icl.orderers.shared.permutations import AmongOrders, Order, Wanted, candidate_orders
-from icl.orderers.shared.probes import check_probes, collect, probe_prompt
+from icl.orderers.shared.probes import check_probes, collect, probe_prompt, template_ids
 from icl.orderers.shared.sets import DemonstrationSet, distinct_sets
 from icl.protocols import Resources
 from icl.types import Demonstration, GenerateRequest, Query, TaskKind
@@ -135,6 +135,7 @@ class EntropyOrderer(AmongOrders, ABC):
         """The probes of each set, written under all its candidate orders, in one call."""
         shape, renderer = check_probes(resources, self.name), renderer_of(resources)
         model = model_of(resources)
+        form = template_ids(resources.task, model.tokenizer)
         requests, counts = [], []
         for one, tried in zip(sets, candidates, strict=True):
             prompts = [
@@ -149,6 +150,7 @@ class EntropyOrderer(AmongOrders, ABC):
                     top_k=self.top_k,
                     seed=resources.seed,
                     no_repeat_ngram=length,
+                    template_ids=form,
                 )
                 for length in self.no_repeat_ngram
                 for prompt in prompts

@@ -1,8 +1,10 @@
 """Probes: unlabelled in-domain texts that the model writes itself (Lu et al. 2022, section 3.1).
 
 The model is shown the demonstrations and the beginning of the next one, up to where its first
-input would stand, and goes on. What it writes is read back by the task's own template; the labels
-it writes are discarded.
+input would stand, and goes on. As in the authors' code, tokens of the template and of the labels may
+repeat where n-grams may not, and are taken where they are the most likely: at temperature 2 the form
+would be lost with the first line break else. What it writes is read back by the task's own
+template; the labels it writes are discarded.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from icl.encoders.words import words
 from icl.errors import ConfigError
 from icl.labels import renderer_of
 from icl.prompts.template import render_side
-from icl.protocols import Renderer, Resources
+from icl.protocols import Renderer, Resources, Tokenizer
 from icl.tasks.duplicates import normalise
-from icl.types import Demonstration, Query, Task
+from icl.types import Demonstration, Example, Query, Task, TokenIds
 
 # Private-use characters: no text of a task holds them and no `strip` takes them away.
 _MARK = "\ue000{}\ue001"
@@ -81,6 +83,25 @@ def probe_prompt(
     """Demonstrations and the next item's beginning, with room for `max_tokens`."""
     text = renderer.prompt(_marked(task), demonstrations, reserve=max_tokens).text
     return text[: text.index("\ue000")].rstrip(" \t")
+
+
+def template_ids(task: Task, tokenizer: Tokenizer) -> TokenIds:
+    """The tokens of a task's fixed words and of its labels, ascending: what a probe's form is made of.
+
+    As they stand alone and behind a full stop, with which many tokenizers join a line break. Without
+    the tokens that open or end a text.
+    """
+    marked = _marked(task)
+    query = render_side(task, "query", marked)
+    found: set[int] = set()
+    for label in task.labels:
+        answer = render_side(task, "answer", Example("", marked.inputs, label))
+        between = task.template.separator
+        for piece in re.split("\ue000\\d+\ue001", f"{between}{query}{answer}{between}{query}"):
+            found.update(tokenizer.encode(piece))
+            stop, whole = tokenizer.encode("."), tokenizer.encode(f".{piece}")
+            found.update(whole[len(stop) :] if whole[: len(stop)] == stop else whole)
+    return tuple(sorted(found - set(tokenizer.encode("")) - tokenizer.eos_ids))
 
 
 def collect(written: Sequence[str], shape: QueryShape, min_words: int) -> list[Query]:
