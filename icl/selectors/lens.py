@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,38 +21,32 @@ from icl.selectors.shared.scoring import (
     Measure,
     Scorer,
     Trial,
+    Verdict,
     carve,
     hand_out,
     measured_by,
     success,
 )
+from icl.selectors.shared.support import (
+    SCALES,
+    Composer,
+    Filtered,
+    Rows,
+    Scale,
+    Worth,
+    cosines,
+    substitution_scores,
+)
 from icl.types import Demonstration, Example, Query
 
-Scale = Literal["paper", "code"]
-SCALES: tuple[Scale, ...] = ("paper", "code")
-
-
-@dataclass(frozen=True, slots=True)
-class Filtered:
-    """What progressive filtering leaves."""
-
-    positions: tuple[int, ...]
-    """In the pool, best InfoScore first."""
-    features: NDArray[np.float64]
-    """[survivors, score set]: what each example of the score set contributes to each InfoScore."""
-    rounds: int
-
-    @property
-    def info(self) -> NDArray[np.float64]:
-        """[survivors] InfoScore."""
-        return np.asarray(self.features.sum(axis=1), dtype=np.float64)
+__all__ = ["LENS", "Filtered", "substitution_scores"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A set of rows of `Filtered`, in prompt order, and its validation result."""
+    """A set and its validation result."""
 
-    rows: tuple[int, ...]
+    rows: Rows
     value: float
     logprob: float
 
@@ -67,8 +61,10 @@ class LENS:
     gives `substitutions` (one member replaced by another of the same label, drawn by softmax from the
     `top` best under InfoScore - lambda * sum of cosines of the contributions to the other members)
     and `shuffles` of its order, and the best `beam` on `validation` held-out examples go on.
-    `lambda` and `scale`: "paper" takes InfoScores as they are and lambda 1; "code" (the authors'
-    scripts: lambda 4) takes z-scores and the mean cosine.
+    `lambda` and `scale`: "paper" takes InfoScores and cosines as they are and lambda 1. "code" (the
+    authors' scripts: lambda 4) takes z-scores of both and the mean over the set, contributions as the
+    fall of the right label's share in the losses of all labels (where there are labels), and begins
+    with sets that are good by these scores instead of random ones.
     `measure`: of a set on validation: "accuracy", "logprob", or "auto", accuracy where there are
     labels. `label_balanced`: the score set, what filtering keeps and the first sets take turns among
     the labels.
@@ -163,7 +159,7 @@ class LENS:
             self._found[k] = best, (*best.rows, *rest)
         best, rows = self._found[k]
         row_of = {self.filtered.positions[row]: row for row in rows}
-        info, cosine = self.filtered.info, _cosines(self.filtered.features)
+        info, cosine = self.filtered.info, cosines(self.filtered.features)
 
         def show(position: int) -> Demonstration:
             row = row_of[position]
@@ -212,45 +208,53 @@ class LENS:
         return Filtered(tuple(ranked), np.stack([columns[at] for at in ranked]), rounds)
 
     def _contributions(self, shown: Sequence[int], asked: Sequence[int]) -> NDArray[np.float64]:
-        """[shown, asked] P(y' | e, x') - P(y' | x'); 0 where e is e' or a duplicate of it."""
+        """[shown, asked] P(y' | e, x') - P(y' | x'); 0 where e is e' or a duplicate of it.
+
+        By the code: what e takes from the share of y' in the losses of all labels.
+        """
         pool = self._candidates.pool
         barred = {at: self._candidates.forbidden(pool[at].query) for at in asked}
-        alone = self._gold_scorer.verdicts([Trial((), pool[at]) for at in asked])
-        prior = {at: math.exp(verdict.logprob) for at, verdict in zip(asked, alone, strict=True)}
+        prior = dict(zip(asked, self._successes([Trial((), pool[at]) for at in asked]), strict=True))
         pairs = [(e, other) for e in shown for other in asked if e not in barred[other]]
-        verdicts = self._gold_scorer.verdicts([Trial((pool[e],), pool[other]) for e, other in pairs])
-        gain = {
-            pair: math.exp(verdict.logprob) - prior[pair[1]]
-            for pair, verdict in zip(pairs, verdicts, strict=True)
-        }
+        after = self._successes([Trial((pool[e],), pool[other]) for e, other in pairs])
+        gain = {pair: value - prior[pair[1]] for pair, value in zip(pairs, after, strict=True)}
         return np.array([[gain.get((e, other), 0.0) for other in asked] for e in shown]).reshape(
             len(shown), len(asked)
         )
 
+    def _successes(self, trials: Sequence[Trial]) -> list[float]:
+        """P(right answer), or by the code, where there are labels, less its share in their losses."""
+        if self.scale == "code" and self._resources.task.kind in LABELLED:
+            return [-_loss_share(verdict) for verdict in self._scorer.verdicts(trials)]
+        return [math.exp(verdict.logprob) for verdict in self._gold_scorer.verdicts(trials)]
+
     def _search(self, k: int) -> _Found:
         """Diversity-guided beam search over ordered sets of k rows of `filtered`."""
         stream = self._resources.generator("selectors.lens.search", str(k))
-        known: dict[tuple[int, ...], _Found] = {}
-        beam = self._evaluate([self._first_set(stream, k) for _ in range(self.beam)], known)
+        positions, pool = self.filtered.positions, self._candidates.pool
+        row_of = {position: row for row, position in enumerate(positions)}
+
+        def draw() -> Rows:
+            drawn = [positions[at] for at in stream.permutation(len(positions))]
+            return tuple(row_of[at] for at in self._turns(drawn)[:k])
+
+        labels = {pool[at].target: number for number, at in enumerate(positions)}
+        labelled = self._resources.task.kind in LABELLED
+        kinds = [labels[pool[at].target] if labelled else 0 for at in positions]
+        worth = Worth(self.filtered, self.lambda_, self.scale)
+        composer = Composer(worth, kinds, draw, stream, self.top)
+        first = composer.optimised(self.beam) if self.scale == "code" else [draw() for _ in range(self.beam)]
+        known: dict[Rows, _Found] = {}
+        beam = self._evaluate(first, known)
         for _ in range(self.iterations):
             proposals = [found.rows for found in beam]
             for found in beam:
-                proposals += [self._substitute(found.rows, stream) for _ in range(self.substitutions)]
-                proposals += [
-                    tuple(found.rows[at] for at in stream.permutation(k)) for _ in range(self.shuffles)
-                ]
+                proposals += [composer.substitute(found.rows) for _ in range(self.substitutions)]
+                proposals += [composer.shuffle(found.rows) for _ in range(self.shuffles)]
             beam = self._evaluate(proposals, known)
         return beam[0]
 
-    def _first_set(self, stream: np.random.Generator, k: int) -> tuple[int, ...]:
-        positions = self.filtered.positions
-        row_of = {position: row for row, position in enumerate(positions)}
-        drawn = [positions[at] for at in stream.permutation(len(positions))]
-        return tuple(row_of[at] for at in self._turns(drawn)[:k])
-
-    def _evaluate(
-        self, proposals: Sequence[tuple[int, ...]], known: dict[tuple[int, ...], _Found]
-    ) -> list[_Found]:
+    def _evaluate(self, proposals: Sequence[Rows], known: dict[Rows, _Found]) -> list[_Found]:
         """The best of the proposals on validation, `beam` at most; new ones are asked in one bulk."""
         pool, positions = self._candidates.pool, self.filtered.positions
         unique = list(dict.fromkeys(proposals))
@@ -263,47 +267,8 @@ class LENS:
         ranked = sorted((known[rows] for rows in unique), key=lambda f: (-f.value, -f.logprob))
         return ranked[: self.beam]
 
-    def _substitute(self, rows: tuple[int, ...], stream: np.random.Generator) -> tuple[int, ...]:
-        """One member, drawn uniformly, replaced by another of its label; unchanged where there is none."""
-        pool, positions = self._candidates.pool, self.filtered.positions
-        place = int(stream.integers(len(rows)))
-        others = [row for at, row in enumerate(rows) if at != place]
-        label = pool[positions[rows[place]]].target
-        same = [
-            row
-            for row, position in enumerate(positions)
-            if row not in rows
-            and (self._resources.task.kind not in LABELLED or pool[position].target == label)
-        ]
-        if not same:
-            return rows
-        worth = substitution_scores(self.filtered, same, others, self.lambda_, self.scale)
-        best = np.argsort(-worth, kind="stable")[: self.top]
-        weights = np.exp(worth[best] - worth[best[0]])
-        chosen = same[int(stream.choice(best, p=weights / weights.sum()))]
-        return (*rows[:place], chosen, *rows[place + 1 :])
 
-
-def substitution_scores(
-    filtered: Filtered, rows: Sequence[int], others: Sequence[int], lambda_: float, scale: Scale
-) -> NDArray[np.float64]:
-    """[rows] s(e, E') = I(e) - lambda * sum over e' in E' of cos(f(e), f(e')).
-
-    "code": z-scores of I over all survivors, and the mean cosine.
-    """
-    info = filtered.info
-    near = _cosines(filtered.features)[np.ix_(rows, others)]
-    if scale == "code":
-        deviation = float(info.std())
-        info = (info - info.mean()) / (deviation if deviation > 0 else 1.0)
-        penalty = near.mean(axis=1) if others else np.zeros(len(rows))
-    else:
-        penalty = near.sum(axis=1)
-    return np.asarray(info[list(rows)] - lambda_ * penalty, dtype=np.float64)
-
-
-def _cosines(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[n, n] cosines of rows; 0 for a row of zeros."""
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.where(norms > 0, norms, 1.0)
-    return np.asarray(unit @ unit.T, dtype=np.float64)
+def _loss_share(verdict: Verdict) -> float:
+    """-log P(right label) over the sum of -log P of all labels; 0 where nothing is lost at all."""
+    total = sum(verdict.label_logprobs)
+    return verdict.logprob / total if total else 0.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,12 @@ import pytest
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
+from icl.selectors.best_of_n import BestOfN
 from icl.selectors.lens import LENS, Filtered, substitution_scores
 from icl.selectors.shared.exclusion import Candidates
 from icl.selectors.shared.scoring import carve
-from icl.types import Example, Query, ScoreRequest
+from icl.selectors.shared.support import Composer, Worth
+from icl.types import Demonstration, Example, Query, ScoreRequest
 
 Make = Callable[..., Resources]
 LABELS = ("negative", "positive")
@@ -103,9 +106,15 @@ def test_substitution_scores_by_hand() -> None:
     half = math.sqrt(0.5)
     paper = substitution_scores(filtered, [1, 2, 3], [0, 2], 1.0, "paper")
     assert paper == pytest.approx([2 - (0 + half), 2 - (half + 1), 2 - (1 + half)])
-    deviation = math.sqrt(3) / 4
+    # InfoScores: mean 9/4, squares 3/4 over 3. Of 16 cosines 6 are 1, 6 are 0.707 and 4 are 0.
+    info = -0.25 / math.sqrt(0.75 / 3)
+    near = [1.0] * 6 + [half] * 6 + [0.0] * 4
+    mean = sum(near) / 16
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in near) / 15)
     code = substitution_scores(filtered, [1, 3], [0], 4.0, "code")
-    assert code == pytest.approx([-0.25 / deviation - 0.0, -0.25 / deviation - 4.0])
+    assert code == pytest.approx([info - 4 * (0 - mean) / deviation, info - 4 * (1 - mean) / deviation])
+    of_two = substitution_scores(filtered, [1], [0, 2], 4.0, "code")
+    assert of_two == pytest.approx([info - 4 * ((0 + half) / 2 - mean) / deviation])
     assert substitution_scores(filtered, [0, 1], [], 4.0, "paper") == pytest.approx([3.0, 2.0])
 
 
@@ -155,3 +164,82 @@ def test_wrong_settings(make_toy: Make) -> None:
         selectors.create("lens", {"lambda": -1})
     with pytest.raises(ConfigError, match="holds 100 examples out for validation, but the pool has 20"):
         LENS().fit(make_pool(20), make_toy(helpful))
+
+
+def test_contributions_by_the_code_are_shares_of_the_losses(make_toy: Make) -> None:
+    selector = cheap(keep=100, scale="code").fit(make_pool(20), make_toy(helpful))
+
+    def share(right: float) -> float:
+        """Of the right label in the losses of both."""
+        return math.log(right) / (math.log(right) + math.log(1 - right))
+
+    for position, row in zip(selector.filtered.positions, selector.filtered.features, strict=True):
+        gained = share(0.2) - share(probability(position))
+        assert all(value == pytest.approx(gained) or value == 0.0 for value in row)
+        assert (row == 0.0).sum() <= 1 or position == 0
+
+
+def test_the_start_by_the_code_is_good_before_the_model_is_asked() -> None:
+    stream = np.random.default_rng(1)
+    features = np.zeros((40, 4))
+    features[np.arange(40), np.arange(40) % 4] = stream.uniform(0.1, 0.2, 40)
+    features[:12] *= 3  # three informative ones about each of four things
+    worth = Worth(Filtered(tuple(range(40)), features, 1), 4.0, "code")
+
+    def draw() -> tuple[int, ...]:
+        return tuple(int(row) for row in stream.permutation(40)[:4])
+
+    composer = Composer(worth, [0] * 40, draw, stream, 4)
+    drawn = np.mean([worth.of_set(draw()) for _ in range(200)])
+    sets = composer.optimised(3)
+    assert len(sets) == 3
+    for rows in sets:
+        assert {row % 4 for row in rows} == {0, 1, 2, 3}, "one about each"
+        assert max(rows) < 12
+        assert worth.of_set(rows) > drawn + 1
+
+
+COVER = 5
+
+
+def planted(number: int) -> tuple[int, bool]:
+    """What an example is about, and whether it helps those that are about the same: one in six does."""
+    return number % COVER, (number * 7919) % 31 < 5
+
+
+def covered(prompt: str, continuation: str) -> float:
+    """The right answer is likely where a helpful example about the same thing is shown."""
+    *shown, asked = numbers(prompt)
+    right = continuation.strip() == LABELS[asked % 2]
+    helps = any(planted(number) == (asked % COVER, True) for number in shown)
+    share = (0.85 if helps else 0.3) + 0.04 * math.sin(sum(shown) + asked)
+    return math.log(share if right else 1 - share)
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": "code", "lambda_": 4.0}], ids=["paper", "code"])
+def test_planted_informative_examples_are_found(make_toy: Make, settings: dict[str, object]) -> None:
+    """More right answers on examples that nobody saw than after the sets the search begins with, and than
+    after the best of as many random sets as the same requests pay for."""
+
+    def worth(rows: Sequence[Demonstration]) -> float:
+        shown = "".join(f"item{d.example.id[1:]} " for d in rows)
+        asked = range(900, 950)
+        return float(np.mean([covered(f"{shown}item{at}", LABELS[at % 2]) > math.log(0.5) for at in asked]))
+
+    given = {"score_set": 6, "keep": 16, "beam": 3, "validation": 15, "iterations": 4}
+    found, first, random = [], [], []
+    for seed in range(5):
+        pool, resources = make_pool(75), make_toy(covered, seed=seed)
+        selector = cheap(**given, **settings).fit(pool, resources)
+        start = copy(selector)
+        start.iterations, start.beam, start.scale, start._found = 0, 1, "paper", {}
+        found.append(worth(selector.select(QUERY, 6)[0]))
+        assert isinstance(resources.model, FakeModel)
+        paid = len(resources.model.requests)
+        first.append(worth(start.select(QUERY, 6)[0]))
+        best = BestOfN(requests=paid, validation=15, label_balanced=True)
+        best.fit(pool, make_toy(covered, seed=seed))
+        random.append(worth(best.select(QUERY, 6)[0]))
+    assert np.mean(found) >= np.mean(first) + 0.1
+    assert np.mean(found) >= np.mean(random) + 0.1
+    assert sum(a < b for a, b in zip(found, random, strict=True)) == 0
