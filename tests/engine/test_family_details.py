@@ -27,6 +27,8 @@ PROMPTS = ragged(seed=1)
 CONTINUATIONS = ((5, 6, 7), (8,), (5, 6), (9, 10, 11, 12))
 SCORED = [ScoreRequest(p, CONTINUATIONS) for p in PROMPTS] + [ScoreRequest(PROMPTS[1][:1], (PROMPTS[1][1:],))]
 WRITTEN = 8
+FORM = tuple(range(2, 60))
+"""Ids that count as the form of a text."""
 
 
 RUNS = [(family, False) for family in FAMILIES]
@@ -148,6 +150,9 @@ def test_sampled_is_naive(
         GenerateRequest(PROMPTS[1], n=3, max_tokens=12, temperature=0.7, top_p=0.9, seed=4),
         GenerateRequest(PROMPTS[1], n=2, max_tokens=5, temperature=1.3, top_k=5, seed=4, first_sample=3),
         GenerateRequest(PROMPTS[2], max_tokens=WRITTEN, temperature=1.0, no_repeat_ngram=2, ignore_eos=True),
+        GenerateRequest(
+            PROMPTS[2], n=2, max_tokens=12, temperature=2.0, no_repeat_ngram=2, template_ids=FORM
+        ),
     ]
     found = engine.generate(requests)
     assert_same(found, naive.generate(requests))
