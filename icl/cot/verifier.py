@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
-from icl.components import check_flag, check_number
+from icl.components import check_choice, check_flag, check_number, check_numbers
 from icl.cot.shared.annotate import model_of
 from icl.cot.shared.chain import ChainDefaults, ChainMethod, Chains, Decoding, drive, side_by_side
 from icl.cot.shared.nested import InnerKinds, InnerNeeds, InnerShows, chain_method
 from icl.cot.shared.sampled import check_sampling, elect, elected
 from icl.cot.shared.scorer import ChainScorer, Training
 from icl.cot.shared.shown import has_rationale
+from icl.cot.shared.steps import gold_chain
+from icl.cot.shared.tuned import TunedScorer, Tuning, untunable
+from icl.encoders.load import HASHED
 from icl.errors import ConfigError
 from icl.prompts.answers import is_right
 from icl.protocols import Resources, Solve, methods
 from icl.types import Demonstration, Example, Query
+
+Kind = Literal["finetuned", "features"]
+KINDS: tuple[Kind, ...] = ("finetuned", "features")
 
 
 @methods.register(
@@ -32,8 +38,12 @@ class Verifier(ChainDefaults):
     `questions`, `samples`: pool questions that the verifier learns from, and chains of each.
     `shots`: demonstrations for those questions, drawn at random from the rest of the pool, where
     `of` shows what it is given.
-    `step_aware`: whether steps are scored too, with the weight `alpha` (paper 0.1, there the
-    weight of the step loss). A step is right if all results so far occur in some right chain.
+    `kind`: "finetuned", the paper's verifier on a copy of the experiment's encoder, a sentence
+    transformer: `epochs`, `learning_rate`, `batch_size` (paper: DeBERTa-v3-large, 5 epochs at 1e-5).
+    "features": logistic regression over the frozen encoder's embeddings and a few numbers.
+    `step_aware`: whether step labels count, with the weight `alpha`: of the step loss (finetuned,
+    paper 0.1), or of the steps' own scores (features). A step is right if it is one of a right
+    chain, or if the results so far are among those of a right chain; the annotated rationale is one.
 
     Chains of a weak model can all be wrong: then nothing can be learned, all weights are 1, and
     every outcome is flagged untrained_verifier.
@@ -48,6 +58,7 @@ class Verifier(ChainDefaults):
         "questions": 4,
         "samples": 2,
         "shots": 2,
+        "kind": "features",
     }
 
     def __init__(
@@ -60,6 +71,10 @@ class Verifier(ChainDefaults):
         questions: int = 64,
         samples: int = 8,
         shots: int = 8,
+        kind: Kind = "finetuned",
+        epochs: int = 5,
+        learning_rate: float = 1e-4,
+        batch_size: int = 8,
         step_aware: bool = True,
         alpha: float = 0.1,
     ) -> None:
@@ -68,6 +83,9 @@ class Verifier(ChainDefaults):
         check_number("questions", questions, low=1, whole=True)
         check_number("samples", samples, low=1, whole=True)
         check_number("shots", shots, low=0, whole=True)
+        check_choice("kind", kind, KINDS)
+        check_numbers(low=1, whole=True, epochs=epochs, batch_size=batch_size)
+        check_number("learning_rate", learning_rate, low=1e-9, high=1)
         check_flag("step_aware", step_aware)
         check_number("alpha", alpha, low=0, high=1)
         self.of = of
@@ -77,6 +95,10 @@ class Verifier(ChainDefaults):
         self.questions = questions
         self.samples = samples
         self.shots = shots
+        self.kind = kind
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
         self.step_aware = step_aware
         self.alpha = alpha
 
@@ -85,8 +107,7 @@ class Verifier(ChainDefaults):
 
         ConfigError without an encoder or a model.
         """
-        if resources.encoder is None:
-            raise ConfigError("verifier embeds chains: Resources.encoder is missing")
+        self._scorer = self._untrained(resources)
         self._inner = chain_method(self.of).fit(pool, resources)
         order = resources.generator("cot.verifier").permutation(len(pool))
         shuffled = [pool[int(at)] for at in order]
@@ -100,9 +121,24 @@ class Verifier(ChainDefaults):
             [is_right(chain.answer, example, resources.task) for chain in chains]
             for example, chains in zip(asked, drawn, strict=True)
         ]
-        self._scorer = ChainScorer(resources.encoder, self.alpha if self.step_aware else 0.0)
-        self._about = self._scorer.fit(Training([e.text for e in asked], drawn, right))
+        gold = [gold_chain(example, resources.task) for example in asked]
+        training = Training([e.text for e in asked], drawn, right, gold)
+        # Answers of a rehearsal are made up: what they teach changes nothing of what is asked.
+        self._about = {} if resources.rehearsal else self._scorer.fit(training)
         return self
+
+    def _untrained(self, resources: Resources) -> ChainScorer | TunedScorer:
+        """The scorer of the kind that is asked for. ConfigError without an encoder that it can use."""
+        if resources.encoder is None:
+            raise ConfigError("verifier reads chains with an encoder: Resources.encoder is missing")
+        weight = self.alpha if self.step_aware else 0.0
+        if self.kind == "finetuned" and resources.encoder.name == HASHED:
+            raise untunable(HASHED)
+        if self.kind == "features" or resources.rehearsal:
+            return ChainScorer(resources.encoder, weight)
+        seed = int(resources.generator("cot.verifier.training").integers(2**31))
+        tuning = Tuning(self.epochs, self.learning_rate, self.batch_size, seed)
+        return TunedScorer(resources.encoder, weight, tuning)
 
     def chains(
         self, query: Query, demonstrations: Sequence[Demonstration], resources: Resources, decoding: Decoding

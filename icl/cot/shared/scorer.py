@@ -1,8 +1,8 @@
 """A model of whether a chain is right: logistic regression over its embedding and a few numbers.
 
-The paper's verifier is a fine-tuned DeBERTa-v3; this one trains in seconds on a frozen sentence
-encoder. Features of a chain: the embedding of question and chain, its number of steps, length,
-mean log-probability, whether it announces its answer, and the share of its equations that hold.
+It trains in seconds on a frozen sentence encoder; `tuned.py` is the paper's verifier. Features of a
+chain: the embedding of question and chain, its number of steps, length, mean log-probability,
+whether it announces its answer, and the share of its equations that hold.
 """
 
 from __future__ import annotations
@@ -17,53 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icl.cot.shared.chain import Chain
+from icl.cot.shared.steps import step_labels, steps, value
 from icl.protocols import Encoder
 
 Floats = NDArray[np.float64]
 
 _NUMBER = r"-?\$?\d[\d,]*(?:\.\d+)?"
 _EQUATION = re.compile(rf"({_NUMBER})\s*([-+*/x×÷])\s*({_NUMBER})\s*=\s*({_NUMBER})")
-_RESULT = re.compile(rf"=\s*({_NUMBER})")
-
-
-def _value(text: str) -> float:
-    return float(text.replace(",", "").replace("$", ""))
-
-
-def steps_of(text: str) -> list[str]:
-    """The lines of a chain; of a chain of one line its sentences."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if len(lines) != 1:
-        return lines
-    return [part for part in re.split(r"(?<=[.!?])\s+", lines[0]) if part]
-
-
-def results(text: str) -> frozenset[float]:
-    """What the equations of a text come to, as written."""
-    return frozenset(_value(hit[1]) for hit in _RESULT.finditer(text))
 
 
 def equations_held(text: str) -> float:
     """Share of the "a op b = c" in `text` that are true; 0.5 where there is none."""
     truths = []
     for left, sign, right, result in _EQUATION.findall(text):
-        a, b, c = _value(left), _value(right), _value(result)
+        a, b, c = value(left), value(right), value(result)
         if sign in "/÷" and b == 0:
             truths.append(False)
             continue
         made = {"+": a + b, "-": a - b}.get(sign, a / b if sign in "/÷" and b else a * b)
         truths.append(math.isclose(made, c, rel_tol=1e-2, abs_tol=1e-2))
     return sum(truths) / len(truths) if truths else 0.5
-
-
-def step_labels(chain: Chain, right_paths: Sequence[Chain]) -> list[bool]:
-    """For each step whether what has been computed so far occurs in some right path of the question."""
-    known = [results(path.text) for path in right_paths]
-    labels, so_far = [], frozenset[float]()
-    for step in steps_of(chain.text):
-        so_far = so_far | results(step)
-        labels.append(any(so_far <= path for path in known))
-    return labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +48,18 @@ class Training:
     """One list a question."""
     right: Sequence[Sequence[bool]]
     """Whether each chain reaches its question's answer."""
+    gold: Sequence[Chain | None] = ()
+    """The annotated chain of each question, where it has one; empty: none has."""
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some of the drawn chains are right and some wrong: else there is nothing to learn."""
+        return len({good for some in self.right for good in some}) == 2
+
+    def paths(self, at: int) -> list[Chain]:
+        """All right chains of a question, the annotated one first."""
+        gold = [chain for chain in self.gold[at : at + 1] if chain is not None]
+        return gold + [c for c, good in zip(self.chains[at], self.right[at], strict=True) if good]
 
 
 class ChainScorer:
@@ -113,10 +98,8 @@ class ChainScorer:
             return [float(p) for p in whole]
         scores = []
         for p, chain in zip(whole, chains, strict=True):
-            steps = steps_of(chain.text)
-            of_steps = p
-            if steps:
-                of_steps = self._step.predict_proba(self._step_features(_prefixed(steps)))[:, 1].mean()
+            texts = _prefixed([step.text for step in steps(chain)])
+            of_steps = self._step.predict_proba(self._step_features(texts))[:, 1].mean() if texts else p
             scores.append(float((1 - self._step_weight) * p + self._step_weight * of_steps))
         return scores
 
@@ -141,17 +124,17 @@ def _numbers(chain: Chain) -> list[float]:
     ]
 
 
-def _prefixed(steps: Sequence[str]) -> list[tuple[str, float]]:
-    return [(step, at / len(steps)) for at, step in enumerate(steps)]
+def _prefixed(texts: Sequence[str]) -> list[tuple[str, float]]:
+    return [(text, at / len(texts)) for at, text in enumerate(texts)]
 
 
 def _step_rows(training: Training) -> tuple[list[tuple[str, float]], list[bool]]:
     texts: list[tuple[str, float]] = []
     labels: list[bool] = []
-    for chains, right in zip(training.chains, training.right, strict=True):
-        paths = [chain for chain, good in zip(chains, right, strict=True) if good]
+    for at, chains in enumerate(training.chains):
+        paths = training.paths(at)
         for chain in chains:
-            texts += _prefixed(steps_of(chain.text))
+            texts += _prefixed([step.text for step in steps(chain)])
             labels += step_labels(chain, paths)
     return texts, labels
 

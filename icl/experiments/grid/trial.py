@@ -68,6 +68,7 @@ def try_components(
     """Fits every component of the grid and has it handle the first test item; what is refused is added to
     `problems` with its place in the file."""
     nobody = _Nobody()
+    nobody.name = experiment.encoder  # what kind of encoder it will be can be told from its name
     tools: dict[str, Any] = {"tokenizer": nobody.tokenizer, "context_length": nobody.context_length}
     resources = Resources(
         task, experiment.seeds[0], nobody, nobody, None, experiment.duplicate_threshold, split.pool, True
