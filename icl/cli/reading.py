@@ -52,6 +52,8 @@ def read(
     from icl.tasks.outputs import read_outputs, summarise
 
     given: dict[str, Any] = {"task": task, "kind": kind, "where": where}
+    if task is not None:
+        _check_task(task)
     defaults = {key: value for key, value in given.items() if value is not None}
     name = "stdin" if file == "-" else file
     rows = read_outputs(_lines(file), name, defaults)
@@ -62,6 +64,16 @@ def read(
         return
     show("outputs", ("place", "answer", "right", "flags", "output"), [_cells(row) for row in rows])
     typer.echo(_said(total), err=not sys.stdout.isatty())
+
+
+def _check_task(name: str) -> None:
+    """So that no row is blamed for what the option says."""
+    from icl.tasks.sources import find_definition
+
+    try:
+        find_definition(name)
+    except ConfigError as error:
+        raise ConfigError(f"--task: {error}") from error
 
 
 def _lines(file: str) -> list[str]:

@@ -63,6 +63,13 @@ class FakeModel:
         name: str = "fake",
         delay: float = 0.0,
     ) -> None:
+        for said, given in (("score_with", score_with), ("reply_with", reply_with)):
+            if given is not None and not callable(given):
+                raise ValueError(f"{said} is {given!r}; allowed: a function, which Python alone can give")
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise ValueError(f"name is {name!r}; allowed: a text that can be printed")
+        if type(context_length) is not int or context_length < 1:
+            raise ValueError(f"context_length is {context_length!r}; allowed: a number of tokens, at least 1")
         if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < 60:
             raise ValueError(f"delay is {delay!r}; allowed: seconds a request, from 0 to 60")
         self.name = name

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from icl.tasks.duplicates import DuplicateIndex, normalise, overlap
     from icl.tasks.listing import TaskInfo, list_tasks, task_names
     from icl.tasks.load import TaskData, load_task, task_file
-    from icl.tasks.schema import TaskFile, read_task_file
+    from icl.tasks.reading import read_task_file
+    from icl.tasks.schema import TaskFile
     from icl.tasks.splits import LeakReport, Split
 
 _WHERE = {
     "duplicates": ("DuplicateIndex", "normalise", "overlap"),
     "listing": ("TaskInfo", "list_tasks", "task_names"),
     "load": ("TaskData", "load_task", "task_file"),
-    "schema": ("TaskFile", "read_task_file"),
+    "reading": ("read_task_file",),
+    "schema": ("TaskFile",),
     "splits": ("LeakReport", "Split"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,9 @@ from icl.tasks.listing import task_names
 from icl.tasks.readers.files import named_files, read_table
 from icl.tasks.readers.hub import read_hub
 from icl.tasks.readers.local import MIRROR_VARIABLE, mirror_folder, read_bundled
+from icl.tasks.reading import read_with_lines
 from icl.tasks.rows import Row, Table
-from icl.tasks.schema import Fields, SplitName, TaskFile, read_with_lines
+from icl.tasks.schema import Fields, SplitName, TaskFile
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of
 from icl.types import Example
 
@@ -73,12 +75,22 @@ def base_name(name: str) -> str:
     return name.partition("@")[0]
 
 
+def parted(name: str) -> tuple[str, str | None]:
+    """The task or task file and the wording that `NAME@WORDING` asks for; None where it asks for none.
+
+    An @ in the name of a folder or before the file's suffix belongs to the path.
+    """
+    found = re.fullmatch(r"(?s)(.*\.ya?ml|(?:.*/)?[^@/]*)@([^/]*)", name)
+    if found is None or found[2].endswith((".yaml", ".yml")) or os.path.isfile(name):
+        return name, None
+    return found[1], found[2]
+
+
 def find_definition(name_or_path: str | Path) -> Definition:
     """The definition of a built-in task, or of a task file, in the wording that `NAME@WORDING` asks for.
     ConfigError where there is none such."""
-    text = str(name_or_path)
-    plain, at, wording = text.partition("@")
-    if not at or os.path.isfile(text):
+    plain, wording = parted(str(name_or_path))
+    if wording is None:
         return _plain_definition(name_or_path)
     found = _plain_definition(Path(plain) if isinstance(name_or_path, Path) else plain)
     return replace(found, file=found.file.worded(wording))

@@ -24,6 +24,8 @@ LONGEST_FILE = 1 << 20
 """Characters. A task with ten thousand labels has a fifth of it."""
 DEEPEST = 64
 """Levels of lists and mappings. A method within a method takes two."""
+LONGEST_NUMBER = 1000
+"""Digits of a whole number. Python refuses to write out what has more than 4,300, in base 10 alone."""
 MOST_VALUES = 200_000
 """With every alias counted as what it stands for: each level of a "billion laughs" doubles it."""
 
@@ -78,6 +80,8 @@ def _construct_map(loader: Loader, node: MappingNode) -> Any:
 
 def _construct_int(loader: Loader, node: ScalarNode) -> int:
     text = loader.construct_scalar(node)
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError
     return int(text, 0 if text[:2] in ("0o", "0x") else 10)
 
 

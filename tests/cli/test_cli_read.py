@@ -64,6 +64,14 @@ def test_what_is_wrong_is_one_line(file: str, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "icl: error: missing.jsonl cannot be read: No such file or directory\n"
 
 
+def test_a_task_that_the_option_names_wrongly_is_no_fault_of_a_row(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "--task", "gsm8") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("icl: error: --task: unknown task 'gsm8'. Did you mean 'gsm8k'?")
+
+
 def test_the_rows_of_a_test_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
     rows = Path(__file__).parents[1] / "prompts" / "kinds_of_outputs.jsonl"
     assert run(str(rows)) == 0

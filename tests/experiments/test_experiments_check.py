@@ -73,6 +73,17 @@ def refused(path) -> str:
         ({"model": "fakee"}, "model: unknown model 'fakee'. Did you mean 'fake'?"),
         ({"model": "./nowhere"}, "no such file or folder"),
         ({"model": {"fake": {"delay": -1}}}, "delay is -1"),
+        (
+            {"model": {"fake": {"reply_with": "len"}}},
+            "reply_with is 'len'; allowed: a function, which Python",
+        ),
+        ({"model": {"fake": {"context_length": 0}}}, "context_length is 0; allowed: a number of tokens"),
+        ({"model": {"fake": {"context_length": "90"}}}, "context_length is '90'"),
+        (
+            {"model": {"fake": {"name": "a\x1b[1m"}}},
+            "name is 'a\\x1b[1m'; allowed: a text that can be printed",
+        ),
+        ({"model": {"fake": {"dely": 1}}}, "'dely'. Did you mean 'delay'?"),
         ({"model": {"nobackend": {}}}, "unknown model backend 'nobackend'"),
         ({"task": "sst3"}, "unknown task 'sst3'. Did you mean 'sst2'?"),
         ({"task": "nowhere.yaml"}, "task file nowhere.yaml does not exist"),

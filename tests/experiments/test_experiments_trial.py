@@ -36,6 +36,20 @@ def test_each_is_told_beside_the_others():
     assert [str(one).split(":")[1] for one in found.found] == [" grid.selector.1", " grid.selector.2"]
 
 
+@pytest.mark.parametrize(
+    ("selector", "orderer"),
+    [
+        ("nearest", "as_selected"),
+        ({"bm25": {"b": 7}}, "as_selected"),
+        ("random", "similar"),
+        ("os:walk", "random"),
+    ],
+)
+def test_what_cannot_be_made_is_told_once(selector, orderer):
+    found = wrong(selector=[selector, "random"] if selector != "random" else selector, orderer=orderer)
+    assert not isinstance(found, Problems), str(found)
+
+
 def test_nothing_is_tried_that_stands_in_no_row():
     grid = {"selector": {"influence": {"validation": 90}}, "shots": 0}
     plain = {"name": "x", "model": "fake", "task": "questions", "pool": 60, "test": 5, "grid": grid}

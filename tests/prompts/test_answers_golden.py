@@ -21,8 +21,7 @@ import pytest
 
 from icl.methods.generate import read
 from icl.prompts.answers import equivalent, parse
-from icl.tasks import load_task
-from icl.tasks.schema import read_task_file
+from icl.tasks import load_task, read_task_file
 from icl.types import Query, Task
 
 ROOT = Path(__file__).parents[2]

@@ -47,7 +47,7 @@ def problem(folder: Path, text: str) -> str:
     return message.removeprefix(str(folder / "mine.yaml"))
 
 
-def test_the_tasks_of_the_issue_are_shipped():
+def test_these_tasks_are_shipped():
     assert set(task_names()) == EXPECTED
 
 

@@ -65,6 +65,8 @@ def test_keys_are_texts_as_they_stand_and_anchors_and_merges_work(tmp_path: Path
         ("a: !!int [1]", "any.yaml:1"),
         ("a: !!map 1", "any.yaml:1"),
         ("a: " + "9" * 5000, "is no int"),
+        ("a: 0x" + "f" * 5000, "is no int"),
+        ("a: 0o" + "7" * 5000, "is no int"),
         ("a: !!set {x, y}", "the type !!set is not allowed; allowed: texts, numbers"),
         ("a: !!binary aGk=", "!!binary is not allowed"),
         ("a: !!timestamp 2020-01-01", "!!timestamp is not allowed"),

@@ -21,6 +21,7 @@ from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.overrides import Override, overridden
 from icl.printable import shortened
 from icl.tasks import TaskFile
+from icl.tasks.sources import parted
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
 from icl.tasks.wording import as_written
 
@@ -270,10 +271,12 @@ class Source:
 
     def task_path(self, name: str) -> str:
         """A task file is found beside the experiment file first, then from the current folder."""
-        file, at, wording = name.partition("@")
+        file, wording = parted(name)
         is_file = file.endswith((".yaml", ".yml")) or "/" in file
         beside = self.folder / file
-        return f"{beside}{at}{wording}" if is_file and os.path.isfile(beside) else name
+        if not is_file or not os.path.isfile(beside):
+            return name
+        return str(beside) if wording is None else f"{beside}@{wording}"
 
 
 def read_experiment(

@@ -22,7 +22,8 @@ from icl.errors import DataError
 from icl.experiments.folder.disk import append, read_mapping, write_whole
 from icl.types import Example, Task
 
-PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}(@[A-Za-z0-9][A-Za-z0-9_.-]{0,99})?")
+"""Of a task, with a wording behind the @ if it has one."""
 
 
 class TaskTexts:

@@ -9,14 +9,11 @@ from icl.errors import IclError
 from icl.experiments.file.config import Component, Experiment
 from icl.experiments.records import Cell
 from icl.protocols import methods
-from icl.types import TaskKind
 
 ZERO_SHOT = Component.model_validate("zero_shot")
 AS_SELECTED = Component.model_validate("as_selected")
 MAJORITY = "majority_class"
 NONE = "-"
-LABELLED: frozenset[TaskKind] = frozenset({"classification", "boolean", "multiple_choice"})
-"""Kinds of task that have a most frequent label."""
 
 
 @dataclass(frozen=True, slots=True)

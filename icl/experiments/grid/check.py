@@ -17,9 +17,10 @@ from icl.errors import Collector, ConfigError, IclError
 from icl.experiments.asking.models import check_model
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
-from icl.experiments.grid.cells import LABELLED, ZERO_SHOT, PlannedCell, majority_cell, plan_cells
+from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell, majority_cell, plan_cells
 from icl.experiments.grid.rehearsal import Rehearsal
 from icl.experiments.grid.trial import try_components
+from icl.labels import LABELLED
 from icl.prompts.template import render_instruction, render_side
 from icl.protocols import ALL_KINDS, methods, metrics, orderers, selectors
 from icl.registry import Registry
@@ -102,7 +103,7 @@ def _check_task(
     if len(problems.found) == before:
         split = splits[name, experiment.seeds[0]]
         Rehearsal(experiment, source, data.task, index, split, built, problems).run()
-        try_components(experiment, source, data.task, split, problems)
+        try_components(experiment, source, data.task, split, built, problems)
 
 
 def _located(make: Any, source: Source, path: tuple[str | int, ...]) -> Any:

@@ -7,7 +7,7 @@ not after the model is loaded, or after hours.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -63,10 +63,16 @@ def _warnings(shown_here: bool) -> Iterator[None]:
 
 
 def try_components(
-    experiment: Experiment, source: Source, task: Task, split: Split, problems: Collector
+    experiment: Experiment,
+    source: Source,
+    task: Task,
+    split: Split,
+    built: Mapping[str, Sequence[Any]],
+    problems: Collector,
 ) -> None:
     """Fits every component of the grid and has it handle the first test item; what is refused is added to
-    `problems` with its place in the file."""
+    `problems` with its place in the file. `built` has None for those that could not be made, which has been
+    said."""
     nobody = _Nobody()
     nobody.name = experiment.encoder  # what kind of encoder it will be can be told from its name
     tools: dict[str, Any] = {"tokenizer": nobody.tokenizer, "context_length": nobody.context_length}
@@ -97,6 +103,8 @@ def try_components(
             continue
         items: Iterable[Component] = getattr(experiment.grid, axis)
         for index, item in enumerate(items):
+            if built[axis][index] is None:
+                continue
             with problems.one():
                 try:
                     # built anew: a fitted one has seen this task's pool

@@ -18,7 +18,7 @@ from icl.experiments.folder.manifest import first_manifest
 from icl.experiments.folder.rates import remember
 from icl.experiments.folder.store import TASKS, Contents, RunFolder
 from icl.experiments.folder.texts import TaskTexts
-from icl.experiments.grid.cells import LABELLED, PlannedCell, majority_cell
+from icl.experiments.grid.cells import PlannedCell, majority_cell
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
 from icl.experiments.records import Cell, CellResult
@@ -26,6 +26,7 @@ from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.session import each, recorded, said_in_one_line, what_was_refused
+from icl.labels import LABELLED
 from icl.prompts import PromptRenderer
 from icl.protocols import Encoder, LanguageModel, Reporting, Resources, metrics
 from icl.types import Outcome
