@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from icl.errors import ConfigError
 from icl.protocols import Resources, selectors
 from icl.selectors.dpp import choose_sets
 from icl.selectors.shared.biencoder import ProjectionEncoder
+from icl.selectors.shared.keeping import Keeper, Lasted, agreement
 from icl.selectors.shared.prefetch import Neighbours, Prefetch
 from icl.selectors.shared.scoring import Scorer, Trial
 from icl.types import Demonstration, Example, Query
@@ -50,10 +51,11 @@ class CEIL:
 
     For `items` training items of the pool, `sets` sets of `set_size` of the `prefetch` nearest
     examples are tried on the model: the nearest ones, and random ones. The log-determinants of an
-    item's sets, under the kernel of the selector dpp with its `lambda`, are then taught to stand in
-    the order of what the model scored: a hinge on every pair, `margin` times the difference of
-    their ranks, over at most `epochs` with `patience` on held-out items (a tenth), by
-    `batch_size` items and `learning_rate`. Only the query's side learns, the examples' vectors are
+    item's sets, under the kernel of the selector dpp with its `lambda`, are scaled to [0, 1] and taught
+    to stand in the order of what the model scored: a hinge on every pair, `margin` (None: 1 / `sets`,
+    the paper's 0.02 with its 50 sets) times the difference of their ranks, over at most `epochs` with
+    `patience` on held-out items (a tenth), by `batch_size` items and `learning_rate`; the best epoch is
+    kept, the start among them. Only the query's side learns, the examples' vectors are
     frozen, as in CEIL. Selection is the dpp selector's greedy MAP, stopped by `epsilon`.
 
     Reduced by default, in brackets the paper: 100 items (all), 10 sets (50) of 4 (16), and a linear
@@ -73,9 +75,9 @@ class CEIL:
         set_size: int = 4,
         prefetch: int = 100,
         lambda_: float = 0.1,
-        margin: float = 0.02,
+        margin: float | None = None,
         epochs: int = 30,
-        patience: int = 5,
+        patience: int = 10,
         batch_size: int = 64,
         learning_rate: float = 0.01,
         epsilon: float = 1e-10,
@@ -85,7 +87,8 @@ class CEIL:
         check_number("set_size", set_size, low=1, whole=True)
         check_number("prefetch", prefetch, low=1, whole=True)
         check_number("lambda", lambda_, low=1e-3)
-        check_number("margin", margin, low=0)
+        if margin is not None:
+            check_number("margin", margin, low=0)
         check_number("epochs", epochs, low=1, whole=True)
         check_number("patience", patience, low=1, whole=True)
         check_number("batch_size", batch_size, low=1, whole=True)
@@ -118,20 +121,22 @@ class CEIL:
         lessons = self._lessons([pool[at] for at in drawn], scorer, resources)
         schedule = SetSchedule(
             self.lambda_,
-            self.margin,
+            1 / self.sets if self.margin is None else self.margin,
             0 if resources.rehearsal else self.epochs,
             self.patience,
             self.batch_size,
             self.learning_rate,
             resources.generator("selectors.ceil.training"),
         )
-        self.encoder = ProjectionEncoder(self._prefetch.queries, train_projection(lessons, schedule))
+        matrix, self.lasted = train_projection(lessons, schedule)
+        self.encoder = ProjectionEncoder(self._prefetch.queries, matrix)
         self._prefetch.queries = self.encoder
         return self
 
     def select(self, queries: Sequence[Query], k: int) -> list[tuple[Demonstration, ...]]:
         """At most k a query, most similar (by the trained encoder) first. ConfigError as for dpp."""
-        return choose_sets(self._prefetch, queries, k, self.lambda_, self.epsilon)
+        rows = choose_sets(self._prefetch, queries, k, self.lambda_, self.epsilon)
+        return [tuple(replace(d, why={**d.why, **self.lasted.why}) for d in row) for row in rows]
 
     def _lessons(self, items: Sequence[Example], scorer: Scorer, resources: Resources) -> SetLessons:
         pool = self._prefetch.candidates.pool
@@ -162,52 +167,69 @@ class CEIL:
         return [[int(near.positions[row, column]) for column in some] for some in columns]
 
 
-def train_projection(lessons: SetLessons, schedule: SetSchedule) -> NDArray[np.float32]:
-    """[d, d] applied to query vectors, from the identity; the best on the held-out tenth."""
+def train_projection(lessons: SetLessons, schedule: SetSchedule) -> tuple[NDArray[np.float32], Lasted]:
+    """[d, d] applied to query vectors, from the identity, and how it went.
+
+    The best of all epochs by `agreement` on a held-out tenth of the items, the identity among them.
+    """
     import torch
 
     count, dimension = lessons.queries.shape
     queries = torch.from_numpy(lessons.queries)
-    members = torch.from_numpy(lessons.members)
-    # Sets in the order of their scores: rank 0 is the best. Equal scores teach nothing.
+    # Sets in the order of their scores: rank 0 is the best.
     order = np.argsort(-lessons.scores, axis=1, kind="stable")
     scores = torch.from_numpy(np.take_along_axis(lessons.scores, order, axis=1))
     members = torch.from_numpy(np.take_along_axis(lessons.members, order[:, :, None, None], axis=1))
-    ranks = torch.arange(scores.shape[1])
-    apart = (ranks[None, :] - ranks[:, None]).clamp(min=0)  # [s, s], how much worse the column ranks
-    differs = (scores[:, :, None] > scores[:, None, :]) & (apart > 0)
     similarity = (members.double() @ members.double().transpose(2, 3) + 1) / 2
     # Copies of an example in a set would have no volume at all, hence no gradient either.
     diversity = torch.linalg.slogdet(similarity + 1e-6 * torch.eye(similarity.shape[-1]))[1]
 
-    def loss_of(matrix: Any, rows: Any) -> Any:
+    def volumes(matrix: Any, rows: Any) -> Any:
         asked = torch.nn.functional.normalize(queries[rows] @ matrix, dim=-1)
         cosine = torch.einsum("td,tscd->tsc", asked, members[rows])
         # 2 * log r; r's maximum over the prefetch is the same for all sets of an item and cancels.
         relevance = 2 * ((cosine + 1) / 2 / (2 * schedule.trade)).sum(dim=-1)
-        volume = relevance.double() + diversity[rows]
-        short = schedule.margin * apart - (volume[:, :, None] - volume[:, None, :])
-        return (short.clamp(min=0) * differs[rows]).sum() / differs[rows].sum().clamp(min=1)
+        return relevance.double() + diversity[rows]
+
+    def measure() -> float:
+        with torch.no_grad():
+            return agreement(list(volumes(matrix, held_out).numpy()), list(scores[held_out].numpy()))
 
     shuffled = schedule.stream.permutation(count)
     held_out = torch.from_numpy(shuffled[: max(count // 10, 1)])
     rest = shuffled[max(count // 10, 1) :]
     matrix = torch.eye(dimension, requires_grad=True)
     optimiser = torch.optim.Adam([matrix], lr=schedule.learning_rate)
-    with torch.no_grad():
-        best, lowest, waited = matrix.detach().clone(), float(loss_of(matrix, held_out)), 0
+    keeper = Keeper(matrix.detach().clone(), measure(), schedule.patience)
     for _ in range(schedule.epochs):
         drawn = schedule.stream.permutation(rest)
         for start in range(0, len(drawn), schedule.batch_size):
-            loss = loss_of(matrix, torch.from_numpy(drawn[start : start + schedule.batch_size]))
+            batch = torch.from_numpy(drawn[start : start + schedule.batch_size])
+            loss = ranking_loss(volumes(matrix, batch), scores[batch], schedule.margin)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        with torch.no_grad():
-            current = float(loss_of(matrix, held_out))
-        waited += 1
-        if current < lowest:
-            best, lowest, waited = matrix.detach().clone(), current, 0
-        if waited >= schedule.patience:
+        if not keeper.offer(matrix.detach().clone(), measure()):
             break
-    return np.asarray(best.numpy(), dtype=np.float32)
+    return np.asarray(keeper.weights.numpy(), dtype=np.float32), keeper.lasted
+
+
+def ranking_loss(volumes: Any, scores: Any, margin: float) -> Any:
+    """Hinge of log-determinants [t, s] on the order of the model's scores [t, s], best set first.
+
+    Each item's log-determinants are scaled to [0, 1] first, the ends taken as constants: `margin`
+    times the gap of two ranks is then a share of the item's own range, whatever the kernel's
+    lambda. Pairs of the same gap are averaged, gaps are added up (the authors' code). Equal
+    scores teach nothing.
+    """
+    import torch
+
+    low = volumes.detach().amin(dim=1, keepdim=True)
+    range_of = (volumes.detach().amax(dim=1, keepdim=True) - low).clamp(min=1e-12)
+    scaled = (volumes - low) / range_of
+    total = torch.zeros((), dtype=volumes.dtype)
+    for gap in range(1, scores.shape[1]):
+        differs = scores[:, :-gap] > scores[:, gap:]
+        short = (margin * gap - (scaled[:, :-gap] - scaled[:, gap:])).clamp(min=0)
+        total = total + (short * differs).sum() / differs.sum().clamp(min=1)
+    return total + 0 * volumes.sum()  # a gradient of zero where no pair differs

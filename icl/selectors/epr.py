@@ -16,6 +16,7 @@ from icl.encoders.words import words
 from icl.errors import ConfigError
 from icl.protocols import Encoder, Resources, selectors
 from icl.selectors.shared.biencoder import (
+    HeldOut,
     Lesson,
     Schedule,
     Towers,
@@ -24,6 +25,7 @@ from icl.selectors.shared.biencoder import (
     untrained_towers,
 )
 from icl.selectors.shared.exclusion import Candidates
+from icl.selectors.shared.keeping import Lasted
 from icl.selectors.shared.scoring import Scorer, Trial
 from icl.types import Demonstration, Example, Query
 
@@ -45,8 +47,10 @@ class EPR:
     positives, as many of the worst are hard negatives, and a bi-encoder learns to tell them apart
     over `epochs`: each time one positive, one hard negative, and the others of the batch.
     `positive`: "sampled" from the positives (the paper, and CEIL's code) or the "first" always (the
-    authors' code). `batch_size`, `clip` (of the gradient's norm) as in the paper; `learning_rate`:
-    None means 1e-4 (the paper) for a transformer and 0.01 for a projection.
+    authors' code). `held_out` of the items (a share; 0: none) are not trained on: the epoch is kept
+    whose cosines with their candidates correlate best with the scores, the start among them, and
+    training ends `patience` epochs after it. `batch_size`, `clip` (of the gradient's norm) as in the
+    paper; `learning_rate`: None means 1e-4 (the paper) for a transformer and 0.01 for a projection.
     `trained`: a folder that `save` wrote, used instead of training; the model is not asked then.
 
     The experiment's encoder is the start of both towers (paper: BERT-base, 256 tokens); where it is
@@ -68,6 +72,8 @@ class EPR:
         positives: int = 5,
         positive: Positive = "sampled",
         epochs: int = 30,
+        patience: int = 10,
+        held_out: float = 0.1,
         batch_size: int = 120,
         learning_rate: float | None = None,
         clip: float = 2.0,
@@ -80,6 +86,8 @@ class EPR:
         check_number("positives", positives, low=1, whole=True)
         check_choice("positive", positive, POSITIVES)
         check_number("epochs", epochs, low=1, whole=True)
+        check_number("patience", patience, low=1, whole=True)
+        check_number("held_out", held_out, low=0, high=0.5)
         check_number("batch_size", batch_size, low=2, whole=True)
         if learning_rate is not None:
             check_number("learning_rate", learning_rate, low=0)
@@ -92,6 +100,8 @@ class EPR:
         self.positives = positives
         self.positive = positive
         self.epochs = epochs
+        self.patience = patience
+        self.held_out = held_out
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.clip = clip
@@ -104,6 +114,7 @@ class EPR:
         self._candidates = Candidates(pool, resources.duplicate_threshold)
         self._resources = resources
         self._taught: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+        self.lasted: Lasted | None = None
         if self.trained is not None:
             self.towers = load_towers(self.trained, resources.encoder)
         else:
@@ -136,6 +147,8 @@ class EPR:
         if self.trained is None:
             why["times_positive"] = float(self._taught[0][position])
             why["times_negative"] = float(self._taught[1][position])
+        if self.lasted is not None:
+            why |= self.lasted.why
         return Demonstration(self._candidates.pool[position], similarity, why)
 
     def _learn(self, encoder: Encoder) -> Towers:
@@ -154,15 +167,35 @@ class EPR:
             few = min(self.positives, len(best) // 2)
             if few:
                 ranked[item] = (best[:few], best[-few:])
-                self._taught[0].update(best[:few])
-                self._taught[1].update(best[-few:])
         if not ranked:
             raise ConfigError("selector 'epr': no item of the pool has two candidates beside its duplicates")
         if self._resources.rehearsal:  # neighbours by other vectors ask as much
             return untrained_towers(encoder)
         seed = int(self._resources.generator("selectors.epr.training").integers(2**31))
-        schedule = Schedule(self.batch_size, self.learning_rate, self.clip, seed)
-        return train_towers(encoder, self._lessons(ranked), schedule)
+        schedule = Schedule(self.batch_size, self.learning_rate, self.clip, seed, self.patience)
+        judged = self._hold_out(list(ranked))
+        held = [
+            HeldOut(
+                pool[item].text,
+                tuple(self._written(pool[at]) for at in lists[item]),
+                tuple(score[at, item] for at in lists[item]),
+            )
+            for item in judged
+        ]
+        taught = {item: pair for item, pair in ranked.items() if item not in set(judged)}
+        for good, bad in taught.values():
+            self._taught[0].update(good)
+            self._taught[1].update(bad)
+        towers, self.lasted = train_towers(encoder, self._lessons(taught), schedule, held)
+        return towers
+
+    def _hold_out(self, items: Sequence[int]) -> list[int]:
+        """The items that are judged by and not trained on: at least one, unless `held_out` is 0."""
+        if self.held_out == 0 or len(items) < 2:
+            return []
+        count = max(1, round(self.held_out * len(items)))
+        order = self._resources.generator("selectors.epr.held_out").permutation(len(items))
+        return [items[at] for at in order[:count]]
 
     def _retrieve(self, items: Sequence[int]) -> dict[int, list[int]]:
         """For each item, positions of its candidates: best first, neither itself nor a duplicate."""

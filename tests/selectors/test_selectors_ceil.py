@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
 from icl.prompts import PromptRenderer
 from icl.protocols import Resources, selectors
 from icl.seeding import generator
-from icl.selectors.ceil import CEIL, SetLessons, SetSchedule, train_projection
+from icl.selectors.ceil import CEIL, SetLessons, SetSchedule, ranking_loss, train_projection
 from icl.selectors.dpp import DPP
 from icl.types import Query
 
+from .planted import styled
 from .vectors import Table
 
 SIZE, TEST = 150, 30
@@ -87,12 +89,40 @@ def test_training_puts_the_better_set_first() -> None:
     queries = np.array([[1.0, 0.0]], dtype=np.float32).repeat(10, axis=0)
     scores = np.array([[-1.0, -2.0]]).repeat(10, axis=0)
     schedule = SetSchedule(0.1, 0.02, 20, 5, 64, 0.01, generator(0, "tests.ceil.training"))
-    matrix = train_projection(SetLessons(queries, members, scores), schedule)
+    matrix, _ = train_projection(SetLessons(queries, members, scores), schedule)
     asked = queries[0] @ matrix
     assert members[0, 0, 0] @ asked > members[0, 1, 0] @ asked
     # Equal scores teach nothing: the projection stays the identity.
-    still = train_projection(SetLessons(queries, members, 0 * scores), schedule)
+    still, lasted = train_projection(SetLessons(queries, members, 0 * scores), schedule)
     np.testing.assert_array_equal(still, np.eye(2))
+    assert lasted.kept == 0
+
+
+def test_the_margin_is_a_share_of_an_items_own_range() -> None:
+    """Log-determinants 0, 3, 4 of the best, middle and worst set are 0, .75, 1 of their range: pairs of
+    neighbours are short by .75 + .1 and .25 + .1, the outer one by 1 + .2, at a margin of .1."""
+    scores = torch.tensor([[-1.0, -2.0, -3.0]])
+    volumes = torch.tensor([[0.0, 3.0, 4.0]], dtype=torch.float64)
+    found = ranking_loss(volumes, scores, 0.1)
+    assert float(found) == pytest.approx((0.85 + 0.35) / 2 + 1.2)
+    assert float(ranking_loss(10 * volumes - 7, scores, 0.1)) == pytest.approx(float(found))
+    # In order and further apart than the margin: nothing to learn, whatever the range.
+    assert float(ranking_loss(-volumes, scores, 0.1)) == 0
+    assert float(ranking_loss(-volumes, scores, 0.5)) == pytest.approx((0 + 0.25) / 2)
+
+
+def test_learns_a_style_that_words_show_in_part() -> None:
+    """Trained on nothing it is dpp."""
+    world = styled(1, asked=40)
+    start = DPP().fit(world.pool, world.resources)
+    trained = CEIL().fit(world.pool, world.resources)
+    idle = CEIL(learning_rate=0.0).fit(world.pool, world.resources)
+    assert world.share(idle, 8) == world.share(start, 8)
+    assert world.share(trained, 8) > world.share(start, 8) + 0.05
+    why = trained.select(world.queries[:1], 2)[0][0].why
+    assert 0 < float(why["epoch_kept"]) <= float(why["epochs_run"]) <= 30
+    assert float(why["held_out"]) > float(why["held_out_start"])
+    assert idle.lasted.kept == 0
 
 
 def test_sets_larger_than_the_prefetch_are_refused(resources: Resources) -> None:

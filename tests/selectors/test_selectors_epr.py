@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from icl.encoders import load_encoder
+from icl.encoders.hashed import HashEncoder
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError, DataError
 from icl.protocols import Resources
-from icl.selectors.epr import EPR
+from icl.selectors.epr import EPR, Side
 from icl.selectors.knn import KNN
-from icl.selectors.shared.biencoder import Lesson, Schedule, load_towers, train_towers
+from icl.selectors.shared.biencoder import HeldOut, Lesson, Schedule, load_towers, train_towers
 from icl.types import Demonstration, Example, Query, ScoreRequest
+
+from .planted import styled
 
 Make = Callable[..., Resources]
 GROUPS = ("apple", "river", "stone", "cloud")
@@ -133,7 +136,8 @@ def test_transformer_towers_train_by_sentence_transformers(tmp_path: Path) -> No
         for word in ("one", "two", "three")
         for a, b in (("apple", "river"), ("stone", "cloud"))
     ]
-    towers = train_towers(base, [lessons] * 3, Schedule(6, 2e-4, 2.0, 1))
+    towers, lasted = train_towers(base, [lessons] * 3, Schedule(6, 2e-4, 2.0, 1))
+    assert lasted is None
 
     def gap(queries: np.ndarray, examples: np.ndarray) -> float:
         return float(queries @ examples[0] - queries @ examples[1])
@@ -146,6 +150,49 @@ def test_transformer_towers_train_by_sentence_transformers(tmp_path: Path) -> No
     again = load_towers(tmp_path, base)
     assert np.allclose(again.queries.encode(["apple"]), towers.queries.encode(["apple"]), atol=1e-6)
     assert load_encoder(str(tmp_path / "queries")).encode(["apple"]).shape == (1, 384)
+
+
+def test_transformers_that_training_spoils_stay_as_they_were() -> None:
+    pytest.importorskip("accelerate")
+    base = load_encoder("minilm")
+    if not base.source.startswith("package"):
+        pytest.skip("the packaged MiniLM is not installed")
+    lessons = [Lesson(f"{a} {n}", f"{b} {n}", f"{a} again") for n in "12" for a, b in (("apple", "river"),)]
+    spoilt = [HeldOut("apple 3", ("apple again", "river 3"), (-1.0, -5.0))]
+    towers, lasted = train_towers(base, [lessons] * 4, Schedule(2, 1e-3, 2.0, 1, patience=2), spoilt)
+    assert lasted is not None
+    assert (lasted.kept, lasted.epochs) == (0, 2)
+    assert np.allclose(towers.queries.encode(["apple"]), base.encode(["apple"]), atol=1e-5)
+
+
+def test_projections_never_end_below_their_start_on_what_was_held_out() -> None:
+    """What is held out contradicts the lessons; without it training follows them."""
+    lessons = [Lesson(f"apple {n}", f"river {n}", f"apple x{n}") for n in range(8)]
+    held = [HeldOut("apple 9", ("apple x9", "river 9"), (-1.0, -5.0))]
+    base = HashEncoder()
+    plain, unknown = train_towers(base, [lessons] * 5, Schedule(4, None, 2.0, 1))
+    kept, lasted = train_towers(base, [lessons] * 5, Schedule(4, None, 2.0, 1, patience=3), held)
+    assert unknown is None
+    assert lasted is not None
+    assert lasted.best == lasted.start
+    assert (lasted.kept, lasted.epochs) == (0, 3)
+    assert np.array_equal(kept.queries.encode(["apple"]), base.encode(["apple"]))
+    assert not np.allclose(plain.queries.encode(["apple"]), base.encode(["apple"]), atol=1e-3)
+
+
+@pytest.mark.parametrize("side", ["targets", "inputs"])
+def test_learns_a_style_that_words_show_in_part(side: Side) -> None:
+    """Trained on nothing it is knn, nearly: an example is read with its target."""
+    world = styled(2, asked=40)
+    given = {"candidates_by": side, "candidates": 20}
+    start = world.share(KNN().fit(world.pool, world.resources), 8)
+    idle = EPR(**given, learning_rate=1e-12).fit(world.pool, world.resources)  # type: ignore[arg-type]
+    trained = EPR(**given).fit(world.pool, world.resources)  # type: ignore[arg-type]
+    assert world.share(idle, 8) < start + 0.05
+    assert world.share(trained, 8) > start + 0.15
+    why = trained.select(world.queries[:1], 2)[0][0].why
+    assert float(why["held_out"]) > float(why["held_out_start"])
+    assert 0 < float(why["epoch_kept"]) <= float(why["epochs_run"])
 
 
 def test_a_tiny_pool_is_refused(make_toy: Make) -> None:

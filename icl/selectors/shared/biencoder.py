@@ -22,6 +22,7 @@ from icl.encoders.cache import CachedEncoder, FingerprintedEncoder
 from icl.encoders.sentence import SentenceEncoder
 from icl.errors import DataError
 from icl.protocols import Encoder
+from icl.selectors.shared.keeping import Keeper, Lasted, agreement
 
 SCALE = 20.0
 """Inverse temperature of cosines in the loss: the default of sentence-transformers."""
@@ -40,13 +41,26 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """An item that is not trained on, some examples as the examples' tower reads them, and how
+    well each did on the model."""
+
+    query: str
+    examples: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast to train. `learning_rate` None: 1e-4 for a transformer, 0.01 for a projection."""
+    """How long and how fast to train. `learning_rate` None: 1e-4 for a transformer, 0.01 for a projection.
+
+    `patience`: epochs without a better `agreement` after which training ends."""
 
     batch_size: int
     learning_rate: float | None
     clip: float
     seed: int
+    patience: int = 10
 
 
 class ProjectionEncoder:
@@ -128,17 +142,24 @@ def untrained_towers(base: Encoder) -> Towers:
     return Towers(ProjectionEncoder(base, identity), ProjectionEncoder(base, identity))
 
 
-def train_towers(base: Encoder, lessons: Sequence[Sequence[Lesson]], schedule: Schedule) -> Towers:
+def train_towers(
+    base: Encoder,
+    lessons: Sequence[Sequence[Lesson]],
+    schedule: Schedule,
+    held: Sequence[HeldOut] = (),
+) -> tuple[Towers, Lasted | None]:
     """Trains both towers by InfoNCE over in-batch examples and each lesson's own hard negative.
 
     `lessons`: one sequence an epoch. Both towers start from `base`: its own weights where it is a
     sentence-transformers model, else a linear projection of its vectors that starts as the identity.
+    The epoch that does best on `held` by `agreement` is kept, the start among them; with nothing
+    held out it is the last, and nothing is known of it (None).
     """
     inner = base.encoder if isinstance(base, CachedEncoder) else base
     if isinstance(inner, SentenceEncoder):
         with _no_bars():
-            return _train_transformers(inner.location, lessons, schedule)
-    return _train_projections(base, lessons, schedule)
+            return _train_transformers(inner.location, lessons, schedule, held)
+    return _train_projections(base, lessons, schedule, held)
 
 
 @contextlib.contextmanager
@@ -155,18 +176,33 @@ def _no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _train_projections(base: Encoder, lessons: Sequence[Sequence[Lesson]], schedule: Schedule) -> Towers:
+def _train_projections(
+    base: Encoder, lessons: Sequence[Sequence[Lesson]], schedule: Schedule, held: Sequence[HeldOut]
+) -> tuple[Towers, Lasted | None]:
     import torch
     from torch.nn.functional import cross_entropy, normalize
 
     texts = list(
         dict.fromkeys(t for epoch in lessons for x in epoch for t in (x.query, x.positive, x.negative))
     )
+    texts = list(dict.fromkeys([*texts, *(t for item in held for t in (item.query, *item.examples))]))
     place = {text: at for at, text in enumerate(texts)}
     vectors = torch.from_numpy(np.array(base.encode(texts), dtype=np.float32))
     size = vectors.shape[1]
     left, right = (torch.eye(size, requires_grad=True) for _ in TOWERS)
     optimiser = torch.optim.Adam([left, right], lr=schedule.learning_rate or 0.01)
+
+    def copies() -> tuple[NDArray[np.float32], ...]:
+        return tuple(tower.detach().numpy().copy() for tower in (left, right))
+
+    def measure() -> float:
+        with torch.no_grad():
+            asked = normalize(vectors[[place[item.query] for item in held]] @ left)
+            shown = [normalize(vectors[[place[t] for t in item.examples]] @ right) for item in held]
+            near = [(one @ row).numpy() for one, row in zip(shown, asked, strict=True)]
+            return agreement(near, [item.scores for item in held])
+
+    keeper = Keeper(copies(), measure(), schedule.patience) if held else None
     for epoch in lessons:
         for start in range(0, len(epoch), schedule.batch_size):
             batch = epoch[start : start + schedule.batch_size]
@@ -181,10 +217,16 @@ def _train_projections(base: Encoder, lessons: Sequence[Sequence[Lesson]], sched
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_([left, right], schedule.clip)
             optimiser.step()
-    return Towers(*(ProjectionEncoder(base, tower.detach().numpy()) for tower in (left, right)))
+        if keeper is not None and not keeper.offer(copies(), measure()):
+            break
+    matrices = copies() if keeper is None else keeper.weights
+    towers = Towers(*(ProjectionEncoder(base, matrix) for matrix in matrices))
+    return towers, None if keeper is None else keeper.lasted
 
 
-def _train_transformers(location: str, lessons: Sequence[Sequence[Lesson]], schedule: Schedule) -> Towers:
+def _train_transformers(
+    location: str, lessons: Sequence[Sequence[Lesson]], schedule: Schedule, held: Sequence[HeldOut]
+) -> tuple[Towers, Lasted | None]:
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
@@ -231,9 +273,57 @@ def _train_transformers(location: str, lessons: Sequence[Sequence[Lesson]], sche
         # They print the loss and draw a bar; the run's own progress is all that is shown.
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(trainer.model_card_callback_class)
+        watch = _Watch(both, towers, len(lessons), schedule, held) if held else None
+        if watch is not None:
+            trainer.add_callback(watch.callback())
         trainer.train()
+        if watch is not None:
+            both.load_state_dict(watch.keeper.weights)
         trained = []
         for name, tower in zip(TOWERS, towers, strict=True):
             tower.save_pretrained(str(Path(folder) / name), create_model_card=False)
             trained.append(SentenceEncoder(str(Path(folder) / name), name=f"epr-{name}", source="epr"))
-    return Towers(*trained)
+    return Towers(*trained), None if watch is None else watch.keeper.lasted
+
+
+class _Watch:
+    """Measures transformers in training after every epoch, and keeps the best."""
+
+    def __init__(
+        self, both: Any, towers: Sequence[Any], epochs: int, schedule: Schedule, held: Sequence[HeldOut]
+    ) -> None:
+        self._both, self._towers, self._held, self._epochs = both, towers, held, epochs
+        self.keeper = Keeper(self._copy(), self._measure(), schedule.patience)
+
+    def callback(self) -> Any:
+        """What the trainer calls after each step: its one long epoch holds all of ours."""
+        from transformers.trainer_callback import TrainerCallback
+
+        watch = self
+
+        class AfterEpoch(TrainerCallback):  # type: ignore[misc]
+            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                done, before = (
+                    n * watch._epochs // state.max_steps for n in (state.global_step, state.global_step - 1)
+                )
+                if done > before and not watch.keeper.offer(watch._copy(), watch._measure()):
+                    control.should_training_stop = True
+
+        return AfterEpoch()
+
+    def _copy(self) -> dict[str, Any]:
+        return {name: tensor.detach().clone() for name, tensor in self._both.state_dict().items()}
+
+    def _measure(self) -> float:
+        def encode(tower: Any, texts: Sequence[str]) -> NDArray[np.float32]:
+            rows = tower.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+            return np.asarray(rows, np.float32)
+
+        asked = encode(self._towers[0], [item.query for item in self._held])
+        shown = list(dict.fromkeys(text for item in self._held for text in item.examples))
+        rows = dict(zip(shown, encode(self._towers[1], shown), strict=True))
+        near = [
+            np.stack([rows[text] for text in item.examples]) @ query
+            for item, query in zip(self._held, asked, strict=True)
+        ]
+        return agreement(near, [item.scores for item in self._held])
