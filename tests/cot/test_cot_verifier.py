@@ -55,6 +55,8 @@ def test_the_final_answer_is_a_step() -> None:
         Step("The answer is 6.", 6.0),
     ]
     assert steps(chain("Birds fly. The answer is (B).", "B"))[-1].result == "b"
+    assert steps(chain("So 500 + 500 = $1,000.", "1000.0"))[-1].result == 1000.0
+    assert steps(chain("It is not one.", "NaN"))[-1].result == "nan"
     assert [step.result for step in steps(chain("no idea"))] == [None]
 
 

@@ -82,10 +82,8 @@ def _step(text: str) -> Step:
 
 
 def _answer(answer: str) -> float | str:
-    try:
-        return value(answer)
-    except ValueError:
-        return answer.strip().rstrip(".").casefold()
+    written = answer.strip().rstrip(".")
+    return value(written) if re.fullmatch(_NUMBER, written) else written.casefold()
 
 
 def _counted(some: Sequence[Step]) -> Counter[float | str]:
