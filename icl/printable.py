@@ -5,6 +5,7 @@ The one place for this. Messages, tables in every notation, plots and `icl show`
 
 from __future__ import annotations
 
+import json
 import re
 
 STEERING = (
@@ -29,6 +30,12 @@ def visible(text: str, keep: str = "\t\n") -> str:
 
 def _escaped(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def visible_json(document: str) -> str:
+    r"""A JSON document that reads back equal and steers no terminal: such characters as \u202e, in pairs
+    above \uffff."""
+    return _STEERING.sub(lambda m: m[0] if m[0] == "\n" else json.dumps(m[0])[1:-1], document)
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from icl.cli.tables import show
 from icl.errors import ConfigError, DataError
-from icl.printable import visible
+from icl.printable import visible, visible_json
 
 if TYPE_CHECKING:
     from icl.tasks.outputs import OutputRow, Summary
@@ -60,7 +60,7 @@ def read(
     total = summarise(rows)
     if as_json:
         document = {"rows": [row.as_dict for row in rows], "summary": total.as_dict}
-        typer.echo(json.dumps(document, ensure_ascii=False, indent=1))
+        typer.echo(visible_json(json.dumps(document, ensure_ascii=False, indent=1)))
         return
     show("outputs", ("place", "answer", "right", "flags", "output"), [_cells(row) for row in rows])
     typer.echo(_said(total), err=not sys.stdout.isatty())

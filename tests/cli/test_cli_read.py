@@ -54,6 +54,16 @@ def test_json_and_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert document["summary"]["right"] == 1
 
 
+def test_json_steers_no_terminal_and_reads_back_equal(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\u202eab\x9b2J\U000e0041 \U0001f600 ü\x7f"
+    Path(file).write_text(json.dumps({"kind": "string", "text": text, "gold": text}), encoding="utf-8")
+    assert run(file, "--json") == 0
+    out = capsys.readouterr().out
+    assert not {"\u202e", "\x9b", "\U000e0041", "\x7f"} & set(out)
+    assert "ü" in out
+    assert json.loads(out)["rows"][0]["gold"] == [text]
+
+
 def test_what_is_wrong_is_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path(file).write_text('{"kind": "numerical", "text": "4"}', encoding="utf-8")
     assert run(file) == 2

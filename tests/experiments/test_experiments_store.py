@@ -206,7 +206,9 @@ def test_a_newer_format_is_refused_and_a_missing_number_is_the_first(tmp_path):
 
 
 STRANGE = ["", "{", "[]", "7", "null", "[" * 100_000, '{"cells": 3}', '{"cells": [3], "data": {}}',
-    '{"cells": [{"model": "m"}]}', '{"format": "x"}', '{"data": [], "cells": []}']  # fmt: skip
+    '{"cells": [{"model": "m"}]}', '{"format": "x"}', '{"format": null}', '{"data": [], "cells": []}',
+    '{"model": "m"}', '{"encoder": 1}', '{"tasks": null}', '{"tasks": {"t": 1}}', '{"queries": {"t": "9"}}',
+    '{"overlap": {"t, seed 0": {}}}', '{"sessions": [0]}', '{"data": {"t": null}}']  # fmt: skip
 
 
 @pytest.mark.parametrize("text", STRANGE)

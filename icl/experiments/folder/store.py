@@ -23,9 +23,11 @@ from icl.experiments.folder.changes import conflicts, differences, read_held
 from icl.experiments.folder.disk import DRAFT, read_mapping, write_whole
 from icl.experiments.folder.lines import plain
 from icl.experiments.folder.lock import LOCK, FolderLock
+from icl.experiments.folder.shape import check_shape
 from icl.experiments.folder.texts import TaskTexts, read_task, read_texts
 from icl.experiments.grid.cells import MAJORITY
 from icl.experiments.records import Cell, CellResult
+from icl.printable import shortened
 from icl.tasks.strict_yaml import read_yaml
 from icl.tasks.yaml_loader import dump
 from icl.types import Example, Prediction, Task
@@ -223,14 +225,15 @@ class RunFolder:
         except DataError as error:
             raise DataError(f"{error}; begin anew with --restart") from error
         written = loaded.get("format", 1)
-        if not isinstance(written, int) or written > FORMAT:
+        if type(written) is not int or written < 1:
+            said = f"format: {shortened(repr(written))}"
+            raise DataError(f"{self.path / MANIFEST}: is damaged ({said}); begin anew with --restart")
+        if written > FORMAT:
             raise DataError(
                 f"{self.path}: was written by a newer icl (folder format {written}; this one reads {FORMAT} "
                 "and older): update icl"
             )
-        for key, kind in (("cells", list), ("data", dict), ("overlap", dict), ("sessions", list)):
-            if not isinstance(loaded.get(key, kind()), kind):
-                raise DataError(f"{self.path / MANIFEST}: is damaged ({key}); begin anew with --restart")
+        check_shape(loaded, self.path / MANIFEST)
         return loaded
 
     def cells(self) -> list[Cell]:
