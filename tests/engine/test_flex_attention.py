@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention import flex_attention as torch_flex
 
-from icl.engine import flex_attention as ours
 from icl.engine.attention import blocks as block_attention
+from icl.engine.attention import flex as ours
 from icl.engine.attention.contract import LayerCall
 from icl.engine.attention.dense import DenseChunkAttention, PathStack, visibility
 from icl.engine.attention.flex import FlexChunkAttention, block_mask, bucket, key_ranges, visible_blocks

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl.engine import trie as trie_module
+from icl.engine.trie import preorder as trie_module
 from icl.engine.trie.plan import Layout
 from icl.engine.trie.preorder import Trie, as_arrays, build_trie, count_unique, subtree_ends
 
