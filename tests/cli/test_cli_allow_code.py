@@ -123,12 +123,17 @@ def test_a_run_folder_is_no_permission(icl, folder, write, place):
     (folder / "mine.trace").unlink()
     sys.modules.pop("mine")
     cell = "random_2_as_selected_mine_Method_s0"
-    commands = [("leaderboard", "runs/small"), ("show", "runs/small", "--query", "test-7", "--cell", cell)]
-    for command in commands[:1] if "metric" in place else commands[1:]:
+    if "metric" in place:
+        command = ("leaderboard", "runs/small")
         said = icl(*command)
         assert (said.code, "--allow-code" in said.err) == (2, True), said.err
-        assert not (folder / "mine.trace").exists()
-        assert icl(*command, "--allow-code").code == 0
+    else:  # what was answered is shown, in the task's own form, and why is said
+        command = ("show", "runs/small", "--query", "test-7", "--cell", cell)
+        said = icl(*command)
+        assert (said.code, "is code outside icl" in " ".join(said.out.split())) == (0, True), said.out
+    assert not (folder / "mine.trace").exists()
+    assert icl(*command, "--allow-code").code == 0
+    assert (folder / "mine.trace").exists()
 
 
 def test_a_metric_of_the_command_line_needs_it_too(icl, folder, write):
