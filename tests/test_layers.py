@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
         "conversation",
         "labels",
         "database",
+        "thinking",
     },
     {"tasks", "prompts", "encoders", "engine", "metrics"},
     {"selectors", "orderers", "methods", "calibration", "cot"},

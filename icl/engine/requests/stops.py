@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from icl.prompts.answers.wording.thinking import KNOWN, thinking_spans
+from icl.thinking import KNOWN, thinking_spans
 
 _OPENING = tuple(opens for opens, _ in KNOWN)
 

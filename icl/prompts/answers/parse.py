@@ -10,8 +10,8 @@ from icl.prompts.answers.policy import Found, Reader, by_policy, reader_of
 from icl.prompts.answers.reading import ParsedAnswer, Where
 from icl.prompts.answers.wording.languages import abstention
 from icl.prompts.answers.wording.pattern import find_all
-from icl.prompts.answers.wording.thinking import hide_thinking
 from icl.prompts.answers.wording.triggers import cut_run_on, mask_cue
+from icl.thinking import hide_thinking
 from icl.types import Query, Task
 
 Rules = Literal["robust", "zero_shot_cot"]

@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 
 from icl.prompts.answers.wording.languages import anchors, announcement
-from icl.prompts.answers.wording.thinking import hide_thinking
 from icl.prompts.template import answer_cue, query_head
+from icl.thinking import hide_thinking
 from icl.types import Task
 
 _CONDITION = re.compile(
