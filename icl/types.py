@@ -7,7 +7,7 @@ the gold target meets the parsed answer in the runner, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -185,6 +185,16 @@ class Usage:
             self.seconds + other.seconds,
             self.requests + other.requests,
         )
+
+    @classmethod
+    def total(cls, usages: Iterable[Usage]) -> Usage:
+        """The sum of many, of none NO_USAGE."""
+        parts = [
+            (u.tokens_flat, u.tokens_unique, u.tokens_generated, u.seconds, u.requests)
+            for u in usages
+            if u is not NO_USAGE
+        ]
+        return cls(*map(sum, zip(*parts, strict=True))) if parts else NO_USAGE
 
 
 NO_USAGE = Usage(requests=0)

@@ -77,4 +77,4 @@ class CellResult:
     @property
     def usage(self) -> Usage:
         """Inference cost, summed over predictions; selection not included."""
-        return sum((p.usage for p in self.predictions), start=NO_USAGE)
+        return Usage.total(p.usage for p in self.predictions)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from icl.errors import ConfigError
 from icl.experiments.records import CellResult
 from icl.leaderboard.layout import Layout
+from icl.metrics.shared.mean import once_each
 from icl.protocols import Metric, metrics
 from icl.types import Prediction, Task, Template
 
@@ -68,7 +69,9 @@ class SumValues:
     def swapped(self, other: Values, keep: Floats) -> Floats:
         """See Values."""
         assert isinstance(other, SumValues)  # both sides come from one measure
-        return self.reduce(self._totals(keep) + other._totals(1.0 - keep))
+        # sum of k a + (1 - k) b = sum of b + sum of k (a - b): one product instead of two
+        exchanged = np.tensordot(keep, self.sums - other.sums, axes=([1], [1]))
+        return self.reduce(other.sums.sum(axis=1) + exchanged)
 
 
 class LoopValues:
@@ -196,9 +199,10 @@ class Measure:
         task, metric = judged.task, judged.metric
         if metric is None:
             return [mean_values(lay, lambda p: float(p.correct)) for lay in layouts]
+        score = once_each(metric.score)
         loops: list[Values] = [LoopValues(lay, metric, task) for lay in layouts]
         forms: list[Callable[[Layout], Values]] = [
-            lambda lay: mean_values(lay, lambda p: metric.score(p.answer, p.gold, task))
+            lambda lay: mean_values(lay, lambda p: score(p.answer, p.gold, task))
         ]
         if "macro" in judged.name:
             labels = task.labels or _labels(layouts)

@@ -164,6 +164,8 @@ def without_copies(results: Sequence[CellResult]) -> list[CellResult]:
     kept: dict[Cell, CellResult] = {}
     for result in results:
         other = kept.setdefault(result.cell, result)
+        if other is result:
+            continue
         if any(_said(a) != _said(b) for a, b in zip(other.predictions, result.predictions, strict=False)):
             raise DataError(
                 f"cell {result.cell.id} is in the results twice with different predictions: "
@@ -186,10 +188,10 @@ def group_cells(results: Sequence[CellResult]) -> list[Group]:
         rows.setdefault(result.cell.row, []).append(result)
     groups = []
     for key, cells in rows.items():
-        layout(cells)  # refuses seeds and queries that stand twice, in incomplete cells too
+        whole = layout(cells)  # refuses seeds and queries that stand twice, in incomplete cells too
         done = tuple(r for r in cells if r.complete and r.predictions)
         left = tuple(r for r in cells if not (r.complete and r.predictions))
-        groups.append(Group(key, done, left, layout(done)))
+        groups.append(Group(key, done, left, layout(done) if left else whole))
     return groups
 
 
@@ -261,7 +263,7 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
         seeds=len(lay.seeds),
         queries=len(lay.queries),
         predictions=lay.predictions,
-        usage=sum((r.usage for r in group.complete), start=NO_USAGE),
+        usage=Usage.total(r.usage for r in group.complete),
         selection=sum((r.selection_usage for r in group.complete), start=NO_USAGE),
         selection_seconds=sum(r.selection_seconds for r in group.complete),
         flags=flags,

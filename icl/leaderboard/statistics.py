@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from icl.leaderboard.intervals import (
     Interval,
@@ -28,7 +28,11 @@ from icl.leaderboard.measures import Floats, Values
 from icl.seeding import generator
 
 BLOCK = 1000
-"""Resamples looked at at once: bounds the memory at BLOCK * queries numbers."""
+"""Resamples that are drawn from one stream."""
+AT_ONCE = 2_000_000
+"""Numbers (resamples x queries) looked at at once: bounds the memory, and stays where it is fast."""
+KEPT = 400_000_000
+"""Exchanges (resamples x queries) of one shape that are kept for other rows, a bit each."""
 TIE = 1e-9
 """Two statistics nearer than this are the same number but for rounding."""
 
@@ -97,25 +101,31 @@ class Resampler:
         return PairedTest((beyond + 1) / (total + 1), "sign-flip permutation")
 
     def _exchanges(self, queries: int, active: np.ndarray, exact: bool) -> Iterator[Floats]:
-        """Blocks [<= BLOCK, Q] of 0/1: 0 where row and baseline change places."""
-        total = 2 ** len(active) if exact else self.resamples
-        for index, start in enumerate(range(0, total, BLOCK)):
-            rows = min(BLOCK, total - start)
-            keep = np.ones((rows, queries))
-            if exact:
-                patterns = np.arange(start, start + rows)
+        """[B, Q] of 0/1, AT_ONCE numbers or one resample at most: 0 where row and baseline change places."""
+        step = max(AT_ONCE // queries, 1)
+        if exact:
+            total = 2 ** len(active)
+            for start in range(0, total, step):
+                patterns = np.arange(start, min(start + step, total))
+                keep = np.ones((len(patterns), queries))
                 keep[:, active] = (patterns[:, None] >> np.arange(len(active))) & 1
-            else:
-                keep = self._drawn(rows, queries, index).astype(float)
-            yield keep
+                yield keep
+            return
+        for index, start in enumerate(range(0, self.resamples, BLOCK)):
+            drawn = self._drawn(min(BLOCK, self.resamples - start), queries, index, step)
+            for at in range(0, len(drawn), step):
+                yield np.unpackbits(drawn[at : at + step], axis=1, count=queries).astype(float)
 
-    def _drawn(self, rows: int, queries: int, index: int) -> np.ndarray:
-        """The block's random exchanges, bool [rows, Q]; kept while small."""
+    def _drawn(self, rows: int, queries: int, index: int, step: int) -> np.ndarray:
+        """The block's random exchanges, a bit each: uint8 [rows, Q / 8]; drawn `step` rows at a time."""
         drawn = self._blocks.get((queries, index))
         if drawn is None:
             stream = generator(self.seed, "permutation", f"{queries}/{index}")
-            drawn = stream.integers(2, size=(rows, queries)).astype(bool)
-            if queries * self.resamples <= 2e7:
+            sizes = (min(step, rows - at) for at in range(0, rows, step))
+            # uint32: the numbers that the default of 64 bits draws, in half of the memory
+            draws = (stream.integers(2, size=(n, queries), dtype=np.uint32) for n in sizes)
+            drawn = np.concatenate([np.packbits(piece.astype(bool), axis=1) for piece in draws])
+            if queries * self.resamples <= KEPT:
                 self._blocks[queries, index] = drawn
         return drawn
 
@@ -147,7 +157,8 @@ def mcnemar(only_row: int, only_baseline: int) -> float:
     """Exact two-sided p from the numbers of queries that one side alone gets right."""
     if only_row + only_baseline == 0:
         return 1.0
-    return float(stats.binomtest(only_row, only_row + only_baseline).pvalue)
+    below = special.bdtr(min(only_row, only_baseline), only_row + only_baseline, 0.5)
+    return min(2.0 * float(below), 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from icl.engine.fake import FakeModel
 from icl.errors import ContextOverflow
 from icl.experiments.asking.conversations import Conversation, Window, converse
 from icl.experiments.asking.metered import MeteredModel
-from icl.types import GenerateRequest, Outcome, Prompt, ScoreRequest
+from icl.types import NO_USAGE, GenerateRequest, Outcome, Prompt, ScoreRequest, Usage
 
 
 def talk(name, stages):
@@ -100,3 +100,9 @@ def test_a_meter_counts_only_while_it_is_open():
     model.score([ScoreRequest("a", ("b",))])
     assert (inner.usage.requests, outer.usage.requests) == (2, 3)
     assert outer.seconds >= inner.seconds > 0
+
+
+def test_a_total_is_the_sum_one_by_one():
+    costs = [Usage(3, 2, 1, 0.1, 1), NO_USAGE, Usage(5, 5, 0, 0.2, 2), Usage()]
+    assert Usage.total(costs) == sum(costs, start=NO_USAGE) == Usage(8, 7, 1, 0.1 + 0.2, 4)
+    assert Usage.total([]) == Usage.total([NO_USAGE]) == NO_USAGE

@@ -206,6 +206,27 @@ def test_no_disagreement_no_evidence():
     assert mcnemar(0, 0) == 1.0
 
 
+@pytest.mark.parametrize("pair", [(1, 0), (3, 3), (4, 9), (61, 40), (700, 812)])
+def test_mcnemar_is_the_binomial_test(pair):
+    assert mcnemar(*pair) == pytest.approx(stats.binomtest(pair[0], sum(pair)).pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("kept", [10**9, 0], ids=["kept", "drawn again"])
+def test_exchanges_are_one_stream_a_block_however_few_are_looked_at_at_once(monkeypatch, kept):
+    monkeypatch.setattr("icl.leaderboard.statistics.AT_ONCE", 13 * 70)
+    monkeypatch.setattr("icl.leaderboard.statistics.KEPT", kept)
+    resampler, queries = Resampler(resamples=2_300, seed=5), 13
+    for _ in range(2):
+        pieces = list(resampler._exchanges(queries, np.arange(queries), exact=False))
+        assert max(map(len, pieces)) == 70
+        blocks = [
+            generator(5, "permutation", f"13/{i}").integers(2, size=(n, queries))
+            for i, n in enumerate((1_000, 1_000, 300))
+        ]
+        assert np.array_equal(np.concatenate(pieces), np.concatenate(blocks))
+    assert bool(resampler._blocks) == bool(kept)
+
+
 def test_p_is_uniform_under_the_null():
     rng = generator(7, "null")
     ps = []

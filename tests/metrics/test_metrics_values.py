@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from icl.metrics.shared.mean import once_each
 from icl.metrics.token_f1 import tokens
 from icl.protocols import metrics
 from icl.types import Task, Template
@@ -100,3 +101,17 @@ def test_scores_lie_between_zero_and_one(name, pairs, kind):
         assert 0 <= metric.score(answer, gold, task(kind)) <= 1
         assert metric.score(None, gold, task(kind)) == 0
     assert metric.aggregate(golds, golds, task("string")) == 1
+
+
+def test_a_pair_that_returns_is_scored_once():
+    task = Task("made", "string", Template(""), ("text",))
+    asked = []
+
+    def score(answer: str | None, gold: str, task: Task) -> float:
+        asked.append((answer, gold))
+        return 0.0 if answer is None else len(answer) / 10
+
+    once = once_each(score)
+    pairs = [("ab", "x"), (None, "x"), ("ab", "y"), ("ab", "x"), (None, "x")]
+    assert [once(a, g, task) for a, g in pairs] == [0.2, 0.0, 0.2, 0.2, 0.0]
+    assert asked == pairs[:3]

@@ -58,7 +58,7 @@ def from_line(line: str) -> Prediction:
     record = json.loads(line)
     return Prediction(
         query_id=record["query_id"],
-        demonstrations=tuple((str(i), score) for i, score in record["demonstrations"]),
+        demonstrations=tuple([(str(i), score) for i, score in record["demonstrations"]]),
         answer=record["answer"],
         gold=record["gold"],
         correct=bool(record["correct"]),

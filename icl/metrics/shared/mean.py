@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from icl.types import Task
 
+Score = Callable[[str | None, str, Task], float]
+
 
 def check_pairs(answers: Sequence[str | None], golds: Sequence[str]) -> None:
     """ValueError unless there is one gold an answer, and at least one of them."""
@@ -15,12 +17,26 @@ def check_pairs(answers: Sequence[str | None], golds: Sequence[str]) -> None:
         raise ValueError("a metric of no answers is undefined")
 
 
+def once_each(score: Score) -> Score:
+    """The same score for one task, worked out once for each answer and gold: a log repeats few many times."""
+    known: dict[tuple[str | None, str], float] = {}
+
+    def remembered(answer: str | None, gold: str, task: Task) -> float:
+        found = known.get((answer, gold))
+        if found is None:
+            found = known[answer, gold] = score(answer, gold, task)
+        return found
+
+    return remembered
+
+
 def mean_score(
-    score: Callable[[str | None, str, Task], float],
+    score: Score,
     answers: Sequence[str | None],
     golds: Sequence[str],
     task: Task,
 ) -> float:
     """Mean of `score` over the answers; ValueError if there are none or the lengths differ."""
     check_pairs(answers, golds)
-    return sum(score(a, g, task) for a, g in zip(answers, golds, strict=True)) / len(golds)
+    once = once_each(score)
+    return sum(once(a, g, task) for a, g in zip(answers, golds, strict=True)) / len(golds)
