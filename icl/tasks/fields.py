@@ -24,13 +24,9 @@ class RowError(DataError):
         self.key = key
 
 
-def default_fields(task: Task) -> Fields:
-    """Columns named as the task names them: its inputs, `label` or `answer`, `choices`, `rationale`."""
-    return complete(Fields(), task)
-
-
 def complete(fields: Fields, task: Task) -> Fields:
-    """`fields` with what it leaves out taken from columns of the same name."""
+    """`fields` with what it leaves out taken from columns named as the task names them: its inputs,
+    `label` or `answer`, `choices`, `rationale`."""
     target = "label" if task.kind == "classification" else "answer"
     return Fields(
         inputs={name: fields.inputs.get(name) or FieldSpec(column=name) for name in task.inputs},

@@ -9,6 +9,7 @@ import yaml
 
 import icl
 from icl.errors import ConfigError
+from icl.experiments.file.around import read_any
 from icl.experiments.file.config import read_experiment
 from icl.experiments.grid.check import check
 from icl.tasks import load_task
@@ -94,6 +95,13 @@ def test_a_wording_has_a_name_for_files(worded, tmp_path, wording):
     file.write_text(yaml.safe_dump(plain | {"wordings": {wording: {"query": "{{ text }}"}}}))
     with pytest.raises(ConfigError, match="must begin with a letter or digit"):
         load_task(file)
+
+
+def test_a_wording_is_checked_and_previewed_alone(worded, tmp_path):
+    worded("task.yaml")
+    experiment, source, is_task = read_any(f"{tmp_path}/task.yaml@short")
+    assert is_task
+    assert list(check(experiment.model_copy(update={"model": "fake"}), source).tasks) == ["mine@short"]
 
 
 def test_a_wording_that_is_none_is_refused_with_the_line(worded):

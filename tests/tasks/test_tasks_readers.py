@@ -233,6 +233,7 @@ def test_no_file_and_no_permission(tmp_path):
     (tmp_path / "folder.jsonl").mkdir()
     assert "is a folder" in refused(task(tmp_path, "folder.jsonl"))
     assert "does not exist" in refused(task(tmp_path, "none.jsonl"))
+    assert "(3,0" in refused(task(tmp_path, "n" * 3000 + ".jsonl"))
     os.mkfifo(tmp_path / "pipe.jsonl")
     assert "no regular file" in refused(task(tmp_path, "pipe.jsonl"))
 

@@ -2,7 +2,6 @@
 
 Prompts are admitted in DFS order while there are free slots. What an admission must prefill is
 just the rows of the trie that the path stack does not hold yet. Every step forwards one row a slot.
-
 Where memory ends, half of the slots wait with what they have computed, and the work goes on; it is an
 error only where one text alone does not fit.
 """

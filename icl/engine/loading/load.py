@@ -62,9 +62,7 @@ def load_model(
         check_context(context_length)
     source = resolve(model)
     if source.kind == "fake":
-        return FakeModel(
-            **(options if context_length is None else {**options, "context_length": context_length})
-        )
+        return FakeModel(**options | ({} if context_length is None else {"context_length": context_length}))
     import torch
 
     from icl.engine.rungs.ladder import choose_engine

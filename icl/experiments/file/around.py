@@ -10,6 +10,7 @@ from icl.experiments.file.config import Experiment, Source, is_task, read_experi
 from icl.experiments.file.overrides import Override
 from icl.labels import LABELLED
 from icl.tasks import TaskFile, task_file
+from icl.tasks.sources import base_name
 from icl.tasks.strict_yaml import read_yaml
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -34,7 +35,7 @@ def around(name: str, file: TaskFile) -> dict[str, Any]:
     if file.template.channel_query:
         methods.append("channel")
     return {
-        "name": file.name,
+        "name": base_name(file.name),
         "model": DEFAULT_MODEL,
         "task": name,
         "pool": "all",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from icl.errors import DataError
+from icl.printable import shortened
 from icl.tasks.values import first_line
 
 
@@ -39,10 +41,11 @@ def suffixes(name: str) -> tuple[str, str]:
 
 def read_bytes(path: Path) -> bytes:
     """What the file holds, unpacked. DataError where it is missing, no file, not readable or damaged."""
-    if path.is_dir():
+    # os.path says no of names that are too long for the system, where a Path raises
+    if os.path.isdir(path):
         raise DataError(f"data file {path} is a folder; name its files, 'folder/*.jsonl' for several")
-    if not path.exists():
-        raise DataError(f"data file {path} does not exist")
+    if not os.path.exists(path):
+        raise DataError(f"data file {shortened(str(path))} does not exist")
     if not path.is_file():
         raise DataError(f"data file {path} is no regular file")
     try:
