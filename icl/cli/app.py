@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here and not when Python ends, where nobody could say it in one line
+        if code == 130:  # typer's own handling of Ctrl-C, which says nothing
+            print("icl: interrupted", file=sys.stderr)
         raise SystemExit(code or 0)
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":

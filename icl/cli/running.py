@@ -78,7 +78,7 @@ def run(
         )
     except KeyboardInterrupt as end:
         print(f"icl: interrupted. {end or 'Nothing had begun'}.", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None
     try:
         _report(done, meter, console)
     except OSError as error:

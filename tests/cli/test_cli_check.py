@@ -96,3 +96,12 @@ def test_a_file_that_is_not_there(icl, folder, name):
     assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
     if name != "nothing":
         assert "Did you mean" in said.err
+
+
+def test_ctrl_c_is_said(icl, folder, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("icl.experiments.file.around.read_any", interrupted)
+    said = icl("check", "experiment.yaml")
+    assert (said.code, said.err) == (130, "icl: interrupted\n")
