@@ -54,15 +54,17 @@ class RL:
     used on another task: `save` it and name its file as `policy`, which trains nothing.
 
     `episodes` random ones of `shots` steps are played beforehand, rewards on `reward_set` held-out
-    examples; a network with `hidden` units and `dropout` learns their values offline with discount
-    `gamma`, absolute error and conservative weight `cql`, by AdamW (`learning_rate`, `weight_decay`,
-    `batch_size`) over `steps` of `updates` each, its target copied every `sync` steps. Of
-    `checkpoints` in equal distances the one whose choice does best on `validation` more examples is
-    taken.
+    examples; a network with two layers of `hidden` units and `dropout` on its inputs and the first
+    learns their values offline with discount `gamma`, absolute error and conservative weight `cql`,
+    by AdamW (`learning_rate`, `weight_decay`, `batch_size`, gradients clipped to a norm of `clip`)
+    over `steps` of `updates` each, its target copied every `sync` steps. Of `checkpoints` in equal
+    distances the last whose choice does best on `validation` more examples is taken.
 
     Perplexities enter as logarithms and entropies as shares of their maximum, so that features mean
     the same for every number of labels; features of an action are those without demonstrations,
-    worked out once. To stop from a state earns nothing and is known without playing it. Needs labels.
+    worked out once. No random episode stops; to stop earns nothing and is known without playing it, and
+    a share `stop_share` of the states that were met is learned from a second time as one where the
+    episode stopped. With `stop` false it is no lesson. Needs labels.
     Cost: about episodes * shots * (reward_set + 1) score requests; states that recur are asked once.
     """
 
@@ -99,7 +101,9 @@ class RL:
         steps: int = 8000,
         updates: int = 16,
         sync: int = 400,
-        checkpoints: int = 4,
+        clip: float = 1.0,
+        stop_share: float = 0.05,
+        checkpoints: int = 10,
     ) -> None:
         check_flag("stop", stop)
         if policy is not None and not isinstance(policy, str):
@@ -112,6 +116,8 @@ class RL:
         )  # fmt: skip
         check_number("dropout", dropout, low=0, high=0.95)
         check_number("gamma", gamma, low=0, high=1)
+        check_number("stop_share", stop_share, low=0, high=1)
+        check_number("clip", clip, low=1e-6)
         check_numbers(low=0, cql=cql, learning_rate=learning_rate, weight_decay=weight_decay)
         self.candidates = candidates
         self.stop = stop
@@ -130,6 +136,8 @@ class RL:
         self.steps = steps
         self.updates = updates
         self.sync = sync
+        self.clip = clip
+        self.stop_share = stop_share
         self.checkpoints = checkpoints
 
     def fit(self, pool: Sequence[Example], resources: Resources) -> Self:
@@ -255,7 +263,8 @@ class RL:
                 reward = accuracy[after] - accuracy[state]
                 following = features[after] if n + 1 < length else None
                 transitions.append(Transition(features[state], state, episode[n], reward, following))
-                transitions.append(Transition(features[state], state, size, 0.0, None))
+                if self.stop and stream.random() < self.stop_share:
+                    transitions.append(Transition(features[state], state, size, 0.0, None))
         settings = Learning(
             self.hidden,
             self.dropout,
@@ -267,6 +276,7 @@ class RL:
             min(self.steps, self.checkpoints) if self._resources.rehearsal else self.steps,
             1 if self._resources.rehearsal else self.updates,
             self.sync,
+            self.clip,
         )
         training = self._resources.generator("selectors.rl.training")
         policies = learn(transitions, self._features, settings, training, min(self.checkpoints, self.steps))

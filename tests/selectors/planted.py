@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -74,3 +75,29 @@ def styled(seed: int, size: int = 200, asked: int = 60, helps: float = 2.0) -> W
         return style_of(query.text) == style_of(example.text)
 
     return World(pool, queries, resources, model, follows)
+
+
+def doubting(seed: int, size: int = 96, every: int = 6) -> World:
+    """One example in `every` is one that the model doubts; each of those in a prompt makes a fifth of
+    the items right. A random four are all doubted in less than one of a thousand draws."""
+    stream = generator(seed, "planted.doubting")
+    doubted = np.zeros(size, dtype=bool)
+    doubted[stream.permutation(size)[: size // every]] = True
+
+    def score(prompt: str, continuation: str) -> float:
+        if "N/A" in prompt or not continuation.startswith(" "):
+            return math.log(0.5)
+        *shown, last = (int(part.split()[0]) for part in prompt.split("item")[1:])
+        if shown:
+            share = 0.9 if (last // 2) % 5 < sum(doubted[at] for at in shown) else 0.1
+        else:
+            share = 0.49 if doubted[last] else 0.05 + 0.1 * ((last * 7) % 10) / 10
+        return math.log(share if continuation.strip() == LABELS[last % 2] else 1 - share)
+
+    pool = [Example(f"p{n}", {"text": f"item{n} n{n}"}, LABELS[n % 2]) for n in range(size)]
+    resources, model = resources_of(score, seed)
+
+    def follows(query: Query, example: Example) -> bool:
+        return bool(doubted[int(example.id[1:])])
+
+    return World(pool, [Query("q", {"text": "something new"})], resources, model, follows)

@@ -14,11 +14,14 @@ from icl.engine.fake import FakeModel
 from icl.errors import ConfigError, DataError
 from icl.protocols import Resources
 from icl.seeding import generator
+from icl.selectors import rl as rl_module
 from icl.selectors.rl import RL
 from icl.selectors.shared.exclusion import Candidates
 from icl.selectors.shared.qlearning import Learning, Policy, Transition, learn
 from icl.selectors.shared.scoring import carve
 from icl.types import Example, Query, ScoreRequest
+
+from .planted import doubting
 
 Make = Callable[..., Resources]
 LABELS = ("negative", "positive")
@@ -83,6 +86,55 @@ def test_learns_the_planted_rule(make_toy: Make) -> None:
     assert {d.example.id for d in row}.isdisjoint(pool[at].id for at in held)
 
 
+def test_finds_a_rare_kind_that_training_alone_can_show() -> None:
+    """One in six; an untrained network takes this draw's by chance less than half of the time."""
+    world, given = doubting(1), CHEAP | {"reward_set": 15, "validation": 15, "steps": 400, "stop": False}
+    trained = RL(**given).fit(world.pool, world.resources)  # type: ignore[arg-type]
+    idle = RL(**given | {"learning_rate": 0.0}).fit(world.pool, world.resources)  # type: ignore[arg-type]
+    assert world.share(trained, 4) >= 0.75
+    assert world.share(idle, 4) <= 0.5
+
+
+def test_a_share_of_the_states_is_a_lesson_in_stopping(
+    make_toy: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No random episode stops; a lesson ends the game for nothing, and is not there without `stop`."""
+    met: list[list[Transition]] = []
+    real = rl_module.learn
+
+    def listen(transitions: list[Transition], *rest: object) -> list[Policy]:
+        met.append(transitions)
+        return real(transitions, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rl_module, "learn", listen)
+    for given in ({}, {"stop_share": 0.5}, {"stop": False}):
+        rl(steps=4, episodes=100, reward_set=2, validation=2, **given).fit(make_pool(), make_toy(planted()))
+    played = 100 * 4
+    few, half, none = (len(transitions) - played for transitions in met)
+    assert 5 <= few <= 40, "about one in twenty"
+    assert 150 <= half <= 250
+    assert none == 0
+    stops = [t for t in met[1] if t.action == 44]
+    assert len(stops) == half
+    assert all(t.reward == 0 and t.following is None for t in stops)
+
+
+def test_inputs_are_dropped_and_gradients_clipped() -> None:
+    actions = np.array([[1.0, 0, 0, 0, 0], [0.0, 1, 0, 0, 0]])
+    game = [Transition((0.0, 0.0), (), 0, 1e6, None), Transition((0.0, 0.0), (), 1, 0.0, None)]
+
+    def first_layer(**changes: float) -> np.ndarray:
+        return learn(game, actions, settings(steps=1, **changes), generator(4, "tests.rl"))[-1].weights[0]
+
+    # What does not come in moves no weight of the first layer; dropped units alone leave two in three still.
+    fresh, plain = first_layer(learning_rate=0.0), first_layer()
+    assert (first_layer(dropout=0.95) == fresh).mean() > 0.85 > (plain == fresh).mean()
+    # Gradients far below Adam's epsilon move nothing to speak of.
+    assert np.abs(first_layer(clip=1e-12) - fresh).max() < 0.01 * np.abs(plain - fresh).max()
+    (policy,) = learn(game, actions, settings(steps=1), generator(4, "tests.rl"))
+    assert [weight.shape for weight in policy.weights] == [(8, 16), (16,), (16, 16), (16,), (16,), (1,)]
+
+
 def test_a_saved_policy_goes_to_another_task(make_toy: Make, tmp_path: Path) -> None:
     rl().fit(make_pool(), make_toy(planted())).save(tmp_path / "policy.npz")
     resources = make_toy(planted("vague"), kind="boolean", seed=11)
@@ -137,7 +189,7 @@ def test_stops_where_more_would_hurt(make_toy: Make) -> None:
         share = 0.9 if len(shown) == 1 or (number // 2) % 2 >= len(shown) else 0.1
         return math.log(share if continuation.strip() == LABELS[number % 2] else 1 - share)
 
-    (row,) = rl(cql=0.0).fit(make_pool(), make_toy(one_is_enough)).select(QUERY, 4)
+    (row,) = rl(cql=0.0, stop_share=1.0).fit(make_pool(), make_toy(one_is_enough)).select(QUERY, 4)
     assert len(row) == 1
     (row,) = rl(cql=0.0, stop=False).fit(make_pool(), make_toy(one_is_enough)).select(QUERY, 4)
     assert len(row) == 4

@@ -24,6 +24,9 @@ STATE = ("chosen", "perplexity")
 ACTION = ("entropy", "min", "max", "std", "perplexity")
 INPUTS = len(STATE) + len(ACTION) + 1
 """State, action, and whether the action is to stop."""
+LAYERS = ("w1", "b1", "w2", "b2", "w3", "b3")
+LEAK = 0.01
+"""Slope of a unit below zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,15 @@ class Learning:
     steps: int
     updates: int
     sync: int
+    clip: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """A value network: one hidden layer of rectified units over normalised features."""
+    """A value network: two hidden layers of leaky rectified units over normalised features."""
 
     weights: tuple[NDArray[np.float64], ...]
-    """[inputs, hidden], [hidden], [hidden], [1]."""
+    """[inputs, hidden], [hidden], [hidden, hidden], [hidden], [hidden], [1]."""
     mean: NDArray[np.float64]
     """[inputs] of what it was trained on, with `std`: another task's features are scaled by them too."""
     std: NDArray[np.float64]
@@ -67,13 +71,14 @@ class Policy:
     def values(self, state: Sequence[float], actions: NDArray[np.float64]) -> NDArray[np.float64]:
         """[actions + 1] Q; the last is to stop. `actions`: [actions, 5] features as they are."""
         inputs = _normalised(np.array([state]), actions, self.mean, self.std)[0]
-        w1, b1, w2, b2 = self.weights
-        return np.asarray(np.maximum(inputs @ w1 + b1, 0.0) @ w2 + b2, dtype=np.float64)
+        w1, b1, w2, b2, w3, b3 = self.weights
+        units = _leaky(_leaky(inputs @ w1 + b1) @ w2 + b2)
+        return np.asarray(units @ w3 + b3, dtype=np.float64)
 
     def save(self, path: Path | str) -> None:
         """Writes one .npz file."""
         about = np.array(json.dumps({"state": STATE, "action": ACTION}))
-        arrays = dict(zip(("w1", "b1", "w2", "b2"), self.weights, strict=True))
+        arrays = dict(zip(LAYERS, self.weights, strict=True))
         with Path(path).open("wb") as file:
             np.savez(file, about=about, mean=self.mean, std=self.std, **arrays)  # type: ignore[arg-type]
 
@@ -85,9 +90,15 @@ class Policy:
                 about = json.loads(str(file["about"]))
                 if (about["state"], about["action"]) != (list(STATE), list(ACTION)):
                     raise ValueError(f"it was trained on other features: {about}")
-                return cls(tuple(file[n] for n in ("w1", "b1", "w2", "b2")), file["mean"], file["std"])
+                if "w3" not in file:
+                    raise ValueError("it has one hidden layer, of an earlier version: train it again")
+                return cls(tuple(file[name] for name in LAYERS), file["mean"], file["std"])
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise DataError(f"{path}: no policy written by the rl selector: {error}") from error
+
+
+def _leaky(units: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.where(units > 0, units, LEAK * units))
 
 
 def _normalised(
@@ -132,6 +143,7 @@ def learn(
             loss = _loss(weights, target, played, batch, settings, draws)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(weights, settings.clip)
             optimiser.step()
         if step % settings.sync == 0:
             target = [weight.detach().clone() for weight in weights]
@@ -184,11 +196,12 @@ def _played(transitions: Sequence[Transition], actions: NDArray[np.float64]) -> 
 
 
 def _fresh_weights(hidden: int, stream: np.random.Generator) -> list[Tensor]:
-    """[inputs, hidden], [hidden], [hidden], [1]."""
+    """As `Policy.weights`: uniform, matrices by the width of their inputs (He et al. 2015)."""
     import torch
 
-    shapes = ((INPUTS, hidden), (hidden,), (hidden,), (1,))
-    bounds = (INPUTS**-0.5, INPUTS**-0.5, hidden**-0.5, hidden**-0.5)
+    shapes = ((INPUTS, hidden), (hidden,), (hidden, hidden), (hidden,), (hidden,), (1,))
+    gain = (6 / (1 + LEAK**2)) ** 0.5
+    bounds = [gain * INPUTS**-0.5, INPUTS**-0.5, *(2 * [gain * hidden**-0.5, hidden**-0.5])]
     return [
         torch.from_numpy(stream.uniform(-bound, bound, size=shape)).requires_grad_()
         for shape, bound in zip(shapes, bounds, strict=True)
@@ -198,18 +211,32 @@ def _fresh_weights(hidden: int, stream: np.random.Generator) -> list[Tensor]:
 def _values(
     network: Sequence[Tensor], state: Tensor, table: Tensor, drop: float, draws: Generator | None
 ) -> Tensor:
-    """[batch, actions + 1] of states [batch, 2]; drop: share of hidden units left out."""
+    """[batch, actions + 1] of states [batch, 2]; `drop`: share of features, and of the first layer's
+    units, that are left out, drawn anew for every action."""
+    from torch.nn.functional import leaky_relu
+
+    w1, b1, w2, b2, w3, b3 = network
+    split = len(STATE)
+    if drop:
+        import torch
+
+        shape = (len(state), *table.shape)
+        features = torch.cat([state[:, None, :].expand(*shape[:2], split), table.expand(shape)], dim=2)
+        units = _thinned(features, drop, draws) @ w1 + b1
+    else:
+        # The first layer is linear: states and actions go through it apart and are added.
+        units = (state @ w1[:split])[:, None, :] + (table @ w1[split:])[None] + b1
+    units = leaky_relu(units, LEAK)
+    if drop:
+        units = _thinned(units, drop, draws)
+    return leaky_relu(units @ w2 + b2, LEAK) @ w3 + b3
+
+
+def _thinned(units: Tensor, drop: float, draws: Generator | None) -> Tensor:
     import torch
 
-    w1, b1, w2, b2 = network
-    split = len(STATE)
-    # The first layer is linear: states and actions go through it apart and are added.
-    units = (state @ w1[:split])[:, None, :] + (table @ w1[split:])[None] + b1
-    units = torch.relu(units)
-    if drop:
-        kept = torch.rand(units.shape, generator=draws, dtype=units.dtype) >= drop
-        units = units * kept / (1 - drop)
-    return units @ w2 + b2
+    kept = torch.rand(units.shape, generator=draws, dtype=units.dtype) >= drop
+    return units * kept / (1 - drop)
 
 
 def _loss(
