@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Literal
 
 from icl.errors import ConfigError, ContextOverflow
@@ -20,6 +20,8 @@ Overflow = Literal["drop", "fail"]
 
 PIECES_KEPT = 20_000
 """Demonstrations whose text and length are remembered; beyond this the memory is emptied."""
+LENGTHS_KEPT = 65_536
+"""Prompts whose length is remembered, likewise."""
 
 
 class PromptRenderer:
@@ -66,7 +68,7 @@ class PromptRenderer:
             if self.chat is None
             else ChatLayout(instruction, separator, tokenizer, one_turn=self.chat == "single")
         )
-        self._length = lru_cache(maxsize=65_536)(self._count)
+        self._lengths: dict[bytes, int] = {}
         self._turns: dict[tuple[int, Style], tuple[Example, Turn]] = {}
 
     def prompt(
@@ -218,8 +220,17 @@ class PromptRenderer:
         self._turns[key] = (example, turn)
         return turn
 
-    def _count(self, text: str) -> int:
-        return len(self.tokenizer.encode(text))
+    def _length(self, text: str) -> int:
+        """Tokens, counted once: cells that differ in their method show the same prompts. Known by a digest,
+        since the texts themselves would be the largest thing that a run keeps."""
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        known = self._lengths.get(key)
+        if known is None:
+            known = len(self.tokenizer.encode(text))
+            if len(self._lengths) >= LENGTHS_KEPT:
+                self._lengths.clear()
+            self._lengths[key] = known
+        return known
 
     def _too_long(self, query: Query, tokens: int, reserve: int, what: str) -> str:
         return (

@@ -14,6 +14,7 @@ from icl.experiments.asking.conversations import Window
 from icl.experiments.file.config import read_experiment
 from icl.experiments.grid.check import check
 from icl.experiments.plan import plan
+from icl.experiments.running.opencell import OpenCell
 from icl.experiments.running.runner import Runner
 from icl.protocols import methods
 from icl.types import Outcome, Prompt, ScoreRequest
@@ -305,3 +306,19 @@ def test_each_task_is_judged_by_its_own_metric(write, tmp_path):
 def test_runners_take_the_folder_by_name(write, tmp_path):
     runner = Runner(check(*read_experiment(write(name="other"))), tmp_path / "out")
     assert runner.run().path == tmp_path / "out" / "other"
+
+
+def test_outcomes_are_kept_only_for_a_method_that_looks_back(write, tmp_path, monkeypatch):
+    held: dict[str, int] = {}
+    receive = OpenCell.receive
+
+    def watched(self, index, outcome, usage):
+        done = receive(self, index, outcome, usage)
+        held[self.planned.method.name] = max(held.get(self.planned.method.name, 0), len(self.outcomes))
+        return done
+
+    monkeypatch.setattr(OpenCell, "receive", watched)
+    grid = {"selector": ["random"], "shots": [2], "orderer": ["as_selected"], "method": ["direct", "batch"]}
+    run = icl.run(write(grid=grid, seeds=[0]), output=tmp_path, window=Window(requests=2))
+    assert held == {"direct": 0, "batch": 9}  # of 10; the last one finishes the cell
+    assert all(len(r.predictions) == 10 and r.complete for r in run.results)

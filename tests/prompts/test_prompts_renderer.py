@@ -1,5 +1,6 @@
 """Prompts: their text, and how they are fitted into the context window, at the limit and beside it."""
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -145,6 +146,20 @@ def test_overflow_fail_drops_nothing():
     assert renderer(context_length=full.tokens, overflow="fail").prompt(QUERY, [demo("a"), demo("b")]) == full
     with pytest.raises(ContextOverflow, match="with 2 demonstrations"):
         renderer(context_length=full.tokens - 1, overflow="fail").prompt(QUERY, [demo("a"), demo("b")])
+
+
+def test_a_length_is_counted_once_and_the_text_is_not_kept(monkeypatch):
+    counted = []
+    monkeypatch.setattr(ByteTokenizer, "encode", lambda self, text: counted.append(len(text)) or [0] * 5)
+    made = renderer(context_length=10)
+    tracemalloc.start()
+    for _ in range(2):
+        for i in range(400):
+            assert made.prompt(Query(str(i), {"text": f"{i} " + "x" * 20_000}), []).tokens == 5
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(counted) == 400
+    assert kept < 400 * 1_000  # bytes; the texts would be 8 million
 
 
 class MergingTokenizer(ByteTokenizer):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from icl.components import MethodDefaults
 from icl.experiments import contracts
 from icl.experiments.asking.metered import Cost
 from icl.experiments.folder.cellfile import CellWriter
@@ -37,6 +38,7 @@ class OpenCell:
     paid: set[int] = field(default_factory=set)
     """What its conversations have paid for (`Conversation.paid`)."""
     outcomes: dict[int, tuple[Outcome, Usage]] = field(default_factory=dict)
+    """Those that wait for their turn, and all of them where the method looks back at the end."""
     predictions: list[Prediction] = field(default_factory=list)
 
     def begin(self) -> None:
@@ -68,6 +70,8 @@ class OpenCell:
         while (at := len(self.predictions)) in self.outcomes:
             self.predictions.append(self._predict(at, *self.outcomes[at]))
             self._write(at)
+            if not self._looks_back:
+                del self.outcomes[at]
         if len(self.predictions) < len(self.choices.queries):
             return False
         self._finish()
@@ -96,7 +100,18 @@ class OpenCell:
                 f"the details of an Outcome are plain data for JSON; query {query!r}: {error}",
             ) from error
 
+    @property
+    def _looks_back(self) -> bool:
+        """Whether the method may change outcomes once it is told all of them; else they need not be kept."""
+        return getattr(self.method.finish, "__func__", None) is not MethodDefaults.finish
+
     def _finish(self) -> None:
+        if self._looks_back:
+            self._look_back()
+        self.writer.finish(self._result(tuple(self.predictions)))
+        self.outcomes.clear()
+
+    def _look_back(self) -> None:
         told = [self.outcomes[i][0] for i in range(len(self.outcomes))]
         label = self.planned.method.label
         with contracts.calling("method", label, self.method, "finish"):
@@ -105,8 +120,6 @@ class OpenCell:
         for i, (before, after) in enumerate(zip(told, final, strict=True)):
             if after is not before:
                 self.predictions[i] = self._predict(i, after, self.outcomes[i][1])
-        self.writer.finish(self._result(tuple(self.predictions)))
-        self.outcomes.clear()
 
     def _result(self, predictions: tuple[Prediction, ...]) -> CellResult:
         done = bool(predictions)
