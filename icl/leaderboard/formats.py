@@ -68,7 +68,10 @@ def footer(board: Board) -> list[str]:
             f"{_rows(len(compared))}. * p<0.05 ** p<0.01 *** p<0.001"
         )
         if any(row.comparison.mark.startswith("(") for row in compared if row.comparison):
-            lines.append("(*) holds for new queries with these seeds; nothing is shown for new seeds.")
+            lines.append(
+                "(*) holds for new queries with these seeds; all rows allowed for, nothing is shown for "
+                "new seeds."
+            )
         lines += _pairing(board.rows)
     if board.compare_to is not None:
         alone = sum(1 for r in board.rows if not r.comparison and not r.is_baseline and r.value)

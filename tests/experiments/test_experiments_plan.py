@@ -49,7 +49,7 @@ def test_a_plan_trains_nothing(write, monkeypatch):
     )
     monkeypatch.setattr(ceil, "train_projection", lambda x, s: steps.append(s.epochs) or real_ceil(x, s))
     rehearsed(write(grid={"selector": [{n: p} for n, p in TRAINED.items()]}, leaderboard={}, seeds=[0]))
-    assert sorted(steps) == [0, 4]
+    assert sorted(steps) == [0, 10]
 
 
 def test_the_largest_call_is_kept_for_the_memory(write):
