@@ -8,6 +8,7 @@ for n samples of `new` tokens a prompt, the end of sequence ignored.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,7 +88,7 @@ def read_workloads(folder: Path | None, names: Sequence[str] = NAMES) -> list[Wo
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise ConfigError(unknown_name("workload", unknown[0], NAMES))
-    missing = [f"{name}.json" for name in names if not (folder / f"{name}.json").is_file()]
+    missing = [f"{name}.json" for name in names if not os.path.isfile(folder / f"{name}.json")]
     if missing:
         raise ConfigError(f"--workloads: {folder} lacks {', '.join(missing)}; needed is one file a workload")
     return [read_workload(folder / f"{name}.json") for name in names]

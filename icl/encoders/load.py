@@ -65,7 +65,7 @@ def _packaged(alias: _Alias) -> EncoderSource:
     spec = importlib.util.find_spec(alias.module)
     if spec is not None and spec.origin is not None:
         folder = Path(spec.origin).parent / alias.folder
-        if folder.is_dir():
+        if os.path.isdir(folder):
             version = importlib.metadata.version(alias.distribution)
             return EncoderSource(str(folder), f"package {alias.distribution} {version}")
     return EncoderSource(alias.hub_id, f"hub {alias.hub_id}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class SentenceEncoder:
         self.location = location
         self.batch_size = batch_size
         self.name = name or location
-        local = Path(location).is_dir()
+        local = os.path.isdir(location)
         self.source = source or (f"folder {location}" if local else f"hub {location}")
         self._model = _load(location, local)
         self.fingerprint = _fingerprint(self._model)

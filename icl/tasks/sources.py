@@ -160,7 +160,7 @@ def _from_folder(definition: Definition, folder: Path) -> Rows:
     rows = Rows(f"{MIRROR_VARIABLE} folder {folder.name}")
     for split in SPLITS:
         path = folder / f"{split}.jsonl"
-        if path.is_file() or split == "test":
+        if os.path.isfile(path) or split == "test":
             with definition.blamed(definition.file.source.kind):
                 _take(rows, split, read_table([path]), definition.file, Fields())
     return rows

@@ -13,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from icl.errors import ConfigError, DataError
+from icl.errors import ConfigError, DataError, IclError
 from icl.tasks import load_task
 from icl.tasks.readers import read_file
 
@@ -302,3 +302,18 @@ def test_a_block_says_whether_it_ends_in_a_line_end(tmp_path, sign, kept):
         assert f"'{sign}-'" in message
     else:
         assert load_task(path).task.template.query == kept
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 300 + ".jsonl", "a" * 5000, f"sub/{'b' * 400}/c.csv", "d" * 300 + "*.jsonl"]
+)
+def test_a_name_that_is_too_long_for_the_system_is_a_file_that_is_not_there(name, tmp_path):
+    (tmp_path / "t.yaml").write_text(
+        "name: t\nkind: string\ninputs: [text]\ntemplate: {query: '{{ text }}'}\n"
+        f"source: {{files: {{test: '{name}'}}}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(IclError) as refused:
+        load_task(tmp_path / "t.yaml")
+    assert "\n" not in str(refused.value)
+    assert "t.yaml:5" in str(refused.value)

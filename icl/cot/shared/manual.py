@@ -27,7 +27,7 @@ def published_file(manual: bool | str, task: Task) -> Path:
     """
     folder = mirror_folder("prompts")
     folder = folder / PUBLISHED if folder is not None else None
-    if folder is None or not folder.is_dir():
+    if folder is None or not os.path.isdir(folder):
         raise DataError(
             f"manual: {manual!r} reads <{MIRROR_VARIABLE}>/prompts/{PUBLISHED}/*.jsonl: no such folder "
             f"({MIRROR_VARIABLE} names the folder of the data sets); or give prompts: <file>"

@@ -72,7 +72,7 @@ def package_file(alias: Alias) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     path = Path(next(iter(spec.submodule_search_locations))) / alias.file
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None
 
 
 def resolve(model: str) -> ModelSource:
@@ -95,7 +95,7 @@ def resolve(model: str) -> ModelSource:
             path.stem, "gguf", str(path.parent), path.name, f"GGUF file {path.name}, dequantised"
         )
     if os.path.isdir(path):
-        if not (path / "config.json").is_file():
+        if not os.path.isfile(path / "config.json"):
             raise ModelError(f"model {model!r}: the folder holds no config.json")
         return ModelSource(path.name, "folder", str(path), origin="local folder")
     if path.suffix == ".gguf" or model.startswith((".", "/", "~")):

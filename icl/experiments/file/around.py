@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def read_any(name: str, overrides: Sequence[Override] = ()) -> tuple[Experiment,
     Raises ConfigError as `read_experiment` and `task_file` do.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") and not (path.is_file() and is_task(read_yaml(path)[0])):
+    if path.suffix in (".yaml", ".yml") and not (os.path.isfile(path) and is_task(read_yaml(path)[0])):
         return (*read_experiment(name, overrides), False)
     plain = around(name, task_file(name))
     experiment, source = validated(name, Path(), plain, {}, overrides)

@@ -46,7 +46,7 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"data file {path} is a folder; name its files, 'folder/*.jsonl' for several")
     if not os.path.exists(path):
         raise DataError(f"data file {shortened(str(path))} does not exist")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"data file {path} is no regular file")
     try:
         content = path.read_bytes()

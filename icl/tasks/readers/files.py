@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +52,7 @@ def _one(path: Path, form: Format) -> Table:
     kind = suffixes(path.name)[0]
     if kind not in FORMATS:
         allowed = f"Allowed: {', '.join(FORMATS)}, each also with {', '.join(PACKED)}"
-        if path.exists() and not path.is_dir():
+        if os.path.exists(path) and not os.path.isdir(path):
             raise DataError(f"data file {path}: unknown format {kind!r}. {allowed}")
     if form.key is not None and kind != ".json":
         raise DataError(f"data file {path}: 'key' is for .json files, which are one object")
@@ -83,7 +84,7 @@ def named_files(folder: Path, given: str | Sequence[str]) -> list[Path]:
         path = folder / name
         if glob.has_magic(name) and not _is_there(path):
             hits = sorted(glob.glob(name, root_dir=folder, recursive=True))
-            files = [folder / hit for hit in hits if (folder / hit).is_file()]
+            files = [folder / hit for hit in hits if os.path.isfile(folder / hit)]
             if not files:
                 raise DataError(f"no data file matches {name!r} in {folder}")
             found += files
@@ -97,6 +98,6 @@ def named_files(folder: Path, given: str | Sequence[str]) -> list[Path]:
 
 def _is_there(path: Path) -> bool:
     try:
-        return path.exists()
+        return os.path.exists(path)
     except (OSError, ValueError):  # a name that no file can have
         return False

@@ -59,7 +59,7 @@ def read_hub(source: HubSource, split: str, task: str, form: Format) -> tuple[Ta
         raise DataError(f"task {task!r}: split {split!r} of {name}: {error}") from error
     except Exception as error:  # datasets and the hub client raise errors of a dozen unrelated classes
         why = f"{type(error).__name__}: {first_line(str(error))}"
-        if Path(source.path).is_dir():
+        if os.path.isdir(source.path):
             raise DataError(f"task {task!r}: split {split!r} of the folder {name}: {why}") from error
         root = os.environ.get(MIRROR_VARIABLE)
         state = f"set to {root!r}, which has no folder {task!r}" if root else "not set"
@@ -79,7 +79,7 @@ def fetch_hub(source: HubSource, split: str) -> Split:
 
     Without a connection the copy in the hub's cache is taken: what an earlier run downloaded.
     """
-    if Path(source.path).is_dir():
+    if os.path.isdir(source.path):
         return _located(_builder(source.path, source), split, f"folder {source.path}")
     import huggingface_hub
 
@@ -121,7 +121,7 @@ def _builder(path: str, source: HubSource) -> Any:
     """What `datasets` knows of a repository or, in a folder, of its files; it reads no rows here."""
     from datasets import load_dataset_builder
 
-    revision = source.revision if path == source.path and not Path(path).is_dir() else None
+    revision = source.revision if path == source.path and not os.path.isdir(path) else None
     return load_dataset_builder(path, source.name, data_dir=source.folder, revision=revision)
 
 

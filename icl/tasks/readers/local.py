@@ -35,7 +35,7 @@ def mirror_folder(name: str) -> Path | None:
     root = os.environ.get(MIRROR_VARIABLE, "")
     if not root:
         return None
-    if not Path(root).is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"{MIRROR_VARIABLE} is {root!r}: no such folder")
     folder = Path(root) / name
-    return folder if folder.is_dir() else None
+    return folder if os.path.isdir(folder) else None
