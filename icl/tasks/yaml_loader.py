@@ -46,6 +46,7 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:
+        """What the safe loader makes; a value that Python cannot hold is a ConstructorError with its place."""
         try:
             return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
         except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
@@ -55,6 +56,7 @@ class Loader(yaml.SafeLoader):
             raise ConstructorError(None, None, f"{shown} is no {kind}", node.start_mark) from error
 
     def construct_scalar(self, node: ScalarNode | MappingNode) -> Any:
+        """The text, whole characters only."""
         value = super().construct_scalar(node)
         return _whole(value, node) if isinstance(value, str) else value
 

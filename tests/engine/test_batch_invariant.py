@@ -39,7 +39,7 @@ def draws(prompts: Sequence[TokenIds]) -> list[GenerateRequest]:
     ]
 
 
-def alone_and_together(model: Any, prompts: Sequence[TokenIds], asks: list[GenerateRequest]) -> None:
+def check_alone_and_together(model: Any, prompts: Sequence[TokenIds], asks: list[GenerateRequest]) -> None:
     """Samples with their log-probabilities, and scores: one by one, all at once, reversed, in sevens."""
     for ask, requests in (
         (model.generate, asks),
@@ -61,7 +61,7 @@ def alone_and_together(model: Any, prompts: Sequence[TokenIds], asks: list[Gener
 def test_the_batch_changes_no_bit(family: str, dtype: torch.dtype) -> None:
     prompts = ragged(4, count=10, length=40)
     model = invariant(tiny_network(family).to(dtype))
-    alone_and_together(model, prompts, draws(prompts))
+    check_alone_and_together(model, prompts, draws(prompts))
 
 
 def test_on_packed_weights_too() -> None:
@@ -69,7 +69,7 @@ def test_on_packed_weights_too() -> None:
         pytest.skip("no packed products here")
     network = tiny_network("llama")
     prompts = ragged(6, count=9, length=50)
-    alone_and_together(invariant(network, trunk=FusedTrunk(network)), prompts, draws(prompts))
+    check_alone_and_together(invariant(network, trunk=FusedTrunk(network)), prompts, draws(prompts))
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3", "gpt-neox"])
@@ -109,7 +109,7 @@ def test_a_mixture_of_experts_is_stepped_down_from(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO, logger="icl"):
         model = choose_engine(network, IntegerTokenizer(), batch_invariant=True, **common)
     prompts = ragged(4, count=6, length=30)
-    alone_and_together(model, prompts, draws(prompts))
+    check_alone_and_together(model, prompts, draws(prompts))
     assert "depends on the others" in caplog.text or "batch-invariant" in model.engine  # type: ignore[attr-defined]
 
 

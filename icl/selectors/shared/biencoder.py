@@ -303,6 +303,7 @@ class _Watch:
 
         class AfterEpoch(TrainerCallback):  # type: ignore[misc]
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                """Offers the weights once an epoch; ends the training where no better ones are to be had."""
                 done, before = (
                     n * watch._epochs // state.max_steps for n in (state.global_step, state.global_step - 1)
                 )
