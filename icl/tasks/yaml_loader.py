@@ -46,7 +46,7 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:
-        """What the safe loader makes; a value that Python cannot hold is a ConstructorError with its place."""
+        """What the safe loader makes; ConstructorError with its place for a value that Python cannot hold."""
         try:
             return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
         except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
