@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from icl.registry import Registry
 from icl.seeding import generator as seeded_generator
+from icl.training import Array, Network, TrainingStep, Tuned
 from icl.types import (
     Demonstration,
     Example,
@@ -282,9 +284,59 @@ class Metric(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TuningResources:
+    """What a tuner may use. There is no test set in it."""
+
+    task: Task
+    network: Network
+    """Fresh from its files, in the precision of training; the tuner may change it as it likes."""
+    tokenizer: Tokenizer
+    renderer: Renderer
+    context_length: int
+    seed: int = 0
+    open_task: Callable[[str], tuple[Task, Sequence[Example], Renderer]] | None = None
+    """For regimes that train on other tasks: a task's definition, its training rows without those that any
+    test set of the experiment holds, and its renderer. Raises IclError."""
+    fresh: Callable[[], Network] | None = None
+    """Another fresh network, where the first has been changed and is no longer needed."""
+    ask: Callable[[Network], LanguageModel] | None = None
+    """An engine on a network as it is now, for what samples from the model or scores with it."""
+    folder: Path | None = None
+    """Where checkpoints are kept, so that a killed run goes on; None: nowhere."""
+    report: Callable[[TrainingStep], None] | None = None
+
+    def generator(self, purpose: str, item: str = "") -> np.random.Generator:
+        """As of `Resources`."""
+        return seeded_generator(self.seed, purpose, item)
+
+
+class Tuner(Protocol):
+    """Trains the model on the pool.
+
+    Attributes: `kinds`, the task kinds it fits; `needs`, as for selectors. The constructor only checks and stores.
+    """
+
+    kinds: frozenset[TaskKind]
+    needs: frozenset[str]
+
+    def fit(self, pool: Sequence[Example], resources: TuningResources) -> Tuned:
+        """Trains on the pool. The same seed gives the same weights, also when killed and gone on with.
+
+        Raises ConfigError before the first step where the method does not fit the network or the pool,
+        ModelError where the loss is not finite (what was trained until then is kept).
+        """
+        ...
+
+    def restore(self, state: Mapping[str, Array], network: Network) -> Tuned:
+        """What `fit` returned, made again of a fresh network and the state that it returned."""
+        ...
+
+
 selectors: Registry[Selector] = Registry("selector", ("icl.selectors",), Selector)
 orderers: Registry[Orderer] = Registry("orderer", ("icl.orderers",), Orderer)
 methods: Registry[Method] = Registry("method", ("icl.methods", "icl.calibration", "icl.cot"), Method)
+tuners: Registry[Tuner] = Registry("tuner", ("icl.tuning",), Tuner)
 metrics: Registry[Metric] = Registry("metric", ("icl.metrics",), Metric)
 
 ALL_KINDS: frozenset[TaskKind] = frozenset(

@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
         "outside",
         "registry",
         "protocols",
+        "training",
         "seeding",
         "components",
         "conversation",
@@ -33,6 +34,7 @@ LAYERS: list[set[str]] = [
     },
     {"tasks", "prompts", "encoders", "engine", "metrics"},
     {"selectors", "orderers", "methods", "calibration", "cot"},
+    {"tuning"},
     {"experiments", "bench"},
     {"leaderboard"},
     {"api"},
@@ -69,7 +71,7 @@ ROOMS: dict[str, list[set[str]]] = {
     ],
 }
 """Rooms of a part, in the same way: imports run from a row to the rows above it."""
-FAMILIES = ("selectors", "orderers", "methods", "calibration", "cot", "metrics")
+FAMILIES = ("selectors", "orderers", "methods", "calibration", "cot", "metrics", "tuning")
 """A file is one published method; what several of them build on is in the room `shared`."""
 
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
