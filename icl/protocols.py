@@ -314,7 +314,7 @@ class TuningResources:
 class Tuner(Protocol):
     """Trains the model on the pool.
 
-    Attributes: `kinds`, the task kinds it fits; `needs`, as for selectors. The constructor only checks and stores.
+    Attributes: `kinds`, the task kinds it fits; `needs`, as for selectors. The constructor checks and stores.
     """
 
     kinds: frozenset[TaskKind]

@@ -1,4 +1,4 @@
-"""The nouns of training: what is learned from, what it cost, in which form the engine asks what came of it."""
+"""The nouns of training: what is learned from, what it cost, the form in which the engine asks the outcome."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Tuned:
     state: Mapping[str, Array] = field(default_factory=dict)
     """What was trained, on the CPU, under the names that the folder holds them by."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """{"tuner": name, "parameters": {...}}: with it and the state the tuner's `restore` makes the same again."""
+    """{"tuner": name, "parameters": {...}}: with it and the state the tuner's `restore` makes the same."""
     cost: TrainingCost = TrainingCost()
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What a reader of results should know: the learning rate that won, losses, ranks, dropped rows."""
