@@ -1,4 +1,4 @@
-"""The nouns of training: what is learned from, what it cost, the form in which the engine asks the outcome."""
+"""The nouns of training: what is learned from, what it cost, the form in which the outcome is asked."""
 
 from __future__ import annotations
 
