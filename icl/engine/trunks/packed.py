@@ -31,6 +31,7 @@ KERNELS = 32
 for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, str(KERNELS))
 
+HALF = frozenset({torch.bfloat16, torch.float16})
 PACK_ROWS = 512
 """Rows that the layout is chosen for; any number of rows may be used with it."""
 TRIED_ROWS = 64
@@ -39,9 +40,14 @@ CLEARLY = 1.2
 """Times faster that fp32 must be to be used for half precision: its weights take twice the memory."""
 
 
-@functools.cache
 def available(dtype: torch.dtype) -> bool:
-    """Can this build of torch pack weights of this dtype on this CPU?"""
+    """Can this build of torch pack weights of this dtype on this CPU, as they are or widened to fp32?"""
+    return native(dtype) or (dtype in HALF and native(torch.float32))
+
+
+@functools.cache
+def native(dtype: torch.dtype) -> bool:
+    """Can weights of this dtype be packed as they are?"""
     built = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
     if not (built and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return False
@@ -55,14 +61,18 @@ def available(dtype: torch.dtype) -> bool:
 
 @functools.cache
 def widened(dtype: torch.dtype) -> bool:
-    """Are products of this dtype made by fp32 kernels here? Measured once, in some milliseconds."""
+    """Are products of this dtype made by fp32 kernels here? Measured once, in some milliseconds; always where
+    the processor has none of this dtype (bf16 without AVX-512)."""
     if dtype == torch.float32 or not available(dtype):
         return False
+    if not native(dtype):
+        log.info("products of %s are made in fp32 here: this processor has none of its own", dtype)
+        return True
     with torch.random.fork_rng(devices=[]):
         weight = torch.randn(1024, 1024).to(dtype)
     x = weight[:TRIED_ROWS].contiguous()
-    native, wide = (PackedLinear(weight, wide=wide) for wide in (False, True))
-    faster = _seconds(native, x) / _seconds(wide, x)
+    narrow, wide = (PackedLinear(weight, wide=wide) for wide in (False, True))
+    faster = _seconds(narrow, x) / _seconds(wide, x)
     if faster > CLEARLY:
         log.info("products of %s are made in fp32 here: %.1f times as fast", dtype, faster)
     return faster > CLEARLY
