@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from icl.engine.loading.load import local_folder
+from icl.engine.loading.files import local_folder
 from icl.engine.loading.sources import resolve
 
 

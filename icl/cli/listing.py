@@ -65,7 +65,7 @@ def models() -> None:
     from icl.encoders.load import ALIASES as ENCODERS
     from icl.encoders.load import HASHED, encoder_source
     from icl.engine import ALIASES, resolve
-    from icl.engine.loading.load import known_notes
+    from icl.engine.loading.files import known_notes
 
     rows = [
         (

@@ -174,7 +174,7 @@ def test_messages_that_a_template_refuses_are_one_clear_line() -> None:
 
 
 def test_the_embedded_models_hidden_instruction(embedded: str) -> None:
-    from icl.engine.loading.load import load_tokenizer
+    from icl.engine.loading.files import load_tokenizer
 
     [note] = chat_notes(load_tokenizer(embedded), "turns", "")
     assert "SmolLM" in note

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from icl.engine.decoding.stopping import StopWatcher
-from icl.engine.loading.load import load_tokenizer
+from icl.engine.loading.files import load_tokenizer
 from icl.engine.loading.tokenizer import HFTokenizer
 from icl.engine.requests.encoding import encode_scores
 from icl.errors import ModelError

@@ -15,6 +15,7 @@ from typing import Any
 
 import platformdirs
 
+from icl.engine.requests.validation import LEAST_CONTEXT
 from icl.errors import ConfigError, ModelError, nearest
 from icl.printable import shortened
 
@@ -150,10 +151,6 @@ def weights_fingerprint(folder: Path, gguf_file: str | None = None, reading: str
     for file in files:
         digest.update(f"{file.name}:{file_digest(file)};".encode())
     return digest.hexdigest()
-
-
-LEAST_CONTEXT = 8
-"""Tokens that any context has room for: the engines are probed with texts of so many."""
 
 
 def check_context(asked: int) -> None:

@@ -14,7 +14,7 @@ from icl.engine.forward.chunks import (
     slots_for_memory,
 )
 from icl.engine.forward.scoring import HEAD_ROWS
-from icl.engine.loading.load import local_folder
+from icl.engine.loading.files import local_folder
 from icl.engine.loading.sources import resolve
 from icl.engine.rungs.trie_model import default_sizes
 

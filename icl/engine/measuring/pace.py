@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from icl.engine.loading.load import load_tokenizer, local_folder
+from icl.engine.loading.files import load_tokenizer, local_folder
 from icl.engine.loading.sources import resolve
 from icl.engine.rungs.ladder import choose_engine
 from icl.engine.rungs.naive import NaiveModel

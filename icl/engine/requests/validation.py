@@ -17,6 +17,8 @@ from icl.types import GenerateRequest, ScoreRequest, Text, TokenIds
 
 LARGEST = 2**63 - 1
 """Of seeds, sample numbers and counts."""
+LEAST_CONTEXT = 8
+"""Tokens that any context has room for: the engines are probed with texts of so many."""
 QUOTED = 60
 """Characters of a value that a message repeats."""
 

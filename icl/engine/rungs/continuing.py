@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from icl.engine.rungs.plain import plain_logits, takes, virtual_tokens
+from icl.engine.rungs.root import PlantedRoot
 from icl.types import TokenIds
 
 log = logging.getLogger("icl")
@@ -38,14 +39,15 @@ class Forwarded:
 
     says = "each token forwards the whole text again"
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, root: PlantedRoot | None = None) -> None:
         self.network = network
+        self.root = root
         self.ids: list[int] = []
 
     def extend(self, ids: Sequence[int]) -> Tensor:
         """See Text."""
         self.ids += ids
-        return plain_logits(self.network, self.ids)[-1]
+        return plain_logits(self.network, self.ids, self.root)[-1]
 
 
 class Cached:
@@ -53,9 +55,10 @@ class Cached:
 
     says = "over a key-value cache"
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, root: PlantedRoot | None = None) -> None:
         self.network = network
-        self.cache = DynamicCache(config=network.config)
+        config = network.config
+        self.cache = DynamicCache(config=config) if root is None else root.cache(config)
 
     def extend(self, ids: Sequence[int]) -> Tensor:
         """See Text."""
@@ -70,7 +73,9 @@ class OwnState:
 
     says = "over the network's own state"
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, root: PlantedRoot | None = None) -> None:
+        if root is not None:
+            raise ValueError("it does not begin with keys and values that are given")
         self.network = network
         self.state: dict[str, Any] = {}
 
@@ -86,15 +91,17 @@ class OwnState:
         return logits
 
 
-Way = Callable[[Any], Text]
+Way = Callable[[Any, PlantedRoot | None], Text]
 
 
-def difference(network: Any, way: Way, text: TokenIds, steps: int) -> tuple[float, float]:
+def difference(
+    network: Any, way: Way, text: TokenIds, steps: int, root: PlantedRoot | None = None
+) -> tuple[float, float]:
     """Largest one of logits to plain forwards while the last `steps` tokens of `text` are put behind the
     others one by one, and the one that rounding explains."""
     first = len(text) - steps
-    expected = plain_logits(network, text)
-    grown = way(network)
+    expected = plain_logits(network, text, root)
+    grown = way(network, root)
     found = torch.stack([grown.extend(text[:first]), *(grown.extend((i,)) for i in text[first:])])
     gap = (found - expected[first - 1 :]).abs()
     largest = float(gap.max()) if bool(gap.isfinite().all()) else float("inf")
@@ -102,7 +109,7 @@ def difference(network: Any, way: Way, text: TokenIds, steps: int) -> tuple[floa
     return largest, rounding * max(1.0, float(expected.abs().max()))
 
 
-def choose_way(network: Any, text: TokenIds, moving: str, name: str) -> Way:
+def choose_way(network: Any, text: TokenIds, moving: str, name: str, root: PlantedRoot | None = None) -> Way:
     """The fastest way that agrees with plain forwards on `text`; what is stepped over is said.
 
     moving: why its positions depend on the whole text, "" where they do not.
@@ -113,7 +120,7 @@ def choose_way(network: Any, text: TokenIds, moving: str, name: str) -> Way:
         reasons = []
         for way in (Cached, OwnState):
             try:
-                gap, allowed = difference(network, way, text, max(len(text) // 4, 2))
+                gap, allowed = difference(network, way, text, max(len(text) // 4, 2), root)
             except (MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # a foreign network may raise anything at what it does not know

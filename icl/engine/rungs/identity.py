@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from icl.engine.requests.encoding import EncodedScore, Limits, encode_prompts, encode_scores
+from icl.engine.rungs.root import PlantedRoot
 from icl.engine.trunks.watch import Watch, digest
 from icl.protocols import Tokenizer
+from icl.training import Root
 from icl.types import GenerateRequest, ScoreRequest, TokenIds
 
 log = logging.getLogger("icl")
@@ -18,27 +20,48 @@ class Identity:
     """Name, tokenizer, limits and fingerprint, as LanguageModel has them, of a transformers model.
 
     Where that is changed in place, by training or adapters, the fingerprint becomes another: answers of
-    the old weights are not those of the new.
+    the old weights are not those of the new. What stands before every text (root) is part of the model: its
+    positions are taken off `context_length`.
     """
 
     def __init__(
-        self, network: Any, tokenizer: Tokenizer, *, name: str, context_length: int, fingerprint: str
+        self,
+        network: Any,
+        tokenizer: Tokenizer,
+        *,
+        name: str,
+        context_length: int,
+        fingerprint: str,
+        root: Root | None = None,
     ) -> None:
+        self.root = None if root is None else PlantedRoot(root, network, context_length)
         self.tokenizer = tokenizer
         self.name = name
-        self.context_length = context_length
+        self.context_length = context_length - self.root_length
         self.vocabulary = vocabulary_of(network)
         self._network = network
-        self._loaded = self._fingerprint = fingerprint
-        self._watch = Watch(network)
+        self._loaded = fingerprint
+        self._fingerprint = fingerprint if self.root is None else f"{fingerprint}-{self.root.digest()}"
+        self._watch = Watch(network, [] if self.root is None else self.root.tensors)
 
     @property
     def fingerprint(self) -> str:
         """See LanguageModel. Looks at the weights, so read it once a call and not once a request."""
         if self._watch.changed():
-            self._fingerprint = f"{self._loaded}-{digest(self._network)}"
+            before = "" if self.root is None else f"-{self.root.digest()}"
+            self._fingerprint = f"{self._loaded}-{digest(self._network)}{before}"
             log.warning("the weights or adapters of %s have changed since it was loaded", self.name)
         return self._fingerprint
+
+    @property
+    def root_length(self) -> int:
+        """Positions that stand before every text."""
+        return 0 if self.root is None else self.root.length
+
+    @property
+    def root_forwarded(self) -> int:
+        """Tokens that a plain engine forwards before every text."""
+        return 0 if self.root is None else self.root.forwarded
 
     @property
     def limits(self) -> Limits:

@@ -29,6 +29,7 @@ from icl.engine.trunks import fused
 from icl.engine.trunks.fused import FusedTrunk
 from icl.engine.trunks.hooked import HookedTrunk
 from icl.protocols import LanguageModel, Tokenizer
+from icl.training import Root
 
 log = logging.getLogger("icl")
 
@@ -50,11 +51,13 @@ def choose_engine(
     name: str,
     context_length: int,
     fingerprint: str,
+    root: Root | None = None,
     max_memory: int | None = None,
     **options: Any,
 ) -> LanguageModel:
     """The fastest engine that agrees with plain forwards of `network`.
 
+    root: what stands before every text; it takes its part of `context_length`.
     options: chunk_rows, max_slots and batch_invariant as in TrieModel; the other engines take what they
     know. Where batch_invariant is asked, an engine whose results depend on the batch is stepped down from.
     """
@@ -63,6 +66,8 @@ def choose_engine(
         name=name, context_length=context_length, fingerprint=fingerprint,
     )  # fmt: skip
     refused = ""
+    if root is not None:
+        steps, refused = [], f"{name} has a root before every text"
     for step in steps:
         if refused:
             log.log(
@@ -76,7 +81,9 @@ def choose_engine(
         if candidate is not None:
             return candidate
         refused = f"{name} ({network.config.model_type}) cannot run on the {step.name}: {reason}"
-    naive = NaiveModel(network, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+    naive = NaiveModel(
+        network, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint, root=root
+    )
     log.warning("%s; trying the %s: one plain forward a text, nothing shared", refused, naive.engine)
     naive.check()  # it is what the others are compared with
     return naive

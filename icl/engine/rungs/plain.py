@@ -1,7 +1,7 @@
 """The reference of everything: one forward of the network over one text, without a cache.
 
-What stands between `network(ids)` and the logits of that text alone is taken care of here: virtual tokens
-that peft puts before it, and rotary frequencies that a longer text has left behind.
+What stands between `network(ids)` and the logits of that text alone is taken care of here: a root, virtual
+tokens that peft puts before it, and rotary frequencies that a longer text has left behind.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from icl.engine.rungs.root import PlantedRoot
 from icl.errors import ModelError
 
 
-def plain_logits(network: Any, ids: Sequence[int], **options: Any) -> Tensor:
-    """[T, V] fp32 logits of one text. Raises ModelError where the network does not give one row a token."""
+def plain_logits(network: Any, ids: Sequence[int], root: PlantedRoot | None = None, **options: Any) -> Tensor:
+    """[T, V] fp32 logits of one text, behind `root` where there is one.
+
+    Raises ModelError where the network does not give one row a token."""
     tokens = torch.tensor([list(ids)], device=network.device)
     forget_longer_texts(network)
-    output = network(input_ids=tokens, **without_cache(network), **options)
+    given, first = ({"input_ids": tokens}, virtual_tokens(network)) if root is None else root.before(tokens)
+    output = network(**without_cache(network) | given, **options)
     logits: Tensor = output.logits[0]
     before = len(logits) - len(ids)
-    if before not in (0, virtual_tokens(network)):
+    if before not in (0, first):
         raise ModelError(f"{type(network).__name__} gives {len(logits)} rows of logits for {len(ids)} tokens")
     return logits[before:].float()
 

@@ -3,12 +3,14 @@
 What an engine keeps - packed weights, keys and values of finished texts - is of the network as it was. A step
 of training, an adapter that is merged, switched or put in, a hook: each changes it in place. Looked at before
 every call: addresses and versions of all parameters, some of their values (`.data` is written to without a
-new version), and which modules there are. A write by `.data` to a few single weights can escape it.
+new version), and which modules there are; the same of the tensors of a root. A write by `.data` to a few
+single weights can escape it.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,16 +21,20 @@ SAMPLED = 16
 
 
 class Watch:
-    """The state of a network when it was last looked at."""
+    """The state of a network, and of the tensors `beside` it, when it was last looked at."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, beside: Sequence[Tensor] = ()) -> None:
         self.network = network
+        self.beside = beside
         self._look()
 
     def _look(self) -> None:
         self._places = self._now_places()
-        self._views = [_some(p) for p in self.network.parameters() if p.is_contiguous()]
+        self._views = [_some(p) for p in self._tensors() if p.is_contiguous()]
         self._values = self._now_values()
+
+    def _tensors(self) -> list[Tensor]:
+        return [*self.network.parameters(), *self.beside]
 
     def changed(self) -> bool:
         """Since the last look; each change is told once."""
@@ -42,9 +48,7 @@ class Watch:
             (id(m), len(m._forward_hooks) + len(m._forward_pre_hooks), _adapter(m))
             for m in self.network.modules()
         )
-        weights = tuple(
-            (p.data_ptr(), 0 if p.is_inference() else p._version) for p in self.network.parameters()
-        )
+        weights = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in self._tensors())
         return modules, weights
 
     def _now_values(self) -> Tensor:

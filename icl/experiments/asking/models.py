@@ -8,7 +8,7 @@ from typing import Any
 
 from icl.engine import load_model, load_tokenizer, resolve
 from icl.engine.fake import FakeModel
-from icl.engine.loading.load import local_folder
+from icl.engine.loading.files import local_folder
 from icl.engine.loading.sources import agreed_context
 from icl.errors import ConfigError, IclError, unknown_name
 from icl.experiments.file.config import Experiment, Source
