@@ -161,8 +161,8 @@ class Renderer(Protocol):
         """
         ...
 
-    def answer(self, target: str) -> str:
-        """What follows the prompt for `target`, e.g. " positive"."""
+    def answer(self, target: str, *, query: Query | None = None, after: str = "") -> str:
+        """What follows the prompt for `target`, e.g. " positive"; `query` where its inputs are shown."""
         ...
 
     @property
