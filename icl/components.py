@@ -86,6 +86,7 @@ class MethodDefaults:
     kinds: frozenset[TaskKind] = ALL_KINDS
     needs: frozenset[str] = frozenset({"renderer"})
     shows_selected = True
+    asks_model = True
 
     def fit(self, pool: Sequence[Example], resources: Resources) -> Self:
         """Nothing to prepare."""

@@ -252,7 +252,8 @@ class Method(Protocol):
 
     Attributes: `kinds`, the task kinds it fits; `needs`, as for selectors; `shows_selected`, whether the
     selector's demonstrations stand in its prompts: without them it is the same whatever the selector, the
-    shots and the order, and is run once.
+    shots and the order, and is run once; `asks_model`, False where it never does: then it is run once
+    whatever the tuning.
     """
 
     kinds: frozenset[TaskKind]

@@ -103,7 +103,7 @@ def _lines(shown: Preview) -> Iterator[Text]:
     from rich.text import Text
 
     cell, prompt = shown.cell, shown.prompt
-    what = f"{cell.task} · {cell.selector} {cell.shots}-shot {cell.orderer} {cell.method}"
+    what = f"{cell.task} · {cell.setting}"
     yield Text(visible(f"{what} · seed {cell.seed} · query {shown.query.id}"), style="bold")
     if not shown.asked:
         yield Text("This method asks the model nothing for it.\n")

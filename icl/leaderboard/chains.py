@@ -12,7 +12,7 @@ import numpy as np
 
 from icl.cot.shared.curves import Rule, chains_of_all, sample_values
 from icl.errors import DataError
-from icl.experiments.records import CellResult
+from icl.experiments.records import UNTUNED, CellResult
 from icl.leaderboard.intervals import Interval
 from icl.leaderboard.layout import Layout
 from icl.leaderboard.measures import Floats, stand_in_task, weighted_mean
@@ -42,7 +42,7 @@ class ChainRow:
     model: str
     task: str
     setting: str
-    """Selector, shots, orderer and method as far as they say anything."""
+    """Selector, shots, orderer, method and tuning as far as they say anything."""
     name: str
     """Short, and no other row's."""
     ns: tuple[int, ...]
@@ -103,9 +103,11 @@ def _row(group: Group, tasks: Mapping[str, Task], resampler: Resampler, seed: in
     return ChainRow(
         model=cell.model,
         task=cell.task,
-        setting=cell.method
-        if cell.shots == 0
-        else f"{cell.selector} {cell.shots}-shot {cell.orderer} {cell.method}",
+        setting=cell.setting
+        if cell.shots
+        else cell.method
+        if cell.tuning == UNTUNED
+        else f"{cell.method} tuning {cell.tuning}",
         name="",
         ns=ns,
         points=points,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from icl.leaderboard.rows import Row
+from icl.experiments.records import UNTUNED
+from icl.leaderboard.rows import MAJORITY, Row
 
 NOT_YET = "–"
 LONGEST_HEADER = 24
@@ -131,6 +132,7 @@ SETTINGS: tuple[tuple[str, str], ...] = (
     ("shots", "shots"),
     ("orderer", "orderer"),
     ("method", "method"),
+    ("tuning", "tuning"),
 )
 
 
@@ -143,7 +145,8 @@ def setting_columns(rows: Sequence[Row]) -> tuple[list[Column], dict[str, str]]:
     for key, header in SETTINGS:
         met = dict.fromkeys(str(getattr(row, key)) for row in rows if not _is_placeholder(row, key))
         if len(met) <= 1 and key != "selector":
-            constant[header] = next(iter(met), "")
+            value = next(iter(met), "")
+            constant[header] = "" if (key, value) == ("tuning", UNTUNED) else value
             continue
         show = _setting(key)
         columns.append(Column(key, header, show, is_number=key == "shots"))
@@ -155,6 +158,8 @@ def _is_placeholder(row: Row, key: str) -> bool:
         return row.is_reference and row.shots == 0
     if key == "orderer":
         return row.shots == 0  # nothing to order
+    if key == "tuning":
+        return row.selector == MAJORITY  # asks no model
     return str(getattr(row, key)) == "-"
 
 

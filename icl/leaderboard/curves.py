@@ -16,7 +16,7 @@ from icl.leaderboard.table import Leaderboard
 from icl.printable import visible
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-NAMED = ("model", "task", "selector", "shots", "orderer", "method")
+NAMED = ("model", "task", "selector", "shots", "orderer", "method", "tuning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,11 @@ def _namer(rows: Sequence[Row], axis: str) -> Callable[[Row], str]:
         key
         for key in NAMED
         if key not in ("selector", axis)
-        and len({str(getattr(r, key)) for r in rows if not r.is_reference}) > 1
+        and len({str(getattr(r, key)) for r in rows if key == "tuning" or not r.is_reference}) > 1
     ]
 
     def name(row: Row) -> str:
-        extras = [] if row.is_reference else [k for k in differing if k not in ("model", "task")]
-        extras = [k for k in differing if k in ("model", "task", *extras)]
+        extras = [k for k in differing if not row.is_reference or k in ("model", "task", "tuning")]
         return " ".join([row.selector, *(str(getattr(row, key)) for key in extras)])
 
     return name

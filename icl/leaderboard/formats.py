@@ -105,8 +105,7 @@ def _pairing(rows: Sequence[Row]) -> list[str]:
     across: dict[str, list[str]] = {}
     for row in rows:
         if row.comparison and row.comparison.nearest:
-            name = row.selector if row.is_reference else row.setting
-            across.setdefault(row.comparison.baseline, []).append(name)
+            across.setdefault(row.comparison.baseline, []).append(row.name)
     for baseline, names in across.items():
         lines.append(f"{', '.join(dict.fromkeys(names))} compared with: {baseline}.")
     return lines
@@ -237,6 +236,7 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
     "shots": lambda r: r.shots,
     "orderer": lambda r: r.orderer,
     "method": lambda r: r.method,
+    "tuning": lambda r: r.tuning,
     "reference": lambda r: int(r.is_reference),
     "value": lambda r: r.value.value if r.value else "",
     "low": lambda r: r.value.low if r.value else "",

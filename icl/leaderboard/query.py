@@ -24,6 +24,7 @@ COLUMNS: dict[str, pyarrow.DataType] = {
     "shots": pyarrow.int64(),
     "orderer": pyarrow.string(),
     "method": pyarrow.string(),
+    "tuning": pyarrow.string(),
     "seed": pyarrow.int64(),
     "complete": pyarrow.bool_(),
     "query_id": pyarrow.string(),

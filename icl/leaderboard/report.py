@@ -78,13 +78,13 @@ def figures(board: Leaderboard) -> list[tuple[str, str]]:
 def _dots(board: Leaderboard, rows: Sequence[Row]) -> list[Dot]:
     """One colour a selector; reference rows are hollow."""
     colour = {name: i for i, name in enumerate(dict.fromkeys(row.selector for row in board.rows))}
-    varying = [c for c in board.columns if c.key in ("selector", "shots", "orderer", "method")]
+    varying = [c for c in board.columns if c.key in ("selector", "shots", "orderer", "method", "tuning")]
     dots = []
     for row in rows:
         if row.value is None:
             continue
         words = [f"{c.show(row)}-shot" if c.key == "shots" else c.show(row) for c in varying]
-        label = row.selector if row.is_reference else " · ".join(words)
+        label = row.name if row.is_reference else " · ".join(words)
         value = row.value
         dots.append(Dot(label, value.value, value.low, value.high, colour[row.selector], row.is_reference))
     return dots

@@ -9,7 +9,7 @@ from typing import Any
 
 from icl.errors import DataError
 from icl.experiments.file.baseline import Baseline
-from icl.experiments.records import Cell, CellResult
+from icl.experiments.records import UNTUNED, Cell, CellResult, RowKey
 from icl.leaderboard.intervals import Interval
 from icl.leaderboard.layout import Layout, layout, match
 from icl.leaderboard.measures import Measure
@@ -89,6 +89,7 @@ class Row:
     shots: int
     orderer: str
     method: str
+    tuning: str
     value: Interval | None
     """None while no cell of the row is complete."""
     seeds: int
@@ -135,7 +136,21 @@ class Row:
     @property
     def setting(self) -> str:
         """The row in words, without model and task."""
-        return f"{self.selector} {self.shots}-shot {self.orderer} {self.method}"
+        return self.cell.setting
+
+    @property
+    def name(self) -> str:
+        """A reference by its selector alone, and what the model was tuned with; else the setting."""
+        if not self.is_reference:
+            return self.setting
+        return self.selector if self.tuning == UNTUNED else f"{self.selector} tuning {self.tuning}"
+
+    @property
+    def cell(self) -> Cell:
+        """The setting as a cell; its seed stands for all."""
+        return Cell(
+            self.model, self.task, self.selector, self.shots, self.orderer, self.method, 0, self.tuning
+        )
 
 
 def base_name(label: str) -> str:
@@ -147,7 +162,7 @@ def base_name(label: str) -> str:
 class Group:
     """The cells of one row: those that count and the layout of their predictions."""
 
-    key: tuple[str, str, str, int, str, str]
+    key: RowKey
     complete: tuple[CellResult, ...]
     open: tuple[CellResult, ...]
     layout: Layout
@@ -155,7 +170,8 @@ class Group:
     @property
     def cell(self) -> Cell:
         """The setting as a cell; its seed stands for all."""
-        return Cell(*self.key, seed=0)
+        model, task, selector, shots, orderer, method, tuning = self.key
+        return Cell(model, task, selector, shots, orderer, method, 0, tuning)
 
 
 def without_copies(results: Sequence[CellResult]) -> list[CellResult]:
@@ -183,7 +199,7 @@ def _said(prediction: Prediction) -> tuple[object, ...]:
 
 def group_cells(results: Sequence[CellResult]) -> list[Group]:
     """Results by row, in order of first appearance."""
-    rows: dict[tuple[str, str, str, int, str, str], list[CellResult]] = {}
+    rows: dict[RowKey, list[CellResult]] = {}
     for result in results:
         rows.setdefault(result.cell.row, []).append(result)
     groups = []
@@ -285,8 +301,8 @@ def find_baseline(group: Group, baselines: Sequence[Group], baseline: Baseline) 
     """The baseline row that equals this one in everything that the baseline does not name.
 
     Rows without a setting of their own to share (zero-shot, majority class), or any row when the
-    baseline is such a reference, take the nearest one of the same model and task: same method
-    first, then fewest shots, then same orderer, then the label. Other rows have none.
+    baseline is such a reference, take the nearest one of the same model and task: same tuning first,
+    then same method, then fewest shots, then same orderer, then the label. Other rows have none.
     """
     cell = group.cell
     near = [g for g in baselines if (g.cell.model, g.cell.task) == (cell.model, cell.task) and g.complete]
@@ -295,6 +311,7 @@ def find_baseline(group: Group, baselines: Sequence[Group], baseline: Baseline) 
             return candidate
     near = [g for g in near if baseline.may_be_near(cell, g.cell)]
     distance: Callable[[Group], Any] = lambda g: (  # noqa: E731
+        g.cell.tuning != cell.tuning,
         g.cell.method != cell.method,
         g.cell.shots,
         g.cell.orderer != cell.orderer,
@@ -318,9 +335,8 @@ def compare(group: Group, baseline: Group, measure: Measure, resampler: Resample
         for q in range(len(ours.queries))
     ]
     test = resampler.test(mine, its, same)
-    cell = baseline.cell
     return Comparison(
-        baseline=f"{cell.selector} {cell.shots}-shot {cell.orderer} {cell.method}",
+        baseline=baseline.cell.setting,
         difference=resampler.difference(mine, its),
         p=test.p,
         test=test.name,

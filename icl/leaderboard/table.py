@@ -64,7 +64,7 @@ def leaderboard(
     correct, and other metrics see the labels met in the predictions. compare_to: a selector's
     label or name, or values of other components: {"orderer": "as_selected"}, also as text
     ("orderer=as_selected,method=direct"). A row is compared with the one that has these values and
-    equals it in everything else (model, task, selector, shots, orderer, method); zero-shot and
+    equals it in everything else (model, task, selector, shots, orderer, method, tuning); zero-shot and
     majority rows with the nearest one (same method first, then fewest shots). p-values are
     Holm-corrected over all rows compared.
     majority: adds a majority-class row for labelled tasks that have none. `precision` is said in

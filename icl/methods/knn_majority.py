@@ -34,6 +34,7 @@ class KNNMajority(MethodDefaults):
 
     kinds = frozenset({"classification", "boolean"})
     needs = frozenset()
+    asks_model = False
 
     def __init__(self, *, weights: Weights = "uniform") -> None:
         check_choice("weights", weights, WEIGHTS)

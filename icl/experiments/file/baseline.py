@@ -14,11 +14,16 @@ from typing import Any
 
 from icl.errors import ConfigError, unknown_name
 from icl.experiments.records import Cell
-from icl.protocols import methods, orderers, selectors
+from icl.protocols import methods, orderers, selectors, tuners
 from icl.registry import Registry
 
-AXES = ("selector", "shots", "orderer", "method")
-REGISTRIES: Mapping[str, Registry[Any]] = {"selector": selectors, "orderer": orderers, "method": methods}
+AXES = ("selector", "shots", "orderer", "method", "tuning")
+REGISTRIES: Mapping[str, Registry[Any]] = {
+    "selector": selectors,
+    "orderer": orderers,
+    "method": methods,
+    "tuning": tuners,
+}
 MAJORITY = "majority_class"
 _NAMED = re.compile(r"\s*(\w+)\s*=\s*(.*)", re.DOTALL)
 _OPEN, _CLOSE = "([{", ")]}"
@@ -40,8 +45,11 @@ class Baseline:
     text: str
 
     def is_row(self, cell: Cell) -> bool:
-        """Whether a row is a baseline. Without demonstrations there is no order to be one by."""
+        """Whether a row is a baseline. Without demonstrations there is no order to be one by, and what
+        answers without a model is none by the model's tuning."""
         if "orderer" in self.labels and cell.shots == 0:
+            return False
+        if set(self.labels) == {"tuning"} and cell.selector == MAJORITY:
             return False
         return all(str(getattr(cell, axis)) == label for axis, label in self.labels.items())
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from icl.errors import ConfigError, nearest
 from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.overrides import Override, overridden
+from icl.experiments.records import UNTUNED
 from icl.printable import shortened
 from icl.tasks import TaskFile
 from icl.tasks.sources import parted
@@ -70,9 +71,16 @@ class Component(BaseModel):
         """ "mmr(lambda=0.5)"; parameters sorted, so that their order in the file does not matter."""
         if not self.parameters:
             return self.name
-        return (
-            f"{self.name}({', '.join(f'{k}={_shown(self.parameters[k])}' for k in sorted(self.parameters))})"
-        )
+        return f"{self.name}({', '.join(f'{k}={self._value(k)}' for k in sorted(self.parameters))})"
+
+    def _value(self, key: str) -> str:
+        """What a regime adapts with is a component, and shown as one."""
+        value = self.parameters[key]
+        if key == "with" and isinstance(value, Mapping) and len(value) == 1:
+            ((name, inner),) = value.items()
+            if isinstance(name, str) and isinstance(inner, Mapping):
+                return Component.model_validate(dict(value)).label
+        return _shown(value)
 
     @property
     def plain(self) -> Any:
@@ -88,7 +96,18 @@ def _shown(value: Any) -> str:
     )
 
 
+def _saved(value: Any) -> Any:
+    """{saved: folder} is short for {saved: {folder: folder}}."""
+    return [
+        {"saved": {"folder": item["saved"]}}
+        if isinstance(item, Mapping) and len(item) == 1 and isinstance(item.get("saved"), str)
+        else item
+        for item in _listed(value)
+    ]
+
+
 Components = Annotated[tuple[Component, ...], BeforeValidator(_listed), Field(min_length=1)]
+Tunings = Annotated[Components, BeforeValidator(_saved)]
 Shots = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 Size = Annotated[Annotated[int, Field(ge=1, strict=True)] | None, BeforeValidator(_all_is_none)]
@@ -105,8 +124,9 @@ class Grid(_Section):
     shots: Annotated[tuple[Shots, ...], BeforeValidator(_listed), Field(min_length=1)]
     orderer: Components = (Component.model_validate("as_selected"),)
     method: Components = (Component.model_validate("direct"),)
+    tuning: Tunings = (Component.model_validate(UNTUNED),)
 
-    @field_validator("selector", "shots", "orderer", "method")
+    @field_validator("selector", "shots", "orderer", "method", "tuning")
     @classmethod
     def _once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
         _refuse_twice([i.label if isinstance(i, Component) else i for i in items])
@@ -135,6 +155,7 @@ class CompareTo(_Section):
     shots: Shots | None = None
     orderer: Label | None = None
     method: Label | None = None
+    tuning: Label | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -212,7 +233,7 @@ class Experiment(_Section):
     @model_validator(mode="after")
     def _bounded(self) -> Experiment:
         grid = self.grid
-        axes = (self.task, self.seeds, grid.selector, grid.shots, grid.orderer, grid.method)
+        axes = (self.task, self.seeds, grid.selector, grid.shots, grid.orderer, grid.method, grid.tuning)
         cells = math.prod(map(len, axes))
         if cells > MOST_CELLS:
             raise ValueError(
@@ -233,7 +254,7 @@ class Experiment(_Section):
     def resolved(self) -> dict[str, Any]:
         """Everything with its defaults, as plain data that reads back to an equal experiment."""
         plain: dict[str, Any] = self.model_dump(mode="json")
-        for axis in ("selector", "orderer", "method"):
+        for axis in ("selector", "orderer", "method", "tuning"):
             plain["grid"][axis] = [item.plain for item in getattr(self.grid, axis)]
         for size in ("pool", "test"):
             plain[size] = "all" if plain[size] is None else plain[size]

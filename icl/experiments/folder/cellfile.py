@@ -100,7 +100,7 @@ class CellWriter:
 
     def _write_summary(self, result: CellResult, predictions: int, digest: str | None) -> None:
         record = {
-            "cell": asdict(self.cell),
+            "cell": self.cell.plain,
             "complete": result.complete,
             "predictions": predictions,
             "queries": self.queries,
@@ -163,7 +163,7 @@ def read_summary(folder: Path, cell: Cell) -> Summary | None:
     except FileNotFoundError:
         return None
     try:
-        if record["cell"] != asdict(cell):
+        if record["cell"] != cell.plain:
             raise DataError(f"{path}: is the summary of another cell")
         usage, seconds = record["selection_usage"], float(record["selection_seconds"])
         if len(usage) != USAGE_FIELDS or not all(isinstance(n, int | float) for n in (*usage, seconds)):

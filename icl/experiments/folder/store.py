@@ -107,7 +107,7 @@ class RunFolder:
             "format": FORMAT,
             "data": dict(contents.data),
             "queries": dict(contents.queries),
-            "cells": [asdict(cell) for cell in contents.cells],
+            "cells": [cell.plain for cell in contents.cells],
         }
         if not (self.path / MANIFEST).exists():
             self._write_experiment(contents.experiment)

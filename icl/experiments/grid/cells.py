@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from icl.errors import IclError
 from icl.experiments.file.config import Component, Experiment
-from icl.experiments.records import Cell
+from icl.experiments.records import UNTUNED, Cell
 from icl.protocols import methods
 
 ZERO_SHOT = Component.model_validate("zero_shot")
 AS_SELECTED = Component.model_validate("as_selected")
 MAJORITY = "majority_class"
+BASE = Component.model_validate(UNTUNED)
 NONE = "-"
 
 
@@ -24,6 +25,7 @@ class PlannedCell:
     selector: Component
     orderer: Component
     method: Component
+    tuning: Component = BASE
 
     @property
     def shots(self) -> int:
@@ -32,28 +34,39 @@ class PlannedCell:
 
 
 def plan_cells(experiment: Experiment, tasks: Sequence[str]) -> list[PlannedCell]:
-    """The cells of the named tasks in a stable order: task, then seed, then the file's order of the axes.
+    """The cells of the named tasks in a stable order: tuning, task, seed, then the file's order of the axes.
 
-    Zero shots are the same whatever the selector and the orderer: they are one row, which is
-    there for every method even if the file does not ask for it, and the only one of a method that shows
-    none of the selector's demonstrations. Every other row runs under all
-    seeds, also where no component draws at random, since the seed draws the pool.
+    The model as it is comes first: it is gone from memory before one is trained. Zero shots are the same
+    whatever the selector and the orderer: they are one row, which is there for every method even if the file
+    does not ask for it, and the only one of a method that shows none of the selector's demonstrations; so
+    under every tuning. A method that never asks the model is run once, without tuning. Every other row runs
+    under all seeds, also where no component draws at random, since the seed draws the pool.
     """
     cells = []
-    for task in tasks:
-        for seed in experiment.seeds:
-            for selector, shots, orderer, method in _settings(experiment):
-                cell = Cell(
-                    model=experiment.model_label,
-                    task=task,
-                    selector=selector.label,
-                    shots=shots,
-                    orderer=orderer.label,
-                    method=method.label,
-                    seed=seed,
-                )
-                cells.append(PlannedCell(cell, selector, orderer, method))
+    for tuning in (BASE, *(item for item in experiment.grid.tuning if item != BASE)):
+        methods = [m for m in experiment.grid.method if _runs_under(tuning, m, experiment)]
+        settings = _settings(experiment, methods)
+        for task in tasks:
+            for seed in experiment.seeds:
+                for selector, shots, orderer, method in settings:
+                    cell = Cell(
+                        model=experiment.model_label,
+                        task=task,
+                        selector=selector.label,
+                        shots=shots,
+                        orderer=orderer.label,
+                        method=method.label,
+                        seed=seed,
+                        tuning=tuning.label,
+                    )
+                    cells.append(PlannedCell(cell, selector, orderer, method, tuning))
     return cells
+
+
+def _runs_under(tuning: Component, method: Component, experiment: Experiment) -> bool:
+    if tuning == BASE:
+        return BASE in experiment.grid.tuning or not _says(method, "asks_model")
+    return _says(method, "asks_model")
 
 
 def majority_cell(experiment: Experiment, task: str, seed: int) -> Cell:
@@ -64,29 +77,32 @@ def majority_cell(experiment: Experiment, task: str, seed: int) -> Cell:
 Setting = tuple[Component, int, Component, Component]
 
 
-def _settings(experiment: Experiment) -> list[Setting]:
+def _settings(experiment: Experiment, methods: Sequence[Component]) -> list[Setting]:
     """Zero-shot first. The grid's items differ by label (see `config`), so the product does too."""
-    zero = [(ZERO_SHOT, 0, AS_SELECTED, method) for method in experiment.grid.method]
-    return [*zero, *_product(experiment)]
+    zero = [(ZERO_SHOT, 0, AS_SELECTED, method) for method in methods]
+    return [*zero, *_product(experiment, [m for m in methods if shows_selected(m)])]
 
 
-def _product(experiment: Experiment) -> Iterator[Setting]:
+def _product(experiment: Experiment, methods: Sequence[Component]) -> Iterator[Setting]:
     grid = experiment.grid
     for selector in grid.selector:
         for shots in grid.shots:
             if shots == 0 or selector.name == ZERO_SHOT.name:
                 continue
             for orderer in grid.orderer:
-                for method in grid.method:
-                    if shows_selected(method):
-                        yield selector, shots, orderer, method
+                for method in methods:
+                    yield selector, shots, orderer, method
 
 
 def shows_selected(method: Component) -> bool:
     """Whether the selector's demonstrations stand in the method's prompts. True for one that cannot be
     built, which `check` refuses in its own words."""
+    return _says(method, "shows_selected")
+
+
+def _says(method: Component, attribute: str) -> bool:
     try:
         built = methods.create(method.name, method.parameters)
     except IclError:
         return True
-    return bool(getattr(built, "shows_selected", True))
+    return bool(getattr(built, attribute, True))

@@ -13,16 +13,17 @@ from functools import partial
 from typing import Any
 
 from icl.encoders import encoder_source
-from icl.errors import Collector, ConfigError, IclError
+from icl.errors import Collector, ConfigError, IclError, unknown_name
 from icl.experiments.asking.models import check_model
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
-from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell, majority_cell, plan_cells
+from icl.experiments.grid.cells import BASE, ZERO_SHOT, PlannedCell, majority_cell, plan_cells
 from icl.experiments.grid.rehearsal import Rehearsal
+from icl.experiments.grid.trainable import check_pool, check_trainable
 from icl.experiments.grid.trial import try_components
 from icl.labels import LABELLED
 from icl.prompts.template import render_instruction, render_side
-from icl.protocols import ALL_KINDS, methods, metrics, orderers, selectors
+from icl.protocols import ALL_KINDS, methods, metrics, orderers, selectors, tuners
 from icl.registry import Registry
 from icl.tasks import Split, TaskData, load_task
 from icl.tasks.splits import SizeError
@@ -47,7 +48,12 @@ class Checked:
         return {name: data.fingerprint for name, data in self.tasks.items()}
 
 
-REGISTRIES: dict[str, Registry[Any]] = {"selector": selectors, "orderer": orderers, "method": methods}
+REGISTRIES: dict[str, Registry[Any]] = {
+    "selector": selectors,
+    "orderer": orderers,
+    "method": methods,
+    "tuning": tuners,
+}
 
 
 def check(experiment: Experiment, source: Source, *, wants_all: bool = False) -> Checked:
@@ -64,6 +70,7 @@ def check(experiment: Experiment, source: Source, *, wants_all: bool = False) ->
         _check_baseline(experiment, source)
     with problems.one():
         check_model(experiment, source)
+        check_trainable(experiment, source)
     needs_encoder = any("encoder" in getattr(part, "needs", ()) for axis in built.values() for part in axis)
     if needs_encoder:
         with problems.one():
@@ -91,12 +98,13 @@ def _check_task(
 ) -> None:
     """What concerns one task; its splits go to `splits`."""
     name, before = data.task.name, len(problems.found)
-    for axis in ("orderer", "method"):
+    for axis in ("orderer", "method", "tuning"):
         with problems.one():
             _check_fit(experiment, source, axis, data, built[axis])
     for seed in experiment.seeds:
         with problems.one():
             splits[name, seed] = _split(experiment, source, index, data, seed)
+            check_pool(experiment, source, data.task, splits[name, seed])
     with problems.one():
         for seed in experiment.seeds[:1] if len(problems.found) == before else ():
             _try_templates(data.task, splits[name, seed], source.task_path(experiment.task[index]))
@@ -125,11 +133,18 @@ def _build_axis(experiment: Experiment, source: Source, axis: str, problems: Col
 
 
 def _build(axis: str, item: Component) -> Any:
-    """One component. ConfigError where `needs` or `kinds` of one from outside are no sets."""
+    """One component; None for no tuning. ConfigError where `needs` or `kinds` of one from outside are no
+    sets."""
+    if axis == "tuning" and item.name == BASE.name:
+        if item.parameters:
+            raise ConfigError(f"{BASE.name!r} has no parameters: it is the model as it is")
+        return None
     if item.name not in REGISTRIES[axis]:
         for other, registry in REGISTRIES.items():
             if item.name in registry:
                 raise ConfigError(f"{item.name!r} is no {axis}: it belongs under grid.{other}")
+        if axis == "tuning" and ":" not in item.name:
+            raise ConfigError(unknown_name("tuning", item.name, [BASE.name, *tuners]))
     built = REGISTRIES[axis].create(item.name, item.parameters)
     for part in ("needs", "kinds"):
         if not isinstance(getattr(built, part, frozenset()), set | frozenset):

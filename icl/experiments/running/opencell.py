@@ -143,7 +143,4 @@ class Place:
 
     def __str__(self) -> str:
         cell = self.cell.planned.cell
-        return (
-            f"{cell.selector} {cell.shots}-shot {cell.orderer} {cell.method}, seed {cell.seed}, "
-            f"query {self.cell.choices.queries[self.index].id!r}"
-        )
+        return f"{cell.setting}, seed {cell.seed}, query {self.cell.choices.queries[self.index].id!r}"

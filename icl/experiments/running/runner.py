@@ -21,6 +21,7 @@ from icl.experiments.folder.texts import TaskTexts
 from icl.experiments.grid.cells import PlannedCell, majority_cell
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
+from icl.experiments.grid.trainable import tunings
 from icl.experiments.records import Cell, CellResult
 from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.opencell import OpenCell, Place
@@ -50,6 +51,8 @@ class Runner:
         meter: Meter | None = None,
         restart: bool = False,
     ) -> None:
+        for at, item in tunings(checked.experiment):
+            raise checked.source.error(("grid", "tuning", at), f"{item.name!r} cannot be run yet")
         self.checked = checked
         self.folder = RunFolder(root / checked.experiment.name)
         self.window = window or Window()
@@ -252,16 +255,13 @@ class Runner:
         if near:
             log.warning("%s: %d near ties (margin below 1e-4)", cell.planned.cell.id, near)
         value = sum(p.correct for p in cell.predictions) / len(cell.predictions)
-        self.meter.note(f"{_words(cell.planned.cell)}: {value:.1%} correct")
-
-
-def _words(cell: Cell) -> str:
-    return f"{cell.task} {cell.selector} {cell.shots}-shot {cell.orderer} {cell.method} seed {cell.seed}"
+        done = cell.planned.cell
+        self.meter.note(f"{done.task} {done.setting} seed {done.seed}: {value:.1%} correct")
 
 
 def groups(cells: Sequence[PlannedCell]) -> Iterator[tuple[tuple[str, int], list[PlannedCell]]]:
-    """Cells by (task, seed); the grid's order keeps them together."""
-    for key, group in groupby(cells, key=lambda c: (c.cell.task, c.cell.seed)):
+    """Cells by (task, seed) of one tuning; the grid's order keeps them together."""
+    for (key, _), group in groupby(cells, key=lambda c: ((c.cell.task, c.cell.seed), c.cell.tuning)):
         yield key, list(group)
 
 
