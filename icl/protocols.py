@@ -301,8 +301,9 @@ class TuningResources:
     test set of the experiment holds, and its renderer. Raises IclError."""
     fresh: Callable[[], Network] | None = None
     """Another fresh network, where the first has been changed and is no longer needed."""
-    ask: Callable[[Network], LanguageModel] | None = None
-    """An engine on a network as it is now, for what samples from the model or scores with it."""
+    ask: Callable[..., LanguageModel] | None = None
+    """ask(network, root=None): an engine on a network as it is now, with what stands before every text, for
+    what samples from the model or scores with it."""
     folder: Path | None = None
     """Where checkpoints are kept, so that a killed run goes on; None: nowhere."""
     report: Callable[[TrainingStep], None] | None = None
