@@ -47,6 +47,26 @@ def _tags(own: Markers) -> tuple[re.Pattern[str], dict[str, str]]:
     return re.compile("|".join(map(re.escape, marks)), re.IGNORECASE), closes
 
 
+def pairs_of(value: object) -> tuple[tuple[str, str], ...]:
+    """Marks as a file has them: a list of pairs, or one pair without the outer brackets.
+
+    Raises ValueError for anything else.
+    """
+    pairs = [value] if isinstance(value, list) and value and isinstance(value[0], str) else value
+    if not isinstance(pairs, list | tuple) or not all(map(_is_pair, pairs)):
+        raise ValueError(f"is {value!r}: must be an opening and a closing mark, or a list of such pairs")
+    return tuple((opens, closes) for opens, closes in pairs)
+
+
+def _is_pair(value: object) -> bool:
+    """Whether it is two marks, neither of them empty."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(mark, str) and mark.strip() for mark in value)
+    )
+
+
 def thinking_spans(text: str, own: Sequence[tuple[str, str]] = ()) -> tuple[list[tuple[int, int]], bool]:
     """Spans of the blocks in `text`, marks included, and whether the last one is still open.
 

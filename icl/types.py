@@ -258,6 +258,8 @@ class GenerateRequest:
     template_ids: TokenIds = ()
     """Tokens of the form that a text is to keep: never banned by `no_repeat_ngram`, and taken, not
     drawn for, wherever one of them is the most likely of all."""
+    think: tuple[tuple[str, str], ...] = ()
+    """(opening, closing) marks of blocks in which a stop string ends nothing, beside the known ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ def _asked(shown: Preview) -> str:
     if isinstance(first, GenerateRequest):
         stops = f", until {' or '.join(map(repr, first.stop))}" if first.stop else ""
         said = f"then {'a text is' if first.n == 1 else f'{first.n} texts are'} written, at most "
-        said += f"{first.max_tokens} tokens{stops}"
+        blocks = ", ".join(f"{opens} {closes}" for opens, closes in first.think)
+        said += f"{first.max_tokens} tokens{stops}" + (f", not inside {blocks}" if blocks else "")
     else:
         answers = shown.answers()
         some = ", ".join(f"{text!r} ({tokens})" for text, tokens in answers[:ANSWERS_SHOWN])

@@ -41,17 +41,23 @@ def read(
         str | None,
         typer.Option(metavar="WHERE", help="auto, first, last or trigger.", show_default=False),
     ] = None,
+    think: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAIRS", help="""Marks of thinking blocks: '["<plan>", "</plan>"]'.""", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Read answers out of outputs from anywhere, as an experiment would.
 
     A row is {"text": ..., "task": NAME} or {"text": ..., "kind": KIND, "labels": [...], "choices": {...},
-    "verbalisers": {...}, "language": "de"}, with "where" and "gold" if you like. Each is shown with its
-    answer, whether that is right, and the flags that say why it is unsure or none.
+    "verbalisers": {...}, "language": "de"}, with "where", "think" and "gold" if you like. Each is shown with
+    its answer, whether that is right, and the flags that say why it is unsure or none.
     """
     from icl.tasks.outputs import read_outputs, summarise
 
-    given: dict[str, Any] = {"task": task, "kind": kind, "where": where}
+    given: dict[str, Any] = {"task": task, "kind": kind, "where": where, "think": _marks(think)}
     if task is not None:
         _check_task(task)
     defaults = {key: value for key, value in given.items() if value is not None}
@@ -74,6 +80,18 @@ def _check_task(name: str) -> None:
         find_definition(name)
     except ConfigError as error:
         raise ConfigError(f"--task: {error}") from error
+
+
+def _marks(given: str | None) -> list[list[str]] | None:
+    from icl.tasks.strict_yaml import read_value
+    from icl.thinking import pairs_of
+
+    if given is None:
+        return None
+    try:
+        return [list(pair) for pair in pairs_of(read_value(given, "--think"))]
+    except ValueError as error:
+        raise ConfigError(f"--think {error}") from error
 
 
 def _lines(file: str) -> list[str]:

@@ -159,7 +159,7 @@ class FakeModel:
         if len(ids) > request.max_tokens:
             ids, reason = ids[: request.max_tokens], "length"
             text = self.tokenizer.decode(ids)
-        cut = first_stop(text, request.stop, opened_by(prompt[-200:]))
+        cut = first_stop(text, request.stop, opened_by(prompt[-200:], request.think), request.think)
         if cut is not None:
             text, reason = text[:cut], "stop"
         return Sample(text, tuple(ids), (-0.1,) * len(ids), reason)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from icl.errors import DataError, IclError, ModelError, unknown_name
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
 from icl.experiments.asking.responses import ResponseStore
+from icl.experiments.asking.thinking import MarkedModel, with_marks
 from icl.experiments.file.config import Experiment, Source
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.cells import MAJORITY, plan_cells
@@ -155,6 +156,7 @@ def _data(folder: RunFolder, experiment: Experiment, task: str) -> TaskData:
     source = Source("", Path(manifest.get("folder", ".")), {})
     for name in experiment.task:
         data = load_task(source.task_path(name))
+        data = replace(data, task=with_marks(data.task, experiment.think))
         if data.task.name == task:
             break
     else:
@@ -248,13 +250,14 @@ class _Writing:
         method = methods.create(item.name, item.parameters)
         encoder = load_encoder(experiment.encoder) if "encoder" in method.needs else None
         threshold = experiment.duplicate_threshold
-        resources = Resources(self._task, cell.seed, model, encoder, self._renderer, threshold)
+        asked = MarkedModel(model, self._task.reading.think) if self._task.reading.think else model
+        resources = Resources(self._task, cell.seed, asked, encoder, self._renderer, threshold)
         solve = method.fit(pool, resources).solve(query, shown, resources)
-        asked = next(solve, None)
+        first = next(solve, None)
         solve.close()
-        if not asked:
+        if not first:
             raise DataError(f"method {cell.method!r} asks nothing of the model")
-        return asked[0].prompt
+        return first[0].prompt
 
     def _pool(self) -> Sequence[Example]:
         experiment, cell = self._experiment, self._cell

@@ -15,6 +15,7 @@ from icl.engine.loading.pieces import Piece, pieces
 from icl.engine.requests.encoding import encode_scores
 from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
+from icl.experiments.asking.thinking import marked
 from icl.experiments.file.baseline import find_label
 from icl.experiments.grid.cells import PlannedCell
 from icl.experiments.grid.check import REGISTRIES, Checked
@@ -94,7 +95,8 @@ def preview(checked: Checked, cell: PlannedCell, n: int) -> Iterator[Preview]:
     guessed = rehearsal.total.requests > 0
     notes = chat_notes(known.tokenizer, checked.experiment.prompt.chat, choices.resources.task.instruction)
     for query, shown in zip(choices.queries, demonstrations, strict=True):
-        asked, outcome = _talk(method.solve(query, shown, choices.resources), model)
+        solve = method.solve(query, shown, choices.resources)
+        asked, outcome = _talk(marked(solve, choices.resources.task.reading.think), model)
         yield Preview(cell.cell, query, outcome.prompt, asked, guessed, known, notes)
 
 

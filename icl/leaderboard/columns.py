@@ -121,6 +121,14 @@ def _extraction(row: Row) -> str:
     return f"{found.unparsed}/{found.cut}/{found.differ}" if found.read else NOT_YET
 
 
+def _abstained(row: Row) -> str:
+    return str(row.extraction.abstained) if row.extraction.read else NOT_YET
+
+
+def _thinking(row: Row) -> str:
+    return short_count(row.extraction.thinking_tokens) if row.extraction.read else NOT_YET
+
+
 def _flag(name: str) -> Callable[[Row], str]:
     return lambda row: str(row.flags.get(name, 0))
 
@@ -204,7 +212,12 @@ def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> 
         columns.append(Column("seconds", "s", lambda r: short_seconds(r.seconds), rank=2))
     if any(row.extraction.read for row in rows):
         columns.append(Column("extraction", "unparsed/cut/differ", _extraction, rank=3))
-    for name in dict.fromkeys(name for row in rows for name in sorted(row.flags)):
+    if any(row.extraction.abstained for row in rows):
+        columns.append(Column("abstained", "abstained", _abstained, rank=3))
+    if any(row.extraction.thinking_tokens for row in rows):
+        columns.append(Column("thinking", "thinking", _thinking, rank=5))
+    met = {column.key for column in columns}
+    for name in dict.fromkeys(name for row in rows for name in sorted(row.flags) if name not in met):
         columns.append(Column(f"flag_{name}", name.replace("_", " "), _flag(name), rank=8))
     if any(row.dropped for row in rows):
         columns.append(Column("dropped", "dropped", lambda r: str(r.dropped), rank=8))

@@ -115,9 +115,15 @@ def _losses(rows: Sequence[Row]) -> list[str]:
     lines = []
     found = sum((row.extraction for row in rows), start=Extraction())
     if found.read:
+        said = f", abstained (says that it does not know) {found.abstained}" if found.abstained else ""
         lines.append(
-            f"Answers read from text: {found.read}; unparsed {found.unparsed}, cut by the token limit "
+            f"Answers read from text: {found.read}; unparsed {found.unparsed}{said}, cut by the token limit "
             f"{found.cut}, first, last and trigger reading differ {found.differ}, tied votes {found.tied}."
+        )
+    if found.thinking_tokens:
+        lines.append(
+            f"Tokens of thinking in the outputs that were read: {found.thinking_tokens}, in all token counts "
+            "and within max_tokens."
         )
     flags: dict[str, int] = {}
     for row in rows:
@@ -264,9 +270,11 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
     "seconds": lambda r: r.seconds,
     "read_from_text": lambda r: r.extraction.read,
     "unparsed": lambda r: r.extraction.unparsed,
+    "abstained": lambda r: r.extraction.abstained,
     "cut": lambda r: r.extraction.cut,
     "readings_differ": lambda r: r.extraction.differ,
     "tied_votes": lambda r: r.extraction.tied,
+    "thinking_tokens": lambda r: r.extraction.thinking_tokens,
     "dropped": lambda r: r.dropped,
     "kept_out": lambda r: r.kept_out,
     "skipped_rows": lambda r: r.skipped_rows,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from icl.errors import DataError
@@ -51,12 +51,17 @@ class Extraction:
 
     read: int = 0
     unparsed: int = 0
+    """No answer could be read, and the model did not say that it has none."""
     cut: int = 0
     """The answer, a chain or a decomposition ended at its token limit."""
     differ: int = 0
     """The first match, the last and the one after a trigger phrase are not all the same."""
     tied: int = 0
     """Votes that two answers won."""
+    abstained: int = 0
+    """The model said that it does not know."""
+    thinking_tokens: int = 0
+    """In thinking blocks, among those drawn."""
 
     @classmethod
     def of(cls, predictions: Sequence[Prediction]) -> Extraction:
@@ -66,17 +71,20 @@ class Extraction:
         def count(ending: str) -> int:
             return sum(any(flag.endswith(ending) for flag in p.flags) for p in read)
 
-        unparsed = sum(p.answer is None for p in read)
-        return cls(len(read), unparsed, count("cut_by_length"), count("_disagree"), count("tied_vote"))
+        silent = [p for p in read if p.answer is None]
+        abstained = sum(any(flag.endswith("abstained") for flag in p.flags) for p in silent)
+        return cls(
+            len(read),
+            len(silent) - abstained,
+            count("cut_by_length"),
+            count("_disagree"),
+            count("tied_vote"),
+            abstained,
+            sum(int(p.details.get("thinking_tokens") or 0) for p in read),
+        )
 
     def __add__(self, other: Extraction) -> Extraction:
-        return Extraction(
-            self.read + other.read,
-            self.unparsed + other.unparsed,
-            self.cut + other.cut,
-            self.differ + other.differ,
-            self.tied + other.tied,
-        )
+        return Extraction(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,8 @@ def _scores(prediction: Prediction) -> Table:
 
 def _verdict(prediction: Prediction) -> Text:
     text = Text()
-    answer = "unparsed" if prediction.answer is None else visible(prediction.answer)
+    none = "abstained" if "abstained" in prediction.flags else "unparsed"
+    answer = none if prediction.answer is None else visible(prediction.answer)
     text.append(f"answer {answer}", style="bold green" if prediction.correct else "bold red")
     text.append(f"   gold {visible(prediction.gold)}   ")
     text.append("right" if prediction.correct else "wrong")

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from icl.prompts.answers.wording.pattern import problem
+from icl.thinking import Markers, pairs_of
 from icl.types import ReadingRules
 
 
@@ -19,7 +20,7 @@ class AnswerFile(BaseModel):
     tolerance: float | str | None = None
     """An amount, or a share of the gold such as "1%"."""
     guess: bool = True
-    think: list[list[str]] = []
+    think: Markers = ()
 
     @field_validator("pattern")
     @classmethod
@@ -43,21 +44,12 @@ class AnswerFile(BaseModel):
     @field_validator("think", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
-        """One pair may be written without the outer brackets."""
-        pairs = [value] if isinstance(value, list) and value and isinstance(value[0], str) else value
-        if not isinstance(pairs, list) or not all(
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(m, str) and m.strip() for m in pair)
-            for pair in pairs
-        ):
-            raise ValueError(f"is {value!r}: must be an opening and a closing mark, or a list of such pairs")
-        return pairs
+        return pairs_of(value)
 
     @property
     def rules(self) -> ReadingRules:
         """The noun."""
         relative = isinstance(self.tolerance, str)
         amount = float(str(self.tolerance).removesuffix("%")) / 100 if relative else self.tolerance
-        marks = tuple((opens, closes) for opens, closes in self.think)
-        return ReadingRules(
-            self.pattern, None if amount is None else float(amount), relative, self.guess, marks
-        )
+        tolerance = None if amount is None else float(amount)
+        return ReadingRules(self.pattern, tolerance, relative, self.guess, self.think)

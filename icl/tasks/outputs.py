@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -15,6 +15,7 @@ from icl.prompts.answers.wording.languages import language
 from icl.tasks.sources import find_definition
 from icl.tasks.transforms import choices
 from icl.tasks.values import Number, as_text, decode, shown
+from icl.thinking import pairs_of
 from icl.types import Query, Task, TaskKind, Template
 
 KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
@@ -87,9 +88,9 @@ def read_outputs(
 
     A row holds `text` (or `output`) and says how it is read: `task` (a built-in one or a task file) or
     `kind` with `labels`, `choices`, `verbalisers`, `language`; `where` ("auto", "first", "last",
-    "trigger"), `cut`; `gold` (a text or a list of them) or `right` (null: there is no answer to be had).
-    Other fields are passed over. `defaults` stand in for fields that a row lacks. Raises DataError naming
-    file and line.
+    "trigger"), `cut`, `think` (marks of thinking blocks beside the known ones and the task's); `gold` (a
+    text or a list of them) or `right` (null: there is no answer to be had). Other fields are passed over.
+    `defaults` stand in for fields that a row lacks. Raises DataError naming file and line.
     """
     found = []
     for number, line in enumerate(lines, start=1):
@@ -112,7 +113,7 @@ def _read(values: Mapping[str, Any], place: str) -> OutputRow:
     text = values.get("text", values.get("output"))
     if not isinstance(text, str) or isinstance(text, Number):
         raise ValueError(f"text is {shown(text)}: must be the output as text")
-    task = _task(values)
+    task = _thinking_aloud(_task(values), values.get("think", []))
     query = Query("row", {"text": ""}, _choices(values.get("choices"), task))
     where = values.get("where", "auto" if task.kind != "classification" else "first")
     if where not in WHERE:
@@ -165,6 +166,16 @@ def _task(values: Mapping[str, Any]) -> Task:
         tuple(as_text(label) for label in labels),
         {as_text(label): as_text(words) for label, words in verbalisers.items()},
         language=code,
+    )
+
+
+def _thinking_aloud(task: Task, think: Any) -> Task:
+    try:
+        marks = pairs_of(think)
+    except ValueError as error:
+        raise ValueError(f"think {error}") from error
+    return (
+        replace(task, reading=replace(task.reading, think=(*task.reading.think, *marks))) if marks else task
     )
 
 

@@ -86,3 +86,19 @@ def test_the_rows_of_a_test_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
     rows = Path(__file__).parents[1] / "prompts" / "kinds_of_outputs.jsonl"
     assert run(str(rows)) == 0
     assert " 289 of 289 right;" in capsys.readouterr().err
+
+
+def test_marks_of_thinking_blocks(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "{{The answer is 3?}} I say 4."
+    own = {"kind": "numeric", "text": text, "think": ["{{", "}}"]}
+    Path(file).write_text("\n".join(map(json.dumps, [{**own, "think": []}, own])), encoding="utf-8")
+    assert run(file, "--json") == 0
+    assert [row["answer"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["3", "4"]
+    Path(file).write_text(json.dumps({"kind": "numeric", "text": text}), encoding="utf-8")
+    assert run(file, "--json", "--think", '[["{{", "}}"]]') == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["answer"] == "4"
+    assert run(file, "--think", "{{") == 2
+    assert "--think" in capsys.readouterr().err
+    Path(file).write_text(json.dumps({**own, "think": [["{{"]]}), encoding="utf-8")
+    assert run(file) == 2
+    assert ":1: think is [['{{']]: must be an opening and a closing mark" in capsys.readouterr().err

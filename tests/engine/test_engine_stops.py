@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.fake import ByteTokenizer, FakeModel
 from icl.engine.requests.stops import first_stop, opened_by
+from icl.errors import RequestError
 from icl.types import GenerateRequest
 
 
@@ -48,3 +51,23 @@ def test_the_fake_model_stops_likewise() -> None:
     model = FakeModel(reply_with=lambda prompt, sample: "<think>a\n\nb</think>4\n\nQ: 5")
     (answer,) = model.generate([GenerateRequest("Q", max_tokens=100, stop=("\n\n",))])
     assert (answer.samples[0].text, answer.samples[0].stop_reason) == ("<think>a\n\nb</think>4", "stop")
+
+
+PLAN = (("§plan", "plan§"),)
+
+
+def test_marks_of_a_request_hold_beside_the_known_ones() -> None:
+    written = "§plan a\n\nb plan§ 4<think>\n\n</think>.\n\nQ: 5"
+    model = FakeModel(reply_with=lambda prompt, sample: written)
+    plain = GenerateRequest("Q", max_tokens=100, stop=("\n\n",))
+    known, own = model.generate([plain, replace(plain, think=PLAN)])
+    assert known.samples[0].text == "§plan a"
+    assert own.samples[0].text == "§plan a\n\nb plan§ 4<think>\n\n</think>."
+    assert opened_by("Q §plan\n", PLAN) == "§plan"
+    watcher = StopWatcher(GenerateRequest("Q §plan", max_tokens=9, stop=("\n",), think=PLAN), ByteTokenizer())
+    assert not any(watcher.push(token, -0.1) for token in b"one\ntwo"[:8])
+
+
+def test_marks_that_are_no_pairs_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"think is .*allowed: pairs of an opening and a closing mark"):
+        FakeModel().generate([GenerateRequest("Q", think=(("<a>",),))])  # type: ignore[arg-type]

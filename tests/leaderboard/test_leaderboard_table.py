@@ -126,6 +126,23 @@ def test_flags_and_drops_are_shown_and_summed_up():
     assert "| unparsed |" in board.to_markdown()
 
 
+def test_those_that_abstain_and_tokens_of_thinking_are_counted_apart():
+    written = cell("zero_shot", 0, method="few_shot")
+    said = [replace(p, output="a text", label_scores={}) for p in written.predictions]
+    said[0] = replace(said[0], answer=None, flags=("no_trigger", "abstained"), details={"thinking_tokens": 7})
+    said[1] = replace(said[1], answer=None, flags=("unparsed",), details={"thinking_tokens": 5})
+    said[2] = replace(said[2], flags=("abstained",))  # a vote, of which one chain abstained
+    board = leaderboard([replace(written, predictions=tuple(said))], resamples=100, majority=False)
+    shown = {c.key: c.show(board.rows[0]) for c in board.columns}
+    assert (shown["extraction"], shown["abstained"], shown["thinking"]) == ("1/0/0", "1", "12")
+    assert [c.header for c in board.columns].count("abstained") == 1
+    text = " ".join(board.footer)
+    assert "unparsed 1, abstained (says that it does not know) 1, cut by" in text
+    assert "Tokens of thinking in the outputs that were read: 12" in text
+    (row,) = csv.DictReader(io.StringIO(board.to_csv()))
+    assert (row["unparsed"], row["abstained"], row["thinking_tokens"]) == ("1", "1", "12")
+
+
 def test_what_was_read_from_text_is_counted_in_a_column_and_the_footer():
     scored, written = cell("zero_shot", 0), cell("zero_shot", 0, method="few_shot")
     said = [replace(p, output="a text", label_scores={}) for p in written.predictions]

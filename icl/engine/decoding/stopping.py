@@ -43,14 +43,17 @@ class StopWatcher:
             return False
         # decoding from the middle can differ from decoding the whole (a leading space): ask the whole
         whole = self.tokenizer.decode(self.ids)
-        return first_stop(whole, self.request.stop, self._opened) is not None
+        return self._first(whole) is not None
+
+    def _first(self, whole: str) -> int | None:
+        return first_stop(whole, self.request.stop, self._opened, self.request.think)
 
     @property
     def text(self) -> str:
         """What was written, up to the first stop string, without special tokens."""
         ids = self.ids[:-1] if self.reason == "eos" else self.ids
         whole = self.tokenizer.decode(ids)
-        return whole[: first_stop(whole, self.request.stop, self._opened)]
+        return whole[: self._first(whole)]
 
 
 _TAIL = 32
@@ -59,4 +62,5 @@ _TAIL = 32
 
 def _opened(request: GenerateRequest, tokenizer: Tokenizer) -> str:
     prompt = request.prompt
-    return opened_by(prompt if isinstance(prompt, str) else tokenizer.decode(prompt[-_TAIL:]))
+    end = prompt if isinstance(prompt, str) else tokenizer.decode(prompt[-_TAIL:])
+    return opened_by(end, request.think)

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from icl.thinking import KNOWN, thinking_spans
+from icl.thinking import KNOWN, Markers, thinking_spans
 
 _OPENING = tuple(opens for opens, _ in KNOWN)
 
 
-def first_stop(text: str, stops: Sequence[str], opened: str = "") -> int | None:
+def first_stop(text: str, stops: Sequence[str], opened: str = "", own: Markers = ()) -> int | None:
     """Position of the first stop string in `text` that no thinking block holds; None where there is none.
 
-    opened: the mark by which the prompt opened a block, if it did (see `opened_by`).
+    opened: the mark by which the prompt opened a block, if it did (see `opened_by`). own: marks beside the
+    known ones.
     """
     found = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
-    if not found or not (opened or "<" in text or "[" in text or "◁" in text):
+    if not found or not (opened or own or "<" in text or "[" in text or "◁" in text):
         return min(found, default=None)
     shift = len(opened)
-    spans = [(start - shift, end - shift) for start, end in thinking_spans(opened + text)[0]]
+    spans = [(start - shift, end - shift) for start, end in thinking_spans(opened + text, own)[0]]
     outside = [place for stop in stops if stop and (place := _outside(text, stop, spans)) is not None]
     return min(outside, default=None)
 
@@ -36,8 +37,8 @@ def _outside(text: str, stop: str, spans: Sequence[tuple[int, int]]) -> int | No
     return None
 
 
-def opened_by(prompt_end: str) -> str:
+def opened_by(prompt_end: str, own: Markers = ()) -> str:
     """The mark of a thinking block with which a prompt ends, as some chat templates do; else the empty
     text."""
     plain = prompt_end.rstrip()
-    return next((opens for opens in _OPENING if plain.endswith(opens)), "")
+    return next((opens for opens in (*(a for a, _ in own), *_OPENING) if plain.endswith(opens.rstrip())), "")

@@ -13,6 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from icl.errors import ContextOverflow, RequestError
+from icl.thinking import pairs_of
 from icl.types import GenerateRequest, ScoreRequest, Text, TokenIds
 
 LARGEST = 2**63 - 1
@@ -71,6 +72,10 @@ def check_generations(requests: Sequence[GenerateRequest]) -> None:
         for text in request.stop:
             if not isinstance(text, str) or not text:
                 refuse(which, "a stop string", text, "a text of at least one character")
+        try:
+            pairs_of(request.think)
+        except ValueError:
+            refuse(which, "think", request.think, "pairs of an opening and a closing mark")
 
 
 def check_text(which: str, what: str, text: Text) -> None:

@@ -25,6 +25,7 @@ from icl.tasks import TaskFile
 from icl.tasks.sources import parted
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
 from icl.tasks.wording import as_written
+from icl.thinking import Markers, pairs_of
 
 MOST_CELLS = 100_000
 
@@ -208,6 +209,8 @@ class Experiment(_Section):
     encoder: Annotated[str, Field(strict=True)] = "minilm"
     grid: Grid
     prompt: PromptSettings = PromptSettings()
+    think: Markers = ()
+    """Marks of thinking blocks that the model writes, beside the known ones and those of its tasks."""
     duplicate_threshold: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
     leaderboard: LeaderboardSettings = LeaderboardSettings()
 
@@ -223,6 +226,11 @@ class Experiment(_Section):
         raise ValueError(
             f"must be an alias, a path, a hub id or {{backend: {{options}}}}, not {as_written(value)}"
         )
+
+    @field_validator("think", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        return pairs_of(value)
 
     @field_validator("task", "seeds")
     @classmethod

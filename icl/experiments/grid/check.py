@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from icl.encoders import encoder_source
 from icl.errors import Collector, ConfigError, IclError, unknown_name
 from icl.experiments.asking.models import check_model
+from icl.experiments.asking.thinking import with_marks
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import BASE, ZERO_SHOT, PlannedCell, majority_cell, plan_cells
@@ -212,6 +213,7 @@ def _load_tasks(experiment: Experiment, source: Source, problems: Collector) -> 
     for index, name in enumerate(experiment.task):
         with problems.one():
             data = _load_task(source, index, source.task_path(name))
+            data = replace(data, task=with_marks(data.task, experiment.think))
             if any(other.task.name == data.task.name for other in tasks.values()):
                 raise source.error(("task", index), f"another task is called {data.task.name!r} too")
             tasks[index] = data

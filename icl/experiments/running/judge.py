@@ -74,6 +74,9 @@ def notes(predictions: Sequence[Prediction], split: Split, shots: int) -> Mappin
     found = about_data(split)
     if flags:
         found["flags"] = dict(sorted(flags.items()))
+    thought = sum(int(p.details.get("thinking_tokens") or 0) for p in predictions)
+    if thought:
+        found["thinking_tokens"] = thought
     dropped = sum(len(p.dropped) for p in predictions)
     if dropped:
         found["dropped_demonstrations"] = dropped

@@ -9,6 +9,7 @@ from typing import Any
 from icl.components import MethodDefaults
 from icl.experiments import contracts
 from icl.experiments.asking.metered import Cost
+from icl.experiments.asking.thinking import marked, thinking_tokens
 from icl.experiments.folder.cellfile import CellWriter
 from icl.experiments.folder.texts import TaskTexts
 from icl.experiments.grid.cells import PlannedCell
@@ -61,7 +62,7 @@ class OpenCell:
         label, shown = self.planned.method.label, self.demonstrations[index]
         with contracts.calling("method", label, self.method, "solve", where):
             solve = self.method.solve(query, shown, self.choices.resources)
-        return contracts.conversation(label, self.method, solve, where)
+        return marked(contracts.conversation(label, self.method, solve, where), self.task.reading.think)
 
     def receive(self, index: int, outcome: Outcome, usage: Usage) -> bool:
         """Takes one outcome. True once the cell is final."""
@@ -81,6 +82,9 @@ class OpenCell:
         example = self.choices.split.test[index]
         if self.reasons and self.reasons[index]:
             outcome = replace(outcome, details={**outcome.details, "order": dict(self.reasons[index])})
+        model = self.choices.resources.model
+        if model and (thought := thinking_tokens(outcome.output, self.task, model.tokenizer)):
+            outcome = replace(outcome, details={**outcome.details, "thinking_tokens": thought})
         shown = self.demonstrations[index]
         chosen = {d.example.id for d in shown}
         own = [i for i in outcome.prompt.demonstrations if i not in chosen]

@@ -13,6 +13,7 @@ from icl.experiments.asking.conversations import Conversation, Window, converse
 from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import model_source, open_model
 from icl.experiments.asking.responses import ResponseStore
+from icl.experiments.asking.thinking import MarkedModel
 from icl.experiments.asking.timed import TimedModel
 from icl.experiments.folder.manifest import first_manifest
 from icl.experiments.folder.rates import remember
@@ -286,7 +287,7 @@ def resources_for(
     return Resources(
         definition,
         seed,
-        model,
+        MarkedModel(model, definition.reading.think) if definition.reading.think else model,
         encoder,
         renderer,
         experiment.duplicate_threshold,
