@@ -18,11 +18,12 @@ import icl
 from icl.cot.self_training import training_rows
 from icl.experiments.file.config import Experiment, Grid, LeaderboardSettings, PromptSettings, read_experiment
 from icl.experiments.grid.check import check
-from icl.protocols import methods, orderers, selectors
+from icl.protocols import methods, orderers, selectors, tuners
 from icl.registry import Entry
 from icl.tasks import read_task_file
 from icl.tasks.schema import SOURCES, Source, TaskFile, TemplateFile
 from icl.tasks.transforms import TRANSFORMS
+from icl.tuning.shared.settings import TrainingSettings
 from icl.types import TaskKind
 
 ROOT = Path(__file__).parents[1]
@@ -134,7 +135,7 @@ def test_citation_and_changelog_have_the_version() -> None:
 
 
 CARDS = ROOT / "docs" / "methods"
-REGISTRIES = {"selector": selectors, "orderer": orderers, "method": methods}
+REGISTRIES = {"selector": selectors, "orderer": orderers, "method": methods, "tuner": tuners}
 COMPONENTS = [(kind, registry.entry(name)) for kind, registry in REGISTRIES.items() for name in registry]
 NO_COMPONENT = {"cot_self_training": training_rows}
 """Cards of functions: what they describe is called from Python and stands in no grid."""
@@ -170,7 +171,25 @@ def test_every_component_has_a_card_and_every_card_a_component() -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_card_lists_the_parameters_of_its_component(name: str) -> None:
     told = tabled((CARDS / f"{name}.md").read_text(encoding="utf-8"))
-    assert sorted(told) == sorted(p.name.rstrip("_") for p in EXPECTED[name].parameters)
+    takes = {p.name.rstrip("_") for p in EXPECTED[name].parameters}
+    factory = EXPECTED[name].factory
+    in_index = (
+        set(TrainingSettings.__dataclass_fields__) if _is_subclass(factory, TrainingSettings) else set()
+    )
+    assert takes - in_index <= set(told) <= takes
+    assert len(told) == len(set(told))
+
+
+def _is_subclass(factory: object, base: type) -> bool:
+    return isinstance(factory, type) and issubclass(factory, base)
+
+
+def test_the_index_names_the_settings_of_every_tuner() -> None:
+    index = (CARDS / f"{INDEX}.md").read_text(encoding="utf-8").split("| setting |")[1]
+    told = {
+        name.strip() for row in re.findall(r"^\|([^|]+)\|", index, re.MULTILINE) for name in row.split(",")
+    }
+    assert set(TrainingSettings.__dataclass_fields__) <= told
 
 
 @pytest.mark.parametrize(("name", "function"), NO_COMPONENT.items())
