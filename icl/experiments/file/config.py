@@ -118,14 +118,50 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _label(value: Any) -> Any:
+    """A component as the grid has it, or as the leaderboard has it."""
+    return value if isinstance(value, str) and value else Component.model_validate(value).label
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+
+
+def _wanted(value: Any) -> Any:
+    """Values of one axis that a pattern allows: one, or a list of some."""
+    items = value if isinstance(value, list | tuple) and value else [value]
+    return tuple(item if isinstance(item, int) else _label(item) for item in items)
+
+
+Wanted = Annotated[tuple[str | int, ...], BeforeValidator(_wanted)]
+
+
+class Pattern(_Section):
+    """Cells that have these values; an axis that is not named may have any."""
+
+    selector: Wanted | None = None
+    shots: Wanted | None = None
+    orderer: Wanted | None = None
+    method: Wanted | None = None
+    tuning: Wanted | None = None
+
+    @property
+    def named(self) -> dict[str, tuple[str | int, ...]]:
+        """Axis -> labels, names or numbers."""
+        return {axis: value for axis, value in self.model_dump().items() if value is not None}
+
+
 class Grid(_Section):
-    """Lists whose product is the experiment; every one may also hold a single item."""
+    """Lists whose product is the experiment; every one may also hold a single item.
+
+    only: of the product, the cells that fit one of these patterns; all of it where there are none.
+    """
 
     selector: Components
     shots: Annotated[tuple[Shots, ...], BeforeValidator(_listed), Field(min_length=1)]
     orderer: Components = (Component.model_validate("as_selected"),)
     method: Components = (Component.model_validate("direct"),)
     tuning: Tunings = (Component.model_validate(UNTUNED),)
+    only: Annotated[tuple[Pattern, ...], BeforeValidator(_listed)] = ()
 
     @field_validator("selector", "shots", "orderer", "method", "tuning")
     @classmethod
@@ -139,14 +175,6 @@ class PromptSettings(_Section):
 
     chat: Literal[False, True, "turns", "single"] = False
     overflow: Literal["drop", "fail"] = "drop"
-
-
-def _label(value: Any) -> Any:
-    """A component as the grid has it, or as the leaderboard has it."""
-    return value if isinstance(value, str) and value else Component.model_validate(value).label
-
-
-Label = Annotated[str, BeforeValidator(_label)]
 
 
 class CompareTo(_Section):
@@ -264,6 +292,9 @@ class Experiment(_Section):
         plain: dict[str, Any] = self.model_dump(mode="json")
         for axis in ("selector", "orderer", "method", "tuning"):
             plain["grid"][axis] = [item.plain for item in getattr(self.grid, axis)]
+        plain["grid"]["only"] = [
+            {axis: list(values) for axis, values in pattern.named.items()} for pattern in self.grid.only
+        ]
         for size in ("pool", "test"):
             plain[size] = "all" if plain[size] is None else plain[size]
         if self.leaderboard.compare_to is not None:

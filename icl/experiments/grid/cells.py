@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from icl.errors import IclError
-from icl.experiments.file.config import Component, Experiment
+from icl.experiments.file.config import Component, Experiment, Pattern
 from icl.experiments.records import UNTUNED, Cell
 from icl.protocols import methods
 
@@ -59,8 +59,19 @@ def plan_cells(experiment: Experiment, tasks: Sequence[str]) -> list[PlannedCell
                         seed=seed,
                         tuning=tuning.label,
                     )
-                    cells.append(PlannedCell(cell, selector, orderer, method, tuning))
+                    planned = PlannedCell(cell, selector, orderer, method, tuning)
+                    if not experiment.grid.only or any(fits(planned, p) for p in experiment.grid.only):
+                        cells.append(planned)
     return cells
+
+
+def fits(planned: PlannedCell, pattern: Pattern) -> bool:
+    """Whether a cell has the values of a pattern: its components by their names or whole labels."""
+    for axis, values in pattern.named.items():
+        item = planned.shots if axis == "shots" else getattr(planned, axis)
+        if not ({item.label, item.name} if isinstance(item, Component) else {item}) & set(values):
+            return False
+    return True
 
 
 def _runs_under(tuning: Component, method: Component, experiment: Experiment) -> bool:

@@ -18,7 +18,7 @@ from icl.experiments.asking.models import check_model
 from icl.experiments.asking.thinking import with_marks
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
 from icl.experiments.file.config import Component, Experiment, Source
-from icl.experiments.grid.cells import BASE, ZERO_SHOT, PlannedCell, majority_cell, plan_cells
+from icl.experiments.grid.cells import BASE, ZERO_SHOT, PlannedCell, fits, majority_cell, plan_cells
 from icl.experiments.grid.rehearsal import Rehearsal
 from icl.experiments.grid.trainable import check_pool, check_trainable
 from icl.experiments.grid.trial import try_components
@@ -68,6 +68,7 @@ def check(experiment: Experiment, source: Source, *, wants_all: bool = False) ->
     with problems.one():
         _check_metric(experiment.leaderboard.metric, ("leaderboard", "metric"), source)
     with problems.one():
+        _check_only(experiment, source)
         _check_baseline(experiment, source)
     with problems.one():
         check_model(experiment, source)
@@ -158,6 +159,21 @@ def _build(axis: str, item: Component) -> Any:
 def _check_metric(name: str | None, path: tuple[str | int, ...], source: Source) -> None:
     if name is not None:
         _located(lambda: metrics.create(name), source, path)
+
+
+def _check_only(experiment: Experiment, source: Source) -> None:
+    """Refuses a pattern that names what the grid does not have, or that no cell fits."""
+    grid = experiment.grid.model_copy(update={"only": ()})
+    whole = plan_cells(experiment.model_copy(update={"grid": grid}), [""])
+    for index, pattern in enumerate(experiment.grid.only):
+        for axis, values in pattern.named.items():
+            items = [c.shots if axis == "shots" else getattr(c, axis) for c in whole]
+            known = {str(n) for i in items for n in ((i.label, i.name) if isinstance(i, Component) else (i,))}
+            for value in values:
+                if str(value) not in known:
+                    raise source.error(("grid", "only", index, axis), unknown_name(axis, str(value), known))
+        if not any(fits(cell, pattern) for cell in whole):
+            raise source.error(("grid", "only", index), "no cell of the grid has all of these values")
 
 
 def _check_baseline(experiment: Experiment, source: Source) -> None:
