@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from icl.prompts.answers.numbers.figures import MAX_DIGITS, VULGAR, broken_run, figures, value_of
+from icl.prompts.answers.numbers.spoken import numbers_spoken
 from icl.prompts.answers.numbers.words import (
     CHINESE,
     ENGLISH,
@@ -20,7 +21,7 @@ from icl.prompts.answers.numbers.words import (
     read_match,
 )
 from icl.prompts.answers.reading import NEVER_DIRECT, UNREADABLE, Candidate, narrow
-from icl.prompts.answers.wording.languages import reads_comma
+from icl.prompts.answers.wording.languages import base, reads_comma
 
 DIGITS, WORDS, LABELS, LISTED = 0, 1, 2, NEVER_DIRECT
 """Tiers: written in digits; in words, or an ordinal; part of a name or a step; a list's number."""
@@ -183,6 +184,11 @@ def _in_chinese(text: str) -> Iterator[Number]:
         yield Number(*hit.span(), -value if hit["sign"] else value, LABELS if lone else WORDS)
 
 
+def _in_other_words(text: str, language: str) -> Iterator[Number]:
+    for span, value, weak in numbers_spoken(text, language):
+        yield Number(*span, Fraction(value), LABELS if weak else WORDS)
+
+
 def _enumerators(text: str) -> frozenset[int]:
     """Positions of the numbers of a numbered list: line heads n and n + 1 both occur."""
     heads = [(hit.start(1), int(hit[1])) for hit in re.finditer(r"(?m)^[^\S\n]*(\d{1,2})[.)、]\s+\S", text)]
@@ -201,6 +207,7 @@ def find_numbers(text: str, language: str = "en") -> list[Number]:
         Number(n.start, n.end, n.value, LISTED) if n.start in listed else n
         for n in (
             *_in_words(text),
+            *_in_other_words(text, base(language)),
             *(() if text.isascii() else _in_chinese(text)),
             *_in_digits(text, reads_comma(language)),
         )
