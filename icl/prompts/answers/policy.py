@@ -11,7 +11,8 @@ from icl.prompts.answers.formats.choice import choice_candidates, chooses_elsewh
 from icl.prompts.answers.formats.label import label_candidates
 from icl.prompts.answers.formats.numeric import concluded, numeric_candidates, result_of
 from icl.prompts.answers.formats.strings import first_string, flatten, last_string, string_after
-from icl.prompts.answers.numbers.find import Number
+from icl.prompts.answers.numbers.algebra import algebra
+from icl.prompts.answers.numbers.find import Number, as_candidate
 from icl.prompts.answers.reading import (
     SENTENCE_END,
     UNREADABLE,
@@ -213,6 +214,10 @@ class CandidateReader:
             return Found(None)
         flags: tuple[str, ...] = ()
         if self._numeric:
+            unknown, solved = algebra(self._text, self._numbers, start)
+            if unknown and solved is None:
+                return Found(None, ("ambiguous",))
+            chosen = chosen if solved is None else as_candidate(solved)
             resolved, worked = result_of(self._text, self._numbers, chosen)
             if resolved is None:
                 return Found(None, ("ambiguous",))

@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from icl.prompts.answers.numbers.figures import MAX_DIGITS, VULGAR, broken_run, figures, value_of
 from icl.prompts.answers.numbers.spoken import numbers_spoken
 from icl.prompts.answers.numbers.words import (
     CHINESE,
     ENGLISH,
-    NUMBER_WORD,
     PART,
     SCALES,
+    number_words,
     part_value,
     read_chinese,
     read_english,
@@ -32,8 +33,22 @@ _AFTER = re.compile(
     re.IGNORECASE,
 )
 _ANY_DIGIT = re.compile(rf"[\d{VULGAR}]|\\[dt]?frac")
+_PLAIN = re.compile(
+    rf"\d{{1,15}}(?:(?![\d\s.,:/⁄\-–+\\{{_'’eExX×*·^{VULGAR}⁻⁰¹²³⁴-⁹])|(?=[.,:\-](?!\d))|(?=\s(?:[b-wyzA-Z=+(%-]|a(?!nd))))",
+    re.ASCII,
+)
+"""A whole number after which nothing follows that `figures` or `broken_run` could make more of."""
+_LEADS = frozenset("$€£¥￥₹R")
+"""What a currency has one of, within `_LEAD` characters before its number."""
+_LEAD = 5
+_ENDS = frozenset(["", *".,;:!?)]=+*/"])
+"""Behind a number, what begins nothing that `_AFTER` reads."""
+_TOUCHES = frozenset("-–+.\\")
+"""What belongs to a number that it stands directly before."""
 _SHORT = {"k": 10**3, "m": 10**6, "b": 10**9}
 _STEP = re.compile(r"\b(?:steps?|part|case|method|equation|problem|question|example)\s*#?$", re.IGNORECASE)
+_STEP_ENDS = ("p", "ps", "part", "case", "method", "tion", "problem", "example", "#")
+_OPERAND = re.compile(r"[\d)\]}%]\s+$")
 _NEGATIVE = re.compile(r"\b(?:minus|negative|menos|moins)\s$|负$", re.IGNORECASE)
 _CLOSED = re.compile(r"[\d)\]}%]\s+minus\s$", re.IGNORECASE)
 _CENTS = re.compile(r"\s*(?:(?:dollars?|euros?|pounds?|bucks)\s*(?:,|and)?|and|,)\s*", re.IGNORECASE)
@@ -58,10 +73,10 @@ _TOO_LONG = 10**MAX_DIGITS
 def canonical(value: Fraction) -> str | None:
     """ "72", "-0.5", or "1/3" where the decimals would not end; None when it is too long to be an answer."""
     top, bottom = value.numerator, value.denominator
+    if bottom == 1:
+        return str(top) if -_TOO_LONG < top < _TOO_LONG else None
     if abs(top) >= _TOO_LONG or bottom >= _TOO_LONG:
         return None
-    if bottom == 1:
-        return str(top)
     twos = fives = 0
     rest = bottom
     while rest % 2 == 0:
@@ -80,12 +95,17 @@ def _tier(text: str, currency: bool, start: int) -> int:
     before = text[start - 1 : start]
     if not currency and before.isascii() and (before.isalpha() or before == "_"):
         return LABELS
-    return LABELS if _STEP.search(text[max(0, start - 16) : start].rstrip()) else DIGITS
+    words = text[max(0, start - 16) : start].rstrip()
+    return LABELS if words.casefold().endswith(_STEP_ENDS) and _STEP.search(words) else DIGITS
 
 
 def _in_digits(text: str, comma: bool) -> Iterator[Number]:
     pattern, at = figures(comma), 0
     while near := _ANY_DIGIT.search(text, at):
+        if (plain := _plain(text, near.start())) is not None:
+            at = plain.end()
+            yield _signed(text, plain.span(), _whole(plain.group()))
+            continue
         hit = pattern.search(text, max(at, near.start() - 6))
         if hit is None:
             return
@@ -98,53 +118,78 @@ def _in_digits(text: str, comma: bool) -> Iterator[Number]:
             if hit["power"] or hit["exp"] or hit["super"]:
                 yield Number(hit.start(), hit.end(), None, DIGITS)
             continue
-        yield _signed(text, hit, value)
+        currency = bool(hit["currency"])
+        yield _signed(text, hit.span(), value, hit["sign"] or "", currency, minus=bool(hit["inner"]))
 
 
-def _signed(text: str, hit: re.Match[str], value: Fraction) -> Number:
-    """A number with the sign before it and what stands behind it."""
-    start, end = hit.span()
+def _plain(text: str, at: int) -> re.Match[str] | None:
+    """The digits at `at`, where they are a number without sign, currency, separators or anything behind that
+    belongs to it; None where it takes `figures` to tell."""
+    if text[at - 1 : at] in _TOUCHES or not _LEADS.isdisjoint(text[max(0, at - _LEAD) : at]):
+        return None
+    return _PLAIN.match(text, at)
+
+
+@lru_cache(maxsize=4096)
+def _whole(digits: str) -> Fraction:
+    return Fraction(int(digits))
+
+
+def _signed(
+    text: str,
+    span: tuple[int, int],
+    value: Fraction,
+    sign: str = "",
+    currency: bool = False,
+    *,
+    minus: bool = False,
+) -> Number:
+    """A number with the sign before it and what stands behind it; minus: one behind the currency."""
+    start, end = span
     before = text[max(0, start - 12) : start]
-    sign = hit["sign"]
-    if sign and re.search(r"[\d)\]}%]\s+$", before):
-        sign, start = None, start + 1  # "20 -12": an operator
-    negative = (sign or "+") in "-–" or bool(hit["inner"])
-    if before[-1:].isspace() or before[-1:] == "负":
+    if sign and _OPERAND.search(before):
+        sign, start = "", start + 1  # "20 -12": an operator
+    negative = sign in ("-", "–") or minus
+    if before[-2:-1] in "sSeEſ" or before[-1:] == "负":
         negative = negative or bool(_NEGATIVE.search(before) and not _CLOSED.search(before))
-    tier = _tier(text, bool(hit["currency"]), start)
-    after = _AFTER.match(text, end)
-    if after and after["short"] and not hit["currency"]:
+    tier = _tier(text, currency, start)
+    after = None if text[end : end + 1] in _ENDS else _AFTER.match(text, end)
+    if after and after["short"] and not currency:
         after = None  # "5k" may be a race, "5m" a length
     if after:
         end = after.end()
-        value *= SCALES.get((after["scale"] or "").lower(), Fraction(1))
-        value *= _SHORT.get((after["short"] or "").lower(), 1)
+        if after["scale"]:
+            value *= SCALES[after["scale"].casefold()]
+        if after["short"]:
+            value *= _SHORT[after["short"].casefold()]
         if after["mixed"]:
             value = (value + part_value(after["mixed"])) * SCALES.get(
-                (after["mixedscale"] or "").lower(), Fraction(1)
+                (after["mixedscale"] or "").casefold(), Fraction(1)
             )
         if after["square"] and abs(value) < 10**MAX_DIGITS:
-            value = value ** (2 if after["square"].lower() == "squared" else 3)
+            value = value ** (2 if after["square"].casefold() == "squared" else 3)
         tier = max(tier, WORDS) if after["ordinal"] else tier
     return Number(start, end, -value if negative else value, tier)
 
 
 def _in_words(text: str) -> Iterator[Number]:
     at = 0
-    while near := NUMBER_WORD.search(text, at):
+    for near_start, near_end in number_words(text):
+        if near_start < at:
+            continue
         # A word of a number; the number itself may begin a little before it ("minus 3 hundred")
         hit = next(
             (
                 h
-                for h in ENGLISH.finditer(text, max(at, near.start() - 32), near.end() + 400)
-                if h.end() >= near.end()
+                for h in ENGLISH.finditer(text, max(at, near_start - 32), near_end + 400)
+                if h.end() >= near_end
             ),
             None,
         )
         if hit is None:
-            at = near.end()
+            at = near_end
             continue
-        at = max(hit.end(), near.end())
+        at = max(hit.end(), near_end)
         value = read_match(hit)
         if value is not None:
             weak = hit.group().lower() in (
@@ -225,16 +270,17 @@ def find_numbers(text: str, language: str = "en") -> list[Number]:
 
 def _with_cents(first: Number, second: Number, text: str) -> Number | None:
     """ "34 dollars and 72 cents" as one number."""
+    cent = _CENT.match(text, second.end)
     if (
-        first.value is None
+        cent is None
+        or first.value is None
         or second.value is None
         or not 0 <= second.value < 100
         or second.value.denominator > 1
     ):
         return None
-    cent = _CENT.match(text, second.end)
     money = text[first.start : first.start + 1] in "$€£" or _MONEY.match(text, first.end)
-    if not (cent and money and _CENTS.fullmatch(text, first.end, second.start)):
+    if not (money and _CENTS.fullmatch(text, first.end, second.start)):
         return None
     part = second.value / 100
     return Number(

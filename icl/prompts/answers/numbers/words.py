@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 _ONES = (
@@ -45,36 +45,47 @@ ENGLISH = re.compile(
 five"), parts ("two and a half", "three quarters") and dozens."""
 
 
-NUMBER_WORD = re.compile(
-    rf"(?<![A-Za-z])(?:{_WORD}|half|halves|thirds?|quarters?|point\s)(?![a-z])", re.IGNORECASE
+_NUMBER_WORDS = frozenset(
+    [*_SMALL, *_LARGE, *_BUNCH, "half", "halves", "third", "thirds", "quarter", "quarters", "point"]
 )
-"""A word that a number in words has at least one of."""
+_LETTERS = re.compile(r"[A-Za-zſK]+")
+
+
+def number_words(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of the words of which a number in words has at least one."""
+    if "ſ" not in text and _NUMBER_WORDS.isdisjoint(_LETTERS.findall(text.lower())):
+        return
+    for word in _LETTERS.finditer(text):
+        spelt = word.group().casefold()
+        if spelt in _NUMBER_WORDS and (spelt != "point" or text[word.end() : word.end() + 1].isspace()):
+            yield word.start(), word.end() + (spelt == "point")
 
 
 def read_match(hit: re.Match[str]) -> Fraction | None:
     """The value of a match of `ENGLISH`, without its sign; None where its words make up no number."""
     value: Fraction | None
     if hit["lead"]:
-        value = part_value(hit["lead"]) * SCALES[hit["unit"].lower()]
+        value = part_value(hit["lead"]) * SCALES[hit["unit"].casefold()]
     elif hit["part"]:
         value = part_value(hit["part"])
     else:
         value = read_english(hit["words"]) if hit["words"] else Fraction(0)
     decimals = hit["point"] or hit["zero"] or hit["bare"]
     if value is not None and decimals:
-        digits = "".join(str(_SMALL.get(w, 0)) for w in re.findall(r"[a-z]+", decimals.lower())[1:])
-        if re.search(_either(_TENS), decimals.lower()):  # "point twenty-five"
-            whole = read_english(" ".join(re.findall(r"[a-z]+", decimals.lower())[1:]))
+        spoken = re.findall(r"[a-z]+", decimals.casefold())[1:]
+        digits = "".join(str(_SMALL.get(w, 0)) for w in spoken)
+        if any(w in _TENS for w in spoken):  # "point twenty-five"
+            whole = read_english(" ".join(spoken))
             digits = str(whole) if whole is not None else digits
         value += Fraction(int(digits), 10 ** len(digits))
     if value is not None and hit["mixed"]:
         value += part_value(hit["mixed"])
-    return value * SCALES[hit["scale"].lower()] if value is not None and hit["scale"] else value
+    return value * SCALES[hit["scale"].casefold()] if value is not None and hit["scale"] else value
 
 
 def part_value(words: str) -> Fraction:
     """ "three quarters", "a half", "one third of a": a fraction below one in words."""
-    found = [w.lower() for w in re.findall(r"[A-Za-z]+", words)]
+    found = re.findall(r"[a-z]+", words.casefold())
     bottom = next(_PARTS[w.removesuffix("s")] for w in found if w.removesuffix("s") in _PARTS)
     return Fraction(next((_SMALL[w] for w in found if w in _SMALL), 1), bottom)
 
@@ -83,7 +94,7 @@ def read_english(words: str) -> Fraction | None:
     """Value of words such as "two hundred and five" or "3 hundred and one"; None if they are no number."""
     total, group, last = Fraction(0), Fraction(0), 10**18
     joined = False
-    for word in re.findall(r"[a-z]+|\d[\d,]*(?:\.\d+)?", words.lower()):
+    for word in re.findall(r"[a-z]+|\d[\d,]*(?:\.\d+)?", words.casefold()):
         if word in ("and", "a", "an"):
             joined = word == "and"
             continue

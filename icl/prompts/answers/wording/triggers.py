@@ -31,8 +31,8 @@ def announcements(text: str, language: str = "en") -> tuple[tuple[int, int], ...
     for at in sorted(found):
         if at < done:
             continue
-        starts = (i for i in range(max(done, at - _LEAD), at + 1) if i == at or not _inside_a_word(text, i))
-        hit = next((h for i in starts if (h := pattern.match(text, i, at + _LENGTH))), None)
+        starts = [i.start() for i in _OPENING.finditer(text, max(done, at - _LEAD), at)]
+        hit = next((h for i in (*starts, at) if (h := pattern.match(text, i, at + _LENGTH))), None)
         if hit is None:
             continue
         done = hit.end()
@@ -41,10 +41,8 @@ def announcements(text: str, language: str = "en") -> tuple[tuple[int, int], ...
     return tuple(spans)
 
 
-def _inside_a_word(text: str, at: int) -> bool:
-    return (text[at].isspace() and text[at] != "\n") or (
-        text[at - 1 : at + 1].isascii() and text[at - 1 : at + 1].isalpha() and at > 0
-    )
+_OPENING = re.compile(r"(?<![A-Za-z])\S|[^\sA-Za-z]|\n")
+"""Where an announcement may begin: not inside a word, nor in the space before one."""
 
 
 def _positions(text: str, word: str) -> list[int]:
