@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ class Attached:
 
     A method overrides what it needs: most only `finish`.
     """
+
+    measures = False
+    """Whether there is more to measure on the validation split than the one number that decides."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -63,6 +66,11 @@ class Attached:
         root = self.root()
         self.network.requires_grad_(False)
         return self.network.eval(), root
+
+    def measured(self, look: Callable[[], tuple[float, int]]) -> tuple[dict[str, Any], int]:
+        """Of the best weights, before `finish`: (for the notes, tokens asked). `look` gives (how good, tokens
+        asked) of the network as it is then."""
+        return {}, 0
 
     def notes(self) -> dict[str, Any]:
         """What a reader of results should know."""

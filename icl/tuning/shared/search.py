@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,7 @@ def fit(
     if not good:
         raise Diverged(trial.said)
     best = max(good, key=lambda run: run.value)  # the first of equals
+    measured = trial.measured(best, work)
     if whole is not None:
         best = trial.run(best.rate, whole, chosen=True)
         if best.value == DIVERGED:
@@ -94,7 +96,7 @@ def fit(
     own = attached.notes()
     peft = attached.peft_config()
     network, root = attached.finish()
-    cost = sum((run.trained.cost for run in runs), TrainingCost())
+    cost = sum((run.trained.cost for run in runs), trial.cost)
     for checkpoint in trial.written:
         checkpoint.clear()
     found = {
@@ -103,10 +105,11 @@ def fit(
         "losses": [round(loss, 5) for loss in best.trained.losses],
         "best_step": best.trained.best_step or len(best.trained.losses),
         "layout": trial.layout,
-        **({"extra_loss": best.trained.extra} if best.trained.extra else {}),
+        **({"extra_loss": [round(loss, 5) for loss in best.trained.extra]} if best.trained.extra else {}),
         **({"looks": best.trained.looks} if best.trained.looks else {}),
         **({"diverged": trial.said} if trial.said else {}),
         **own,
+        **measured,
         **notes,
     }
     whole_config = {**config, **({"peft": peft} if peft else {})}
@@ -127,10 +130,13 @@ class _Trial:
             resources,
         )
         self._config = config
+        self._measures = False
         self._first: Network | None = resources.network
         self._last: tuple[Attached, dict[str, Tensor]] | None = None
         self.layout: Layout = "trie"
         self.said = ""
+        self.cost = TrainingCost()
+        """Of what is no run."""
         self.written: list[Checkpoint] = []
 
     def _attached(self) -> Attached:
@@ -152,6 +158,8 @@ class _Trial:
         """One learning rate. A finished run that was kept on the disk is not trained again."""
         resources, settings = self._resources, self._settings
         attached = self._attached()
+        attached.network.eval()  # new modules are not yet
+        self._measures = attached.measures
         self.layout, why = choose_layout(attached.network, work.sample, attached.root())
         if why:
             log.info("batches are padded, nothing shared within them: %s", why)
@@ -189,6 +197,24 @@ class _Trial:
         state = attached.state()
         self._last = (attached, state)
         return _Run(rate, value, state, trained)
+
+    def measured(self, best: _Run, work: Work) -> dict[str, Any]:
+        """What the method wants to know of the best weights; counted."""
+        if not self._measures or not self._settings.chooses:
+            return {}
+        attached = self.attached_with(best.state)
+        attached.network.eval()
+
+        def look() -> tuple[float, int]:
+            found = work.look(attached, self.layout)
+            assert found is not None
+            return found
+
+        began = time.perf_counter()
+        found, tokens = attached.measured(look)
+        self.cost += TrainingCost(tokens_validation=tokens, seconds=time.perf_counter() - began)
+        self._last = (attached, best.state)
+        return found
 
     def _path(self, of: str) -> Path | None:
         if self._resources.folder is None:
