@@ -307,6 +307,8 @@ class TuningResources:
     folder: Path | None = None
     """Where checkpoints are kept, so that a killed run goes on; None: nowhere."""
     report: Callable[[TrainingStep], None] | None = None
+    fingerprint: str = ""
+    """Of the base: weights, tokenizer and precision, as `open_network` says it; "" where nobody knows."""
 
     def generator(self, purpose: str, item: str = "") -> np.random.Generator:
         """As of `Resources`."""

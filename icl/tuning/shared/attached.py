@@ -46,6 +46,11 @@ class Attached:
         """What is trained, on the CPU."""
         return {name: p.detach().cpu().clone() for name, p in self.parameters().items()}
 
+    def kept(self) -> dict[str, Tensor]:
+        """What the folder holds and `Tuner.restore` is given: less than `state` where part of it was of use in
+        training alone."""
+        return self.state()
+
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Takes over a state. ModelError where it is that of another network or other settings."""
         own = self.parameters()

@@ -92,7 +92,7 @@ def fit(
             raise Diverged(trial.said)
         runs.append(best)
     attached = trial.attached_with(best.state)
-    state = attached.state()
+    state = attached.kept()
     own = attached.notes()
     peft = attached.peft_config()
     network, root = attached.finish()
