@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from icl.engine.loading.load import engine_on
 from icl.prompts import PromptRenderer
 from icl.protocols import LanguageModel, TuningResources
-from icl.training import Network, Root
-from icl.types import Example, Task, Template, TokenIds
+from icl.training import Network, Root, TrainingStep
+from icl.types import Example, ScoreRequest, Task, Template, TokenIds
 from tests.engine.tiny import tiny_network
 
 CONTEXT = 256
@@ -93,3 +93,24 @@ def resources(
 
 class Killed(Exception):
     """Stands for a process that ends."""
+
+
+def stop_at(step: int) -> Callable[[TrainingStep], None]:
+    """Reports to it kill the run once `step` is done."""
+
+    def report(found: TrainingStep) -> None:
+        if found.step == step:
+            raise Killed
+
+    return report
+
+
+def accuracy(network: Network, test: Sequence[Example], task: Task = RULE, root: Root | None = None) -> float:
+    """Share of the examples whose label the engine finds most probable, asked as `direct` asks."""
+    renderer, model = renderer_for(task), ask(network, root)
+    asked = [
+        ScoreRequest(renderer.prompt(e.query, ()).text, tuple(renderer.answer(n) for n in task.labels))
+        for e in test
+    ]
+    said = [task.labels[s.logprobs.index(max(s.logprobs))] for s in model.score(asked)]
+    return sum(a == e.target for a, e in zip(said, test, strict=True)) / len(test)
