@@ -42,5 +42,5 @@ class PTuning(RootedTuner):
             encoder_reparameterization_type="LSTM",
             encoder_hidden_size=self.hidden or max(width_of(network) // 2, 1),
         )
-        encoder = None if resources is None else peft.PromptEncoder(config)
+        encoder = None if resources is None else peft.PromptEncoder(config)  # type: ignore[no-untyped-call]
         return of_virtual_tokens(network, config, encoder)

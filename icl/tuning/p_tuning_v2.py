@@ -18,8 +18,8 @@ from icl.tuning.shared.prefixes import PrefixTuner
 )
 @dataclass(kw_only=True)
 class PTuningV2(PrefixTuner):
-    """Every layer finds `length` keys and values before every text, which are themselves trained: prefix tuning
-    without its MLP. Training does not start at the base."""
+    """Every layer finds `length` keys and values before every text, which are themselves trained: prefix
+    tuning without its MLP. Training does not start at the base."""
 
     name = "p_tuning_v2"
     learning_rate: float | Sequence[float] = 1e-2
@@ -28,7 +28,7 @@ class PTuningV2(PrefixTuner):
         """peft's table of rows."""
         import peft
 
-        made = peft.PrefixEncoder(config)
+        made: Any = peft.PrefixEncoder(config)  # type: ignore[no-untyped-call]
         if start is not None:
             made.load_prompt_embeddings(start)
-        return made
+        return made  # type: ignore[no-any-return]

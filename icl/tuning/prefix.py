@@ -40,7 +40,8 @@ class Prefix(PrefixTuner):
         """peft's MLP."""
         import peft
 
-        made = peft.PrefixEncoder(replace(config, prefix_projection=True, encoder_hidden_size=self.hidden))
+        through = replace(config, prefix_projection=True, encoder_hidden_size=self.hidden)
+        made: nn.Module = peft.PrefixEncoder(through)  # type: ignore[no-untyped-call]
         if start is not None:
             _solve(made, start.cpu())
         return made
@@ -48,7 +49,7 @@ class Prefix(PrefixTuner):
 
 @torch.no_grad()
 def _solve(encoder: Any, wanted: Tensor) -> None:
-    """Sets the last layer to the smallest weights that bring the output nearest to `wanted` [length, width]."""
+    """Sets the last layer to the smallest weights whose output is nearest `wanted` [length, width]."""
     first, tanh, last = encoder.transform
     features = tanh(first(encoder.embedding.weight)).double()
     last.weight.copy_(torch.linalg.lstsq(features, wanted.double(), driver="gelsd").solution.T)

@@ -61,7 +61,8 @@ class PromptTuning(RootedTuner):
         count = table.weight.shape[0]
         if self.init == "random":
             spread = table.weight.float().std()
-            return torch.randn(self.length, table.weight.shape[1]) * spread.cpu()
+            drawn: Tensor = torch.randn(self.length, table.weight.shape[1]) * spread.cpu()
+            return drawn
         if self.init == "vocabulary":
             ids = torch.randint(0, count, (self.length,))
         else:

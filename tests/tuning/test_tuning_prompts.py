@@ -19,7 +19,14 @@ from icl.tuning.shared.words import start_ids, start_text
 from icl.types import Task, Template
 from tests.engine.tiny import ragged, tiny_network
 from tests.tuning.planted import (
-    RULE, TOKENIZER, Killed, accuracy, fresh, planted, resources, stop_at,
+    RULE,
+    TOKENIZER,
+    Killed,
+    accuracy,
+    fresh,
+    planted,
+    resources,
+    stop_at,
 )  # fmt: skip
 
 LENGTH = 6
@@ -106,14 +113,18 @@ def test_learns_the_rule_and_reads_it_back(method: str, tmp_path: Path) -> None:
     assert tuned.notes["losses"][-1] < 0.5 * tuned.notes["losses"][0]
     test = planted(24, seed=9, length=1, prefix="t")
     assert accuracy(tuned.network, test, root=tuned.root) > 0.9 > accuracy(fresh(), test)
-    assert all(torch.equal(a, b) for a, b in zip(tuned.network.parameters(), fresh().parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(tuned.network.parameters(), fresh().parameters(), strict=True)
+    )
     assert list(tuned.state) == ["prompt_embeddings"], "what only training needed is gone"
     assert tuned.cost.trainable >= tuned.state["prompt_embeddings"].numel() > 0
 
     save_tuned(tuned, tmp_path, {})
     about = read_about(tmp_path)
     again = tuners.create(about["tuner"], about["parameters"]).restore(read_state(tmp_path), fresh())
-    assert isinstance(again.root, VirtualTokens if "prompt" in method or method == "p_tuning" else GivenKeysValues)
+    assert isinstance(
+        again.root, VirtualTokens if "prompt" in method or method == "p_tuning" else GivenKeysValues
+    )
     assert again.root.length == LENGTH
     assert not any(t.requires_grad for t in tensors(again.root) + tensors(tuned.root))
     assert all(torch.equal(a, b) for a, b in zip(tensors(again.root), tensors(tuned.root), strict=True))
@@ -162,5 +173,7 @@ def test_what_does_not_fit_is_said() -> None:
 
 def test_a_window_shorter_than_the_words_is_refused() -> None:
     network = tiny_network("mistral")
-    with pytest.raises(ConfigError, match=r"length is 12, and layers of \w+ see 8 tokens back; allowed: 1 to 7"):
+    with pytest.raises(
+        ConfigError, match=r"length is 12, and layers of \w+ see 8 tokens back; allowed: 1 to 7"
+    ):
         made("prefix", length=12).attach(network, resources(network=network))

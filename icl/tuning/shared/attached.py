@@ -47,8 +47,8 @@ class Attached:
         return {name: p.detach().cpu().clone() for name, p in self.parameters().items()}
 
     def kept(self) -> dict[str, Tensor]:
-        """What the folder holds and `Tuner.restore` is given: less than `state` where part of it was of use in
-        training alone."""
+        """What the folder holds and `Tuner.restore` is given: less than `state` where part of it was of use
+        in training alone."""
         return self.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:

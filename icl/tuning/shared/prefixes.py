@@ -36,8 +36,8 @@ def activations(network: Network, ids: TokenIds, method: str) -> Tensor:
         whole = torch.stack(kept).float()
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"tuner {method!r} does not fit {type(network).__name__}: its layers do not keep keys and values of "
-            "one shape for every token"
+            f"tuner {method!r} does not fit {type(network).__name__}: its layers do not keep keys and values "
+            "of one shape for every token"
         ) from error
     if whole.shape[3] != len(ids):
         raise ConfigError(
@@ -49,8 +49,8 @@ def activations(network: Network, ids: TokenIds, method: str) -> Tensor:
 
 @dataclass(kw_only=True)
 class PrefixTuner(RootedTuner):
-    """init: "text", what the network keeps of `text` (empty: the task's instruction and label words), repeated
-    or cut to `length`: the base with these words before every text; "random", as peft draws it."""
+    """init: "text", what the network keeps of `text` (empty: the task's instruction and label words),
+    repeated or cut to `length`: the base with these words before every text; "random", as peft draws it."""
 
     init: Literal["text", "random"] = "text"
     text: str = ""
@@ -89,5 +89,5 @@ class PrefixTuner(RootedTuner):
         return Rooted(network, encoder, self.length, as_root, config)
 
     def encoder(self, config: Any, start: Tensor | None) -> nn.Module:
-        """What gives the rows [length, width] and is trained; it gives `start` at first, where there is one."""
+        """What gives the rows [length, width] and is trained; at first it gives `start`, if there is one."""
         raise NotImplementedError

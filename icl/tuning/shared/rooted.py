@@ -39,7 +39,8 @@ class Rooted(Attached):
     """
 
     def __init__(
-        self, network: Network, encoder: nn.Module, length: int, as_root: Callable[[Tensor], Root], config: Any
+        self, network: Network, encoder: nn.Module, length: int, as_root: Callable[[Tensor], Root],
+        config: Any,
     ) -> None:  # fmt: skip
         network.requires_grad_(False)
         super().__init__(network)

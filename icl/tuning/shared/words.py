@@ -9,7 +9,7 @@ from icl.types import Task, TokenIds
 
 
 def start_text(task: Task) -> str:
-    """What the task says of itself: its instruction, then the words of its labels; without either its name."""
+    """What the task says of itself: its instruction, then the words of its labels; without both its name."""
     labels = ", ".join(task.verbalise(label) for label in task.labels)
     parts = [part for part in (render_instruction(task).strip(), labels) if part]
     return " ".join(parts) or task.name
