@@ -64,6 +64,13 @@ class Rooted(Attached):
         """The encoder's output alone, as peft keeps it."""
         return {KEPT: self._rows().cpu().clone()}
 
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """See Attached. Of what was kept training goes on on the rows themselves."""
+        if set(state) == {KEPT} and not isinstance(self.encoder, Given):
+            width = self._rows().shape[1]
+            self.encoder = Given(self._length, width).to(self.network.device)
+        super().load(state)
+
     @torch.no_grad()
     def finish(self) -> tuple[Network, Root | None]:
         """The network as it was, and what stands before every text."""

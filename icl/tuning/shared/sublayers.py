@@ -9,7 +9,6 @@ from torch import nn
 
 from icl.errors import ConfigError
 from icl.training import Network
-from icl.tuning.shared.targets import linear
 
 Part = Literal["attention", "mlp"]
 ATTENTION = ("attn", "attention")
@@ -63,5 +62,5 @@ def _named(block: nn.Module, words: tuple[str, ...]) -> list[nn.Module]:
     return [
         child
         for name, child in block.named_children()
-        if any(word in name.lower() for word in words) and any(linear(m) for m in child.modules())
+        if any(word in name.lower() for word in words) and any(p.ndim > 1 for p in child.parameters())
     ]
