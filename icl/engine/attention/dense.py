@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,13 @@ class PathStack:
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
         self._staged: dict[int, tuple[int, Tensor, Tensor]] = {}
+
+    def begin(self, keys: Mapping[int, Tensor], values: Mapping[int, Tensor]) -> None:
+        """Puts what is given at the root [Hkv, n, D], by layer: the first row to be run is row n."""
+        for layer in keys:
+            held_k, held_v = self.view(layer, self.capacity, keys[layer])
+            held_k[:, : keys[layer].shape[1]] = keys[layer]
+            held_v[:, : keys[layer].shape[1]] = values[layer]
 
     def view(self, layer: int, depth: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """[Hkv, depth, D] keys and values of `layer`; made on first use in the shape of `like`."""

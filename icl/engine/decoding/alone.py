@@ -1,7 +1,7 @@
 """Decode steps in which each sample is computed as if it were alone: the batch-invariant way.
 
-A sample sees its prompt, stored once for all samples of it, and its own tail. Both are read by calls whose
-shape depends on the sample's own length only, and put together in a buffer of fixed size.
+A sample sees the root, its prompt, stored once for all samples of it, and its own tail. Each is read by calls
+whose shape depends on the sample's own length only; they are put together in a buffer of fixed size.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AloneStep:
 
 
 class AloneAttention:
-    """As StepAttention, where each span is the whole prompt of its slots."""
+    """As StepAttention, where each span is the whole prompt of its slots, or the root of all of them."""
 
     def __init__(self, tails: Tails, spans: Spans, positions: Tensor) -> None:
         self.tails = tails
@@ -56,8 +56,9 @@ class AloneAttention:
         keys[self.rows, :, self.ends] = k.transpose(0, 1)
         values[self.rows, :, self.ends] = v.transpose(0, 1)
         heads, count, size = q.shape
-        outs = torch.zeros((2, heads, SLOTS, size))
-        lses = torch.full((2, heads, SLOTS), -torch.inf)
+        parts = 2 + any(shared.node.depth > 0 for shared, _, _ in self.spans)
+        outs = torch.zeros((parts, heads, SLOTS, size))
+        lses = torch.full((parts, heads, SLOTS), -torch.inf)
         lses[0, :, count:] = 0.0
         per_slot = q.transpose(0, 1)[:, :, None].float()  # [B, H, 1, D]
         for length, slots in self._of_length.items():
@@ -67,12 +68,13 @@ class AloneAttention:
             _attend(per_slot, slots, k_tail, v_tail, seen, call, outs[0], lses[0])
         for shared, low, high in self.spans:
             slots = list(range(low, high))
-            depths = torch.arange(shared.node.length).expand(len(slots), -1)
-            seen = self._within(slots, depths, call.window)
+            depths = shared.node.depth + torch.arange(shared.node.length)
+            seen = self._within(slots, depths.expand(len(slots), -1), call.window)
             k_all, v_all = (
                 x[call.layer].float().expand(len(slots), -1, -1, -1) for x in (shared.keys, shared.values)
             )
-            _attend(per_slot, slots, k_all, v_all, seen, call, outs[1], lses[1])
+            part = 1 + (shared.node.depth > 0)
+            _attend(per_slot, slots, k_all, v_all, seen, call, outs[part], lses[part])
         out, lse = merged(outs, lses)
         if call.sinks is not None:
             out = apply_sinks(out, lse, call.sinks)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
+from icl.engine.attention.dense import PathStack
 from icl.engine.decoding.memory import SharedNode, Tails
-from icl.engine.forward.resident import Kept, Loan, Resident
+from icl.engine.forward.resident import Kept, Loan, Resident, RootRows
 from icl.engine.trie.preorder import Trie
 from icl.types import TokenIds
 
@@ -25,6 +26,15 @@ def loans(trie: Trie, prompts: Sequence[TokenIds], resident: Resident) -> list[L
             count = min(kept[0], len(prompt) - 1) - low
             found.append(Loan(int(trie.starts[s]), count, low, kept[1]))
     return found
+
+
+def plant(root: RootRows, stack: PathStack, nodes: Iterable[SharedNode]) -> None:
+    """Puts the root where it is read: onto the stack, and into the shared `nodes` that begin with it."""
+    kept = root.kept
+    stack.begin(kept.keys, kept.values)
+    for node in nodes:
+        for layer, keys in kept.keys.items():
+            node.put(layer, 0, keys, kept.values[layer])
 
 
 def whole_text(tails: Tails, slot: int, above: Sequence[SharedNode], position: int) -> Kept:

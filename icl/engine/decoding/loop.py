@@ -20,7 +20,7 @@ from torch import Tensor
 from icl.engine.attention.contract import Attend
 from icl.engine.attention.dense import PathStack
 from icl.engine.decoding.alone import AloneStep
-from icl.engine.decoding.keeping import loans, whole_text
+from icl.engine.decoding.keeping import loans, plant, whole_text
 from icl.engine.decoding.ledger import Ledger
 from icl.engine.decoding.memory import Capture, SharedNode, Tails, copy_from_stack
 from icl.engine.decoding.runner import step_runner
@@ -28,10 +28,10 @@ from icl.engine.decoding.sampling import UniformStream, draw_batch
 from icl.engine.decoding.slots import Counters, Slot, Waiting, clip, in_pieces
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.forward.chunks import ChunkRunner, MemoryEnds, out_of_memory, release
-from icl.engine.forward.resident import Resident
+from icl.engine.forward.resident import Resident, RootRows
 from icl.engine.trie.plan import Chunk, Layout
 from icl.engine.trie.preorder import as_arrays, build_trie
-from icl.engine.trie.radix import node_paths, radix_nodes, slot_tokens
+from icl.engine.trie.radix import node_paths, radix_nodes, slot_tokens, split_at
 from icl.protocols import Tokenizer
 from icl.types import GenerateRequest, TokenIds
 
@@ -40,7 +40,7 @@ log = logging.getLogger("icl")
 
 class DecodeLoop:
     """Runs generate requests whose prompts are already token ids; `alone`: each sample as if it were the
-    only one (see `AloneStep`), and prompts share nothing."""
+    only one (see `AloneStep`), and prompts share nothing but the root."""
 
     def __init__(
         self,
@@ -50,14 +50,17 @@ class DecodeLoop:
         tokenizer: Tokenizer,
         resident: Resident,
         alone: bool = False,
+        root: RootRows | None = None,
     ) -> None:
+        self.root = root or RootRows()
         self.runner = runner
         self.trunk = runner.trunk
         self.requests = requests
         self.tokenizer = tokenizer
         self.counters = Counters()
+        prompts = [(*self.root.ids, *prompt) for prompt in prompts]
         unique = list(dict.fromkeys(prompts))
-        self.trie = build_trie(as_arrays(unique), share=not alone)
+        self.trie = build_trie(as_arrays(unique), share=not alone, root=self.root.length)
         self.layout = Layout(self.trie)
         rank = {unique[int(i)]: s for s, i in enumerate(self.trie.order)}
         self.prompt_of = [unique[int(i)] for i in self.trie.order]
@@ -68,7 +71,8 @@ class DecodeLoop:
         samples = [len(j) for j in self.jobs]
         self.nodes = radix_nodes(self.trie, samples)
         if alone:
-            self.nodes = [replace(node, shared=True) for node in self.nodes]
+            apart = split_at(self.nodes, self.root.length)
+            self.nodes = [replace(node, shared=True) for node in apart]
         limits = [max(requests[r].max_tokens for r, _ in jobs) for jobs in self.jobs]
         self.slot_tokens = slot_tokens(self.nodes, samples, limits)
         self.paths = node_paths(self.nodes, len(unique))
@@ -84,7 +88,8 @@ class DecodeLoop:
         """Samples side by side, at most; it only ever shrinks."""
         self.first_logits: dict[int, Tensor] = {}
         self.next_sequence = 0
-        self.rows_done = 0
+        self.rows_done = self.root.length
+        plant(self.root, self.stack, self._shared_between(0, self.rows_done))
 
     def _keep_for_later(self, b: int) -> None:
         """Leaves slot b's text behind for a later call, where there is memory for it."""
@@ -97,8 +102,6 @@ class DecodeLoop:
             if not out_of_memory(error):
                 raise
             self.resident.clear()
-
-    # -- admission ---------------------------------------------------------------------------
 
     def _admit(self) -> list[tuple[Slot, Tensor]]:
         """Fills free slots in DFS order, prefilling what is missing; new slots with first logits."""
@@ -122,13 +125,11 @@ class DecodeLoop:
             chosen = done
         new = []
         for s, r, sample in chosen:
-            prompt, request = self.prompt_of[s], self.requests[r]
-            watcher, uniform = (
-                StopWatcher(request, self.tokenizer),
-                UniformStream(request.seed, prompt, sample),
-            )
+            prompt, request = self.prompt_of[s][self.root.length :], self.requests[r]
+            watcher = StopWatcher(request, self.tokenizer)
+            uniform = UniformStream(request.seed, prompt, sample)
             context = prompt if request.no_repeat_ngram else ()
-            slot = Slot(r, sample, s, len(prompt), watcher, uniform, context)
+            slot = Slot(r, sample, s, int(self.trie.lengths[s]), watcher, uniform, context)
             self.slots.append(slot)
             new.append((slot, self.first_logits[s]))
         self.counters.peak_slots = max(self.counters.peak_slots, len(self.slots))
@@ -222,8 +223,6 @@ class DecodeLoop:
                 if n not in self.shared:
                     self.shared[n] = SharedNode(node)
                 yield self.shared[n]
-
-    # -- steps -------------------------------------------------------------------------------
 
     def _first_logits(self, hidden: Tensor) -> list[Tensor]:
         """Logits [V] of each row of hidden [n, d]."""

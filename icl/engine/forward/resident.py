@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -29,6 +29,22 @@ class Kept:
     def bytes(self) -> int:
         """Memory held."""
         return sum(t.nbytes for t in (*self.keys.values(), *self.values.values()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RootRows:
+    """What stands before every text: the first rows of every trie, which are never forwarded.
+
+    ids: their names there, beyond the vocabulary; kept: their keys and values.
+    """
+
+    ids: TokenIds = ()
+    kept: Kept = field(default_factory=lambda: Kept({}, {}))
+
+    @property
+    def length(self) -> int:
+        """n."""
+        return len(self.ids)
 
 
 class Resident:

@@ -19,6 +19,7 @@ from icl.engine.requests.encoding import EncodedScore
 from icl.engine.requests.finite import NotFinite
 from icl.engine.trie.plan import Layout
 from icl.engine.trie.preorder import Int, as_arrays, build_trie
+from icl.types import TokenIds
 
 
 class Logits(Protocol):
@@ -59,8 +60,11 @@ class ScorePlan:
     """Rows that each request added to the trie: its marginal cost in this batch."""
 
 
-def plan_scores(requests: Sequence[EncodedScore]) -> ScorePlan:
-    """The trie of all sequences (less each one's last token) and the rows that must be scored."""
+def plan_scores(requests: Sequence[EncodedScore], root: TokenIds = ()) -> ScorePlan:
+    """The trie of all sequences (less each one's last token) and the rows that must be scored.
+
+    root: ids that stand before every text and are not forwarded.
+    """
     owners: list[tuple[int, int]] = []
     sequences = []
     offsets: list[tuple[int, ...]] = []
@@ -69,7 +73,7 @@ def plan_scores(requests: Sequence[EncodedScore]) -> ScorePlan:
         first = []
         for continuation in request.continuations:
             owners.append((r, slot))
-            sequences.append((*request.prompt, *continuation[:-1]))
+            sequences.append((*root, *request.prompt, *continuation[:-1]))
             first.append(slot)
             slot += len(continuation)
         offsets.append(tuple(first))
@@ -85,12 +89,12 @@ def plan_scores(requests: Sequence[EncodedScore]) -> ScorePlan:
         index = int(trie.order[s])
         r, first_slot = owners[index]
         continuation = flat_continuations[index]
-        scored = path[len(requests[r].prompt) - 1 :]
+        scored = path[len(root) + len(requests[r].prompt) - 1 :]
         rows[first_slot : first_slot + len(scored)] = scored
         tokens[first_slot : first_slot + len(scored)] = continuation
         asked_by[first_slot : first_slot + len(scored)] = r
         last_row[r] = max(last_row[r], int(scored[-1]))
-        unique[r] += int(trie.starts[s + 1] - trie.starts[s])
+        unique[r] += int(trie.starts[s + 1] - max(trie.starts[s], len(root)))
     by_row = np.argsort(rows, kind="stable")
     relative = np.array([r.relative for r in requests], dtype=np.bool_)[asked_by[by_row]]
     targets = Targets(rows[by_row], tokens[by_row], by_row, last_row, asked_by[by_row], relative)

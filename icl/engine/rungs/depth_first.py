@@ -21,8 +21,10 @@ from icl.engine.decoding.sampling import UniformStream, draw_batch
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.forward.scoring import plan_scores, score_rows
 from icl.engine.rungs.identity import Identity
+from icl.engine.rungs.root import PlantedRoot
 from icl.engine.trie.preorder import as_arrays, build_trie
 from icl.protocols import OnGeneration, OnScores, Tokenizer
+from icl.training import Root
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, TokenIds, Usage
 
 CHUNK_ROWS = 256
@@ -35,13 +37,13 @@ def columns(hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
 
 
 class CachedPath:
-    """The path that the cache holds. `length` tokens; it grows by `extend`, shrinks by `cut`."""
+    """The path that the cache holds, `length` tokens below the root; `extend` grows it, `cut` shrinks it."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, root: PlantedRoot | None = None) -> None:
         self.model = model
         # no configuration: every layer keeps all its keys, so that any of them can be cut; the
         # model's masks still apply its windows
-        self.cache = DynamicCache()
+        self.cache = DynamicCache() if root is None else root.cache()
         self.length = 0
 
     def cut(self, length: int) -> None:
@@ -76,10 +78,13 @@ class CachedDfsModel(Identity):
         name: str,
         context_length: int,
         fingerprint: str,
+        root: Root | None = None,
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self.model = model.eval()
-        super().__init__(model, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint)
+        super().__init__(
+            model, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint, root=root
+        )
         self.chunk_rows = chunk_rows
 
     @torch.inference_mode()
@@ -93,7 +98,7 @@ class CachedDfsModel(Identity):
         values = np.zeros(len(plan.targets.slots))
         results: dict[int, Scores] = {}
         waiting = np.argsort(plan.targets.last_row, kind="stable").tolist()[::-1]
-        path = CachedPath(self.model)
+        path = CachedPath(self.model, self.root)
         for s in range(len(trie.order)):
             path.cut(int(trie.shared[s]))
             for low in range(int(trie.starts[s]), int(trie.starts[s + 1]), self.chunk_rows):
@@ -109,7 +114,8 @@ class CachedDfsModel(Identity):
                         for offset, c in zip(plan.offsets[r], encoded[r].continuations, strict=True)
                     )
                     unique = int(plan.unique[r])
-                    results[r] = Scores(rows, Usage(encoded[r].flat, unique, 0, per_row * unique))
+                    flat = encoded[r].flat + len(rows) * self.root_forwarded
+                    results[r] = Scores(rows, Usage(flat, unique, 0, per_row * unique))
                     if on_result is not None:
                         on_result(r, results[r])
         return [results[r] for r in range(len(requests))]
@@ -124,7 +130,7 @@ class CachedDfsModel(Identity):
         for r, prompt in enumerate(prompts):
             askers.setdefault(prompt, []).append(r)
         results: dict[int, Generation] = {}
-        path = CachedPath(self.model)
+        path = CachedPath(self.model, self.root)
         for prompt, new, first_logits in self._prefilled(path, list(askers)):
             for r in askers[prompt]:
                 started = time.perf_counter()
@@ -137,7 +143,7 @@ class CachedDfsModel(Identity):
                 generated = sum(len(s.token_ids) for s in samples)
                 # the last token of a sample is not forwarded
                 usage = Usage(
-                    request.n * (len(prompt) - 1) + generated,
+                    request.n * (len(prompt) - 1 + self.root_forwarded) + generated,
                     new + generated - request.n,
                     generated,
                     time.perf_counter() - started,

@@ -24,6 +24,7 @@ from icl.engine.rungs.invariance import varies
 from icl.engine.rungs.naive import NaiveModel
 from icl.engine.rungs.plain import outside_the_layers
 from icl.engine.rungs.probe import moving_positions, one_line, probe, unsupported
+from icl.engine.rungs.root import PlantedRoot
 from icl.engine.rungs.trie_model import TrieModel
 from icl.engine.trunks import fused
 from icl.engine.trunks.fused import FusedTrunk
@@ -60,14 +61,16 @@ def choose_engine(
     root: what stands before every text; it takes its part of `context_length`.
     options: chunk_rows, max_slots and batch_invariant as in TrieModel; the other engines take what they
     know. Where batch_invariant is asked, an engine whose results depend on the batch is stepped down from.
+
+    Raises ConfigError for a root that does not fit the network, ModelError where even plain forwards fail.
     """
+    if root is not None:
+        PlantedRoot(root, network, context_length)  # where it does not fit, no rung is to blame
     steps = _rungs(
         network, tokenizer, max_memory=max_memory, options=options,
-        name=name, context_length=context_length, fingerprint=fingerprint,
+        name=name, context_length=context_length, fingerprint=fingerprint, root=root,
     )  # fmt: skip
     refused = ""
-    if root is not None:
-        steps, refused = [], f"{name} has a root before every text"
     for step in steps:
         if refused:
             log.log(
@@ -117,7 +120,7 @@ def _tried(network: Any, step: Step, *, invariant: bool) -> tuple[LanguageModel 
 def _rungs(
     network: Any, tokenizer: Tokenizer, *, max_memory: int | None, options: dict[str, Any], **common: Any
 ) -> list[Step]:
-    """All but the naive one, the fastest first. common: name, context_length and fingerprint."""
+    """All but the naive one, the fastest first. common: name, context_length, fingerprint, root."""
     limit: int = common["context_length"]
     chunk = {"chunk_rows": options["chunk_rows"]} if "chunk_rows" in options else {}
     return [

@@ -19,6 +19,7 @@ from torch import Tensor
 from icl.engine.attention.contract import LayerCall
 from icl.engine.rungs.lengths import AT_MOST, AT_ONCE, Length, affordable, lengths
 from icl.engine.rungs.plain import outside_the_layers, plain_logits
+from icl.engine.rungs.root import PlantedRoot
 from icl.engine.trie.preorder import as_arrays, count_unique
 from icl.engine.trunks.contract import Trunk
 from icl.engine.trunks.hooked import HookedTrunk
@@ -216,12 +217,13 @@ def compare(network: Any, candidate: LanguageModel, sequences: Sequence[TokenIds
         torch.tensor([*scores.token_logprobs[0], *sample.logprobs], dtype=torch.float64)
         for scores, sample in zip(scored, samples, strict=True)
     ]
+    root: PlantedRoot | None = getattr(candidate, "root", None)
     plain, scale = [], 1.0
     for implementation in plain_ways(network):
         expected = []
         with attending(network, implementation):
             for ids in whole:
-                logits = plain_logits(network, ids[:-1])
+                logits = plain_logits(network, ids[:-1], root)
                 chosen = torch.log_softmax(logits, dim=-1)[torch.arange(len(ids) - 1), list(ids[1:])]
                 expected.append(chosen.double().cpu())
                 scale = max(scale, float(logits.abs().max()))
@@ -265,7 +267,10 @@ def _compared(network: Any, candidate: LanguageModel) -> tuple[str, float, float
     if reason:
         return reason, float("nan"), float("nan")
     limit = candidate.context_length
-    longest, beyond = reach(network, limit, known_lengths(network, trunk))
+    root: PlantedRoot | None = getattr(candidate, "root", None)
+    whole = limit + (root.length if root is not None else 0)
+    longest, beyond = reach(network, whole, known_lengths(network, trunk))
+    longest = min(longest, limit - WRITTEN)
     # the short one first: what is wrong at all costs little to find
     short = min(SHORT, limit - WRITTEN)
     difference = tolerance = 0.0

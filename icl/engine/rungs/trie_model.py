@@ -23,7 +23,7 @@ from icl.engine.forward.chunks import (
     rows_for_memory,
     slots_for_memory,
 )
-from icl.engine.forward.resident import Resident
+from icl.engine.forward.resident import Resident, RootRows
 from icl.engine.forward.scoring import plan_scores, score_rows
 from icl.engine.requests.finite import NotFinite, blame
 from icl.engine.rungs.identity import Identity
@@ -35,6 +35,7 @@ from icl.engine.trunks.fused import FusedTrunk
 from icl.engine.trunks.hooked import HookedTrunk
 from icl.errors import ConfigError, ModelError
 from icl.protocols import OnGeneration, OnScores, Tokenizer
+from icl.training import Root
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Usage
 
 log = logging.getLogger("icl")
@@ -60,7 +61,8 @@ class TrieModel(Identity):
     chunk_rows: rows forwarded at once; max_slots: samples decoded side by side. They change memory and
     speed, and a result by rounding only; by default they suit the device. trunk: how rows are forwarded;
     default: by transformers' own modules (HookedTrunk). batch_invariant: not even rounding depends on what
-    else is asked, at a price; CPU only, and both sizes are then fixed. Raises ConfigError elsewhere.
+    else is asked, at a price; CPU only, and both sizes are then fixed. Raises ConfigError elsewhere. root:
+    what stands before every text: the first rows of every trie, whose keys and values are there already.
     """
 
     def __init__(
@@ -75,12 +77,19 @@ class TrieModel(Identity):
         max_slots: int | None = None,
         max_memory: int | None = None,
         trunk: Trunk | None = None,
+        root: Root | None = None,
         batch_invariant: bool = False,
     ) -> None:
         super().__init__(
-            model.eval(), tokenizer, name=name, context_length=context_length, fingerprint=fingerprint
+            model.eval(),
+            tokenizer,
+            name=name,
+            context_length=context_length,
+            fingerprint=fingerprint,
+            root=root,
         )
-        self._followed = fingerprint
+        self._followed = self.fingerprint
+        self._root_rows = self._planted()
         self.trunk: Trunk = trunk or HookedTrunk(model)
         rows, slots = default_sizes(self.trunk.device)
         self.max_slots = slots if max_slots is None else max_slots
@@ -104,6 +113,12 @@ class TrieModel(Identity):
             self.trunk,
             rows_for_memory(self._config, self._dtype, rows if chunk_rows is None else chunk_rows, memory),
         )
+
+    def _planted(self) -> RootRows:
+        """The root's rows as the network is now."""
+        if self.root is None:
+            return RootRows()
+        return RootRows(tuple(range(self.vocabulary, self.vocabulary + self.root.length)), self.root.kept())
 
     @property
     def engine(self) -> str:
@@ -137,6 +152,7 @@ class TrieModel(Identity):
             return
         self._followed = now
         self.resident.clear()
+        self._root_rows = self._planted()
         if isinstance(self.trunk, FusedTrunk):
             reason = fused.against(self._network)
             self.trunk = HookedTrunk(self._network) if reason else FusedTrunk(self._network)
@@ -145,7 +161,8 @@ class TrieModel(Identity):
             if reason:
                 log.warning("%s goes on on the %s: %s", self.name, self.trunk.engine, reason)
         runner = self.runner
-        reason = unsupported(self._network, self.context_length) or probe(self._network, self).reason
+        limit = self.context_length + self.root_length
+        reason = unsupported(self._network, limit) or probe(self._network, self).reason
         self.runner = runner  # the probe runs in chunks of its own
         if reason:
             raise ModelError(
@@ -166,13 +183,15 @@ class TrieModel(Identity):
         if not requests:
             return []
         encoded = self.encoded_scores(requests)
-        plan = plan_scores(encoded)
+        root = self._root_rows
+        plan = plan_scores(encoded, root.ids)
         values = np.zeros(len(plan.targets.slots))
         stack = PathStack(plan.layout.trie.depth + 1)
+        stack.begin(root.kept.keys, root.kept.values)
         results: list[Scores | None] = [None] * len(requests)
         waiting = np.argsort(plan.targets.last_row, kind="stable").tolist()[::-1]
         started = time.perf_counter()
-        for chunk, _, hidden in self.runner.run(plan.layout, stack, 0, plan.layout.trie.rows):
+        for chunk, _, hidden in self.runner.run(plan.layout, stack, root.length, plan.layout.trie.rows):
             score_rows(hidden, chunk.first, plan.targets, self.runner.trunk.logits, values)
             now = time.perf_counter()
             per_row, started = (now - started) / chunk.rows, now
@@ -183,7 +202,8 @@ class TrieModel(Identity):
                     for offset, c in zip(plan.offsets[r], encoded[r].continuations, strict=True)
                 )
                 unique = int(plan.unique[r])
-                result = Scores(rows, Usage(encoded[r].flat, unique, 0, per_row * unique))
+                flat = encoded[r].flat + len(rows) * self.root_forwarded
+                result = Scores(rows, Usage(flat, unique, 0, per_row * unique))
                 results[r] = result
                 if on_result is not None:
                     on_result(r, result)
@@ -207,7 +227,15 @@ class TrieModel(Identity):
         if not requests:
             return []
         prompts = self.encoded_prompts(requests)
-        loop = DecodeLoop(self.runner, requests, prompts, self.tokenizer, self.resident, self.batch_invariant)
+        loop = DecodeLoop(
+            self.runner,
+            requests,
+            prompts,
+            self.tokenizer,
+            self.resident,
+            self.batch_invariant,
+            self._root_rows,
+        )
         memory = engine_memory(self.max_memory, self.trunk.device)
         slots = slots_for_memory(self._config, self._dtype, self.max_slots, loop.slot_tokens, memory)
         results: list[Generation | None] = [None] * len(requests)
@@ -221,7 +249,7 @@ class TrieModel(Identity):
                 for _, w in sorted(done[r].items())
             )
             generated = sum(len(s.token_ids) for s in samples)
-            flat = requests[r].n * (len(prompts[r]) - 1) + generated
+            flat = requests[r].n * (len(prompts[r]) - 1 + self.root_forwarded) + generated
             bill = loop.ledger.bills[r]
             result = Generation(samples, Usage(flat, bill.tokens, generated, bill.seconds))
             results[r] = result

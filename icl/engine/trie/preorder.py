@@ -83,14 +83,15 @@ def shared_lengths(sequences: Sequence[NDArray[np.int32]], order: Int) -> Int:
     return shared
 
 
-def build_trie(sequences: Sequence[NDArray[np.int32]], share: bool = True) -> Trie:
+def build_trie(sequences: Sequence[NDArray[np.int32]], share: bool = True, root: int = 0) -> Trie:
     """The trie of the sequences. O(N log N) byte comparisons and one pass over the tokens.
 
-    share: False puts each sequence on a path of its own.
+    share: False puts each sequence on a path of its own, below the `root` first tokens, which all have.
     """
     order = sort_sequences(sequences)
     lengths = np.array([len(sequences[i]) for i in order], dtype=np.int64)
-    shared = shared_lengths(sequences, order) if share else np.zeros(len(order), dtype=np.int64)
+    shared = shared_lengths(sequences, order) if share else np.full(len(order), root, dtype=np.int64)
+    shared[:1] = 0
     starts = np.zeros(len(order) + 1, dtype=np.int64)
     np.cumsum(lengths - shared, out=starts[1:])
     return Trie(sequences, order, lengths, shared, starts)

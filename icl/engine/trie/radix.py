@@ -7,7 +7,7 @@ a step; a node that only one sample reads goes into that sample's private tail.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from icl.engine.trie.preorder import Trie
 
@@ -79,6 +79,17 @@ def radix_nodes(trie: Trie, samples: Sequence[int]) -> list[Node]:
         forks = forking[last] > forking[first]
         nodes.append(Node(row, length, depth, first, last, forks or length * (count - 1) >= SHARE_TOKENS))
     return nodes
+
+
+def split_at(nodes: Sequence[Node], depth: int) -> list[Node]:
+    """The same nodes, none of which reaches across `depth`."""
+    parts = []
+    for node in nodes:
+        above = min(max(depth - node.depth, 0), node.length)
+        for at, length in ((0, above), (above, node.length - above)):
+            if length:
+                parts.append(replace(node, row=node.row + at, length=length, depth=node.depth + at))
+    return parts
 
 
 def node_paths(nodes: Sequence[Node], count: int) -> list[list[int]]:
