@@ -70,9 +70,9 @@ class Run:
         """
         return compare_runs([self], metric=metric, compare_to=compare_to)
 
-    def chains(self) -> ChainCurves:
-        """Accuracy at 1, 2, 4, ... of the stored chains, for every row that holds several."""
-        return chains_of_runs([self])
+    def chains(self, ns: Sequence[int] | None = None) -> ChainCurves:
+        """Accuracy at 1, 2, 4, ... of the stored chains, or at `ns`, for every row that holds several."""
+        return chains_of_runs([self], ns)
 
     def show(self, query: str, cell: str | None = None) -> Audit:
         """One prediction with the prompt that led to it. Raises DataError for an unknown id."""
@@ -169,9 +169,9 @@ def compare_runs(
         )
 
 
-def chains_of_runs(runs: Sequence[Run]) -> ChainCurves:
+def chains_of_runs(runs: Sequence[Run], ns: Sequence[int] | None = None) -> ChainCurves:
     """Accuracy against the number of chains, over several runs. Raises DataError without chains."""
     from icl.leaderboard import chain_curves
 
     tasks = {name: task for run in runs for name, task in run.tasks().items()}
-    return chain_curves([result for run in runs for result in run.results], tasks)
+    return chain_curves([result for run in runs for result in run.results], tasks, ns=ns)

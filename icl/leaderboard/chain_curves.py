@@ -128,11 +128,14 @@ def chain_curves(
     results: Sequence[CellResult],
     tasks: Mapping[str, Task] | None = None,
     *,
+    ns: Sequence[int] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> ChainCurves:
-    """Accuracy at 1, 2, 4, ... chains of every complete row that holds several.
+    """Accuracy at 1, 2, 4, ... chains, or at `ns`, of every complete row that holds several.
 
-    `tasks` (by name) tell when two answers say the same. Raises DataError if there is no such row.
+    `tasks` (by name) tell when two answers say the same. Raises DataError if there is no such row, or a query
+    has too few chains for `ns`.
     """
-    return ChainCurves(tuple(chain_rows(results, tasks or {}, resamples=resamples, seed=seed)), resamples)
+    rows = chain_rows(results, tasks or {}, ns=ns, resamples=resamples, seed=seed)
+    return ChainCurves(tuple(rows), resamples)

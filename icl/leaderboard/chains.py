@@ -55,13 +55,19 @@ class ChainRow:
 
 
 def chain_rows(
-    results: Sequence[CellResult], tasks: Mapping[str, Task], *, resamples: int = 10_000, seed: int = 0
+    results: Sequence[CellResult],
+    tasks: Mapping[str, Task],
+    *,
+    ns: Sequence[int] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> list[ChainRow]:
     """Rows with at least two chains a query, in the order of the results.
 
-    An answer is right where it says the same as the gold, whatever the run's metric. Chains that
+    ns: numbers of chains, by default 1, 2, 4, ... and all. An answer is right where it says the same as the
+    gold, or as any of several accepted ones, whatever the run's metric. Chains that
     were drawn until the vote was decided count in the order in which they were drawn; of others
-    subsets are averaged. Raises DataError if no complete row holds chains.
+    subsets are averaged. Raises DataError if no complete row holds chains, or a query too few for `ns`.
     """
     groups = [g for g in group_cells(without_copies(results)) if g.complete and _fewest(g) > 1]
     if not groups:
@@ -70,7 +76,7 @@ def chain_rows(
             "ensemble and verifier draw them"
         )
     resampler = Resampler(resamples, seed)
-    rows = [_row(group, tasks, resampler, seed) for group in groups]
+    rows = [_row(group, tasks, ns, resampler, seed) for group in groups]
     names = short_labels([row.setting for row in rows])
     return [replace(row, name=name) for row, name in zip(rows, names, strict=True)]
 
@@ -88,12 +94,14 @@ def _fewest(group: Group) -> int:
     return chains_of_all(_predictions(group))
 
 
-def _row(group: Group, tasks: Mapping[str, Task], resampler: Resampler, seed: int) -> ChainRow:
+def _row(
+    group: Group, tasks: Mapping[str, Task], wanted: Sequence[int] | None, resampler: Resampler, seed: int
+) -> ChainRow:
     cell, everything = group.cell, _predictions(group)
     task = tasks.get(cell.task) or stand_in_task(cell.task, group.complete)
     adaptive = any("adaptive" in p.details for p in everything)
     scored = all(len(p.details.get("scores") or ()) == len(p.details["chains"]) for p in everything)
-    ns = doubling(_fewest(group))
+    ns = doubling(_fewest(group)) if wanted is None else tuple(wanted)
     points = {}
     for rule in RULES:
         if rule == "weighted" and not scored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icl.cot.shared.adaptive import confidence
-from icl.cot.shared.curves import pass_at, sample_curve
+from icl.cot.shared.curves import pass_at, sample_values
 from icl.cot.shared.sampled import elect, elected
 from icl.cot.shared.votes import longest, unify, vote
 from icl.errors import DataError
@@ -101,7 +102,7 @@ EQUAL = str.__eq__
 
 
 def values(rule: Any, ns: list[int], **more: Any) -> list[float]:
-    return [p.value for p in sample_curve([ONE, TWO], right=EQUAL, rule=rule, ns=ns, **more)]
+    return sample_values([ONE, TWO], right=EQUAL, rule=rule, ns=ns, **more).mean(axis=1).tolist()
 
 
 def test_curves_by_hand() -> None:
@@ -115,22 +116,30 @@ def test_curves_by_hand() -> None:
     assert values("longest", [4], top_share=0.5) == [0.5]
 
 
-def test_curves_average_over_subsets_and_have_intervals() -> None:
-    points = sample_curve([ONE, TWO] * 20, right=EQUAL, subsets=400)
-    assert [p.n for p in points] == [1, 2, 3, 4]
+def test_curves_average_over_subsets() -> None:
+    found = sample_values([ONE, TWO] * 20, right=EQUAL, rule="majority", ns=[1], subsets=400)
     # one chain at random is right with 2/4 on either question
-    assert points[0].value == pytest.approx(0.5, abs=0.02)
-    assert all(p.low <= p.value <= p.high for p in points)
-    assert points == sample_curve([ONE, TWO] * 20, right=EQUAL, subsets=400)
+    assert found.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_any_of_several_accepted_golds_is_right_and_no_vote_looks_at_them() -> None:
+    several = replace(ONE, details={**ONE.details, "golds": ["7", "5"]}, gold="7")
+    by_hand = {"any": [1 / 4, 1.0], "majority": [1 / 4, 0.0], "longest": [1 / 4, 0.0]}
+    for rule, wanted in by_hand.items():
+        found = sample_values([several], right=EQUAL, rule=rule, ns=[1, 4])[:, 0]  # type: ignore[arg-type]
+        assert found.tolist() == pytest.approx(wanted), rule
+    # 4 and 5 are both accepted: their votes stay apart (2 : 1), whichever wins is right
+    both = replace(ONE, details={**ONE.details, "golds": ["4", "5"]})
+    assert sample_values([both], right=EQUAL, rule="majority", ns=[1, 4])[:, 0].tolist() == [3 / 4, 1.0]
 
 
 def test_curves_refuse_what_they_cannot_draw() -> None:
     with pytest.raises(DataError, match="n is 5; every query has 4 chains"):
-        sample_curve([ONE], right=EQUAL, ns=[5])
+        sample_values([ONE], right=EQUAL, rule="any", ns=[5])
     with pytest.raises(DataError, match="'a' holds no chains"):
-        sample_curve([Prediction("a", (), "1", "1", True)], right=EQUAL)
+        sample_values([Prediction("a", (), "1", "1", True)], right=EQUAL, rule="any", ns=[])
     with pytest.raises(DataError, match="no scores"):
-        sample_curve([prediction("c", "1", ["1"], [1])], right=EQUAL, rule="weighted")
+        sample_values([prediction("c", "1", ["1"], [1])], right=EQUAL, rule="weighted", ns=[1])
 
 
 @given(st.integers(1, 20), st.data())

@@ -118,3 +118,21 @@ def test_short_labels_keep_what_differs():
     assert short_labels(labels) == ["a(n=4)", "a(n=8)", "b", "d"]
     assert short_labels(["a", "a"]) == ["a", "a"]
     assert short_labels(["a", "a(n=2)"]) == ["a", "a(n=2)"]
+
+
+def test_any_accepted_gold_counts_and_no_interval_is_without_width():
+    golds = {"golds": ["USA", "United States"]}
+    names = [
+        prediction("q1", ["United States", "united states.", "France"], **golds),
+        prediction("q2", ["usa", "USA", "U S A"], **golds),
+    ]
+    task = Task("sums", "string", Template("{{ text }}"), ("text",))
+    curves = chain_curves([result(names)], {"sums": task}, ns=[3, 1])
+    (row,) = curves.rows
+    assert (row.ns, row.most) == ((3, 1), 3)
+    found = values(curves)
+    assert found["any"] == pytest.approx([1.0, 5 / 6])
+    assert found["majority"] == pytest.approx([1.0, 5 / 6])
+    assert all(p.low < p.value or p.high > p.value for points in row.points.values() for p in points)
+    with pytest.raises(DataError, match="n is 4; every query has 3 chains"):
+        chain_curves([result(names)], {"sums": task}, ns=[4])

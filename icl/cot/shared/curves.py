@@ -2,9 +2,8 @@
 
 `self_consistency`, `complexity`, `diverse_prompts`, `ensemble` and `verifier` leave every chain's
 parsed answer and number of steps in a prediction's details, so votes over fewer chains, or by
-another rule, need no further question to the model:
-
-    points = sample_curve(result.predictions, right=lambda a, gold: equivalent(a, gold, task))
+another rule, need no further question to the model. Intervals are the leaderboard's
+(`icl.leaderboard.chains`).
 """
 
 from __future__ import annotations
@@ -29,16 +28,6 @@ Right = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """Accuracy with `n` chains, and its 95 % bootstrap interval over queries."""
-
-    n: int
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Stored:
     """One query's chains."""
 
@@ -46,43 +35,6 @@ class _Stored:
     right: list[bool]
     steps: list[int]
     scores: list[float]
-
-
-def sample_curve(
-    predictions: Sequence[Prediction],
-    *,
-    right: Right,
-    rule: Rule = "majority",
-    ns: Sequence[int] | None = None,
-    top_share: float = 0.8,
-    subsets: int = 50,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> list[CurvePoint]:
-    """One point for each number of chains in `ns` (default: 1, 2, ... all that every query has).
-
-    rule: "majority", maj@n: the plurality; "longest": the plurality of the `top_share` of the n
-    chains with most steps (complexity: 40 of 50); "weighted": by the verifier's scores; "any",
-    pass@n: whether any chain is right, by the unbiased estimator 1 - C(N - c, n) / C(N, n) (Chen
-    et al. 2021).
-    subsets: votes are averaged over all subsets of n chains or, where there are more than this, over
-    this many random ones, the same for every rule; 0 takes the first n, what a run with that n would
-    have given. Intervals are percentiles over resampled queries; they say nothing about other chains.
-    Raises DataError for predictions that hold no chains, too few for `ns`, or no scores.
-    """
-    most = chains_of_all(predictions)
-    wanted = list(range(1, most + 1)) if ns is None else list(ns)
-    values = sample_values(
-        predictions, right=right, rule=rule, ns=wanted, top_share=top_share, subsets=subsets, seed=seed
-    )
-    draws = generator(seed, "cot.curves.bootstrap").integers(
-        values.shape[1], size=(resamples, values.shape[1])
-    )
-    points = []
-    for n, line in zip(wanted, values, strict=True):
-        low, high = np.quantile(line[draws].mean(axis=1), [0.025, 0.975])
-        points.append(CurvePoint(n, float(line.mean()), float(low), float(high)))
-    return points
 
 
 def chains_of_all(predictions: Sequence[Prediction]) -> int:
@@ -102,7 +54,18 @@ def sample_values(
     subsets: int = 50,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Expected accuracy [len(ns), queries] of each query with n of its chains; see `sample_curve`."""
+    """Expected accuracy [len(ns), queries] of each query with n of its chains.
+
+    right: whether an answer says the same as a gold, or as another chain's answer, so that their votes go
+    together. A chain that gives any of several accepted golds is right; a vote never looks at the golds.
+    rule: "majority", maj@n: the plurality; "longest": the plurality of the `top_share` of the n
+    chains with most steps (complexity: 40 of 50); "weighted": by the verifier's scores; "any",
+    pass@n: whether any chain is right, by the unbiased estimator 1 - C(N - c, n) / C(N, n) (Chen
+    et al. 2021).
+    subsets: votes are averaged over all subsets of n chains or, where there are more than this, over
+    this many random ones, the same for every rule; 0 takes the first n, what a run with that n would
+    have given. Raises DataError for predictions that hold no chains, too few for `ns`, or no scores.
+    """
     most = chains_of_all(predictions)
     stored = [_stored(p, right, rule) for p in predictions]
     beyond = [n for n in ns if not 1 <= n <= most]
@@ -129,7 +92,8 @@ def _stored(prediction: Prediction, right: Right, rule: Rule) -> _Stored:
     if rule == "weighted" and (scores is None or len(scores) != len(chains)):
         raise DataError(f"prediction {prediction.query_id!r} holds no scores: its method is not verifier")
     answers: list[str | None] = [chain["answer"] for chain in chains]
-    judged = [answer is not None and right(answer, prediction.gold) for answer in answers]
+    golds = prediction.details.get("golds") or [prediction.gold]
+    judged = [answer is not None and any(right(answer, gold) for gold in golds) for answer in answers]
     unified = unify(answers, right)
     steps = [int(chain["steps"]) for chain in chains]
     return _Stored(unified, judged, steps, list(scores) if scores is not None else [1.0] * len(chains))

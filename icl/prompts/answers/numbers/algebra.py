@@ -70,7 +70,8 @@ def _region(text: str, start: int) -> int:
 
 def _unknowns(shown: str, rest: str) -> frozenset[str]:
     letters = {letter for letter in _AFTER_NUMBER.findall(shown) if letter.lower() in _SURE}
-    letters |= set(_OPERAND.findall(shown))
+    operands = _OPERAND.finditer(shown + rest)  # what follows tells "15 - a bit" from "15 - a"
+    letters |= {hit[1] for hit in operands if hit.start(1) < len(shown)}
     met = set(re.findall(r"[A-Za-z]", shown))
     return frozenset(letters | {hit[1] for hit in _solutions(met).finditer(rest)})
 
