@@ -11,6 +11,7 @@ from icl.components import MethodDefaults
 from icl.conversation import ask
 from icl.prompts.answers import Where, audit, cut_run_on, parse
 from icl.prompts.answers.parse import Rules
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.wording.triggers import announcements
 from icl.protocols import LanguageModel, Method, Resources, Solve
 from icl.types import (
@@ -31,9 +32,9 @@ T = TypeVar("T")
 
 REASONING: frozenset[TaskKind] = frozenset({"multiple_choice", "numeric", "boolean", "string"})
 """Kinds of task whose answer is worth a rationale; classification is scored, not reasoned about."""
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n|。")
-_LIST_NUMBER = re.compile(r"\W*\d*\W*")
-_NUMBERED = re.compile(r"\bsteps?[ \t]*#?(\d+)", re.IGNORECASE)
+_SENTENCE_END = lazy(r"(?<=[.!?])\s+|\n|。")
+_LIST_NUMBER = lazy(r"\W*\d*\W*")
+_NUMBERED = lazy(r"\bsteps?[ \t]*#?(\d+)", re.IGNORECASE)
 StepUnit = Literal["line", "sentence", "step_i"]
 STEP_UNITS: tuple[StepUnit, ...] = ("line", "sentence", "step_i")
 RULES: tuple[Rules, ...] = ("robust", "zero_shot_cot")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from icl.prompts.answers.patterns import lazy
 from icl.types import Example, Task
 
 MARK = " (CORRECT)"
 """Behind the right choice."""
 SENTENCE = " (The answer is {}.)"
 """Behind the last input, where there are no choices."""
-_MARKED = re.compile(r"\(\s*correct\b[^)]*\)", re.IGNORECASE)
-_SAID = re.compile(r"\(\s*the answer is\b[^)]*\)", re.IGNORECASE)
+_MARKED = lazy(r"\(\s*correct\b[^)]*\)", re.IGNORECASE)
+_SAID = lazy(r"\(\s*the answer is\b[^)]*\)", re.IGNORECASE)
 
 
 def hinted(example: Example, task: Task) -> Example:

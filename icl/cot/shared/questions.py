@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 
 from icl.prompts.answers import abstention
+from icl.prompts.answers.patterns import lazy
 from icl.types import Query, Task
 
-_LISTED = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s*(\S.*)$")
-_SENTENCE = re.compile(
+_LISTED = lazy(r"^\s*(?:\d+\s*[.):]|[-*•])\s*(\S.*)$")
+_SENTENCE = lazy(
     r"(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)(?<!\bSt\.)(?<!\b[A-Z]\.)(?<=[.!?])\s+|(?<=[。！？])"
 )
 

@@ -8,11 +8,12 @@ from fractions import Fraction
 
 from icl.prompts.answers.formats.brackets import PAIRS, closing
 from icl.prompts.answers.numbers.find import as_number
+from icl.prompts.answers.patterns import lazy
 from icl.types import Example, ReadingRules, Task
 
-_MARKS = re.compile(r"[\"'“”‘’«»「」『』《》〈〉`]")
-_EMPHASIS = re.compile(r"\*{1,3}(?=\S)([^*\n]*[^*\s])\*{1,3}(?![\w*])")
-_LISTING = re.compile(r"[,;，；、]")
+_MARKS = lazy(r"[\"'“”‘’«»「」『』《》〈〉`]")
+_EMPHASIS = lazy(r"\*{1,3}(?=\S)([^*\n]*[^*\s])\*{1,3}(?![\w*])")
+_LISTING = lazy(r"[,;，；、]")
 _CLOSING = " .!?。！？:："
 _DASHES = {0x2212: "-", 0x2010: "-", 0x2011: "-", 0xFE63: "-"}
 
@@ -69,7 +70,7 @@ def _rounded(value: Fraction) -> bool:
     return bool((value * 10 ** (_LONG - 1)).denominator != 1)
 
 
-_CANONICAL = re.compile(r"-?\d{1,300}(?:\.\d{1,300})?", re.ASCII)
+_CANONICAL = lazy(r"-?\d{1,300}(?:\.\d{1,300})?", re.ASCII)
 
 
 def _number(text: str, language: str) -> Fraction | None:
@@ -85,7 +86,7 @@ def normalise_text(text: str) -> str:
     return " ".join(text.split()).strip(_CLOSING)
 
 
-_FIGURE = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", re.ASCII)
+_FIGURE = lazy(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", re.ASCII)
 
 
 def _same_text(answer: str, gold: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from icl.errors import ConfigError
@@ -11,12 +10,13 @@ from icl.prompts.answers.formats.label import rendered
 from icl.prompts.answers.numbers.figures import MAX_DIGITS
 from icl.prompts.answers.numbers.find import canonical, find_numbers
 from icl.prompts.answers.parse import parse
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import ParsedAnswer, narrow
 from icl.prompts.template import render_side
 from icl.types import Example, Query, Task, TaskKind, Template
 
 _AROUND = " \t\r\n$€£¥￥₹%.+\\"
-_HUGE = re.compile(r"\d\s*(?:[eE]|\^|\*\*)\s*[-+]?\d{3}")
+_HUGE = lazy(r"\d\s*(?:[eE]|\^|\*\*)\s*[-+]?\d{3}")
 _COMMA = "in English a comma groups thousands (12,345); decimals with a comma need another `language`"
 
 

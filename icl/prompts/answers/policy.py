@@ -13,6 +13,7 @@ from icl.prompts.answers.formats.numeric import concluded, numeric_candidates, r
 from icl.prompts.answers.formats.strings import first_string, flatten, last_string, string_after
 from icl.prompts.answers.numbers.algebra import algebra
 from icl.prompts.answers.numbers.find import Number, as_candidate
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import (
     SENTENCE_END,
     UNREADABLE,
@@ -29,10 +30,10 @@ from icl.prompts.answers.wording.languages import OFF_LIST, abstention
 from icl.prompts.answers.wording.triggers import trigger_ends
 from icl.types import Query, Task
 
-_OPERATOR = re.compile(r"\s[-+*/×÷x]\s|=")
+_OPERATOR = lazy(r"\s[-+*/×÷x]\s|=")
 _OPENING_WORDS = 12
 """Characters that may stand before "I don't know" in an answer that says no more than that."""
-_HEDGE = re.compile(
+_HEDGE = lazy(
     r"\b(?:but|maybe|perhaps|probably|possibly|guess|think|suppose|best|likely|if\s+I|so|however)\b|但|可能",
     re.IGNORECASE,
 )

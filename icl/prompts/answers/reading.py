@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from icl.prompts.answers.patterns import lazy
+
 Where = Literal["first", "last", "trigger"]
 """first: the first match. last: the last match. trigger: the first match after the last trigger
 ("The answer is", "####", ...), or, without a trigger, the last match; of an output that was cut, not
@@ -51,14 +53,14 @@ UNREADABLE = ""
 NEVER_DIRECT = 3
 """From this tier on a candidate is not taken for the answer merely because it stands first."""
 
-_FILLER = re.compile(
+_FILLER = lazy(
     r"(?:[\s:：=*_`\"'“”‘’«»「」《》($\\{\[<（【¥￥€£~≈,，-]|\\(?:text|math|bold|left)[a-z]*|\b[A-Za-z]\s?=)*",
     re.UNICODE,
 )
-SENTENCE_END = re.compile(r"\n|[.!?](?=\s|$)|[。！？；]|</(?:final_)?answer>|<\|end_of_box\|>")
+SENTENCE_END = lazy(r"\n|[.!?](?=\s|$)|[。！？；]|</(?:final_)?answer>|<\|end_of_box\|>")
 
 
-_SPACE = re.compile(r"\s*")
+_SPACE = lazy(r"\s*")
 
 
 def sentence_end(text: str, start: int) -> int:
@@ -99,7 +101,7 @@ _WIDTH |= {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2009: " ", 0x2212: "-", 0x20
 _WIDTH |= {0xFE63: "-", 0xFE62: "+", 0xFE6A: "%", 0x066B: ".", 0x066C: ","}
 
 
-_GROUPING_SPACE = re.compile(r"(?<=\d)[\u00a0\u2007\u2009\u202f](?=\d{3}(?!\d))")
+_GROUPING_SPACE = lazy(r"(?<=\d)[\u00a0\u2007\u2009\u202f](?=\d{3}(?!\d))")
 
 
 def narrow(text: str) -> str:
@@ -121,7 +123,7 @@ def _ascii_digit(character: str) -> str:
 
 
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_SEAM = re.compile(r"(\s+|(?<=[^\W\d_])[-_]+(?=[^\W\d_]))")
+_SEAM = lazy(r"(\s+|(?<=[^\W\d_])[-_]+(?=[^\W\d_]))")
 _OPPOSITES = frozenset({"non", "not", "no", "un", "in", "anti"})
 
 

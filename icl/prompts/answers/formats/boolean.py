@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from icl.prompts.answers.formats.label import rendered, squeeze
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import EDGE, Candidate, narrow, word_body, word_pattern
 from icl.prompts.answers.wording.languages import unlisted
 from icl.prompts.answers.wording.negation import compound, denied
@@ -28,24 +29,24 @@ DOUBLE = (
     *("isn't false", "isn't wrong", "isn't incorrect"),
 )
 _LOOSE = {"right", "correct", "wrong"}
-_DETERMINER = re.compile(
+_DETERMINER = lazy(
     r"[ \t]+(?!(?:because|since|as|it|they|he|she|the|there|this|that|these|those|i|we|you|if|but|and|so|for|"
     r"not|is|was|due|based|given|although|though|unless|however|actually|only|in|according|a|an)\b)"
     r"[a-z0-9\"“']|\s*\.\s*\d|-",
     re.IGNORECASE,
 )
 """What follows "no" where it answers nothing: "no evidence", "no. 5", "no-one"."""
-_ATTRIBUTE = re.compile(
+_ATTRIBUTE = lazy(
     r"\b(?:an?|the|this|that|its?|his|her|their|your|my|our|one|every|each|any|some|no|in|on|if|whether)\s+$",
     re.IGNORECASE,
 )
-_NOUN = re.compile(
+_NOUN = lazy(
     r"\s+(?!(?:because|since|as|it|they|and|or|but|if|so|for|is|in|by|to|that|when)\b)[a-z]", re.IGNORECASE
 )
-_CONDITION = re.compile(
+_CONDITION = lazy(
     r"\b(?:if|whether|unless)\s+(?:(?:it|this|that|he|she)\s+(?:is|was|were)\s+)?$", re.IGNORECASE
 )
-_BOTH = re.compile(
+_BOTH = lazy(
     r"\b(?:yes|no|true|false)\b[\"']?\s*(?:or|/)\s*[\"']?(?:yes|no|true|false)\b(?=[\"']?\s*(?:[?:)]|question|answer))|(?<!答案)是否|是不是|对不对|能不能|会不会",
     re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from icl.prompts.answers.formats.letters import LETTER, TEXT, WEAK, letter_candidates
 from icl.prompts.answers.numbers.find import DIGITS, as_number, find_numbers
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import Candidate, narrow, word_pattern
 from icl.prompts.answers.wording.languages import OFF_LIST
 from icl.prompts.answers.wording.negation import compound, denied
@@ -81,10 +82,10 @@ def _values(text: str, query: Query, language: str) -> list[Candidate]:
     return [Candidate(n.start, n.end, letter, TEXT) for n, letter in numbers]
 
 
-_FOREIGN = re.compile(
+_FOREIGN = lazy(
     r"(?:\s|[(\[{*_\"'“:：]|\\(?:text|mathrm|mathbf|textbf)|(?:option|choice)\s)*([A-Za-z])(?=[)\]}*\"'”.:,]|\s*$|\s*\n)"
 )
-_OPENER = re.compile(
+_OPENER = lazy(
     r"\s*(?:\w+(?:ed|ing|ly)|in|on|at|by|to|from|with|as|that|this|it|what|which|because|if|here|there|below|above|following|correct|right|"
     r"wrong|found|given|shown|known|simple|easy|obvious|clear|not|based|now|also|the\s+(?:following|same|one|option|choice)|option|choice|"
     r"most|best|only|so|therefore)\b",

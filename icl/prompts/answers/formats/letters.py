@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import Candidate
 from icl.prompts.answers.wording.languages import joint
 
@@ -12,20 +13,20 @@ LETTER, TEXT, WEAK = 0, 1, 2
 """Tiers: a letter written as one; a choice's text; a letter that may be a word ("A bank", "b")."""
 
 _EDGE = r"[^\W_\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]"
-_OPENING = re.compile(r"[(\[{<*_\"'“`]")
-_CLOSING = re.compile(r"[)\]}>*_\"'”`.:,]")
-_DELIMITED = re.compile(r"[)\]}:\n]|\.(?:\s|$)|\*\*|$")
-_ARTICLE = re.compile(r"[ \t]+[\"'“]?[a-z\d]")
-_SAID_OF_A_LETTER = re.compile(
+_OPENING = lazy(r"[(\[{<*_\"'“`]")
+_CLOSING = lazy(r"[)\]}>*_\"'”`.:,]")
+_DELIMITED = lazy(r"[)\]}:\n]|\.(?:\s|$)|\*\*|$")
+_ARTICLE = lazy(r"[ \t]+[\"'“]?[a-z\d]")
+_SAID_OF_A_LETTER = lazy(
     r"[ \t]+(?:is|was|would|will|can|could|should|must|does|has|had|seems?|fits?|makes?|not|because|since|as|"
     r"and|or|but|for|with|though|if|it|which|that|so|when|where|given|based|due|over|in|on|to|here|again|rather|"
     r"by|from|after|he|she|they|we|you|there|this|these|the|\w+ly)\b"
 )
 """What goes on after "A" as a letter; before any other small word "A" is the article."""
-_SAID_OF_I = re.compile(r"[ \t]+(?:is|because|since|as|seems?|fits?|given|based|due|here|rather|over)\b")
+_SAID_OF_I = lazy(r"[ \t]+(?:is|because|since|as|seems?|fits?|given|based|due|here|rather|over)\b")
 """Likewise for "I", which before any other word is the person who writes."""
-_NAMED = re.compile(r"(?:\b(?:option|choice|letter|answer)|选项|选择|选)\s*$", re.IGNORECASE)
-_ENDS = re.compile(r"\)|[.\s]*$")
+_NAMED = lazy(r"(?:\b(?:option|choice|letter|answer)|选项|选择|选)\s*$", re.IGNORECASE)
+_ENDS = lazy(r"\)|[.\s]*$")
 
 
 def letter_candidates(

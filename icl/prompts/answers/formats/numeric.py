@@ -7,24 +7,25 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from icl.prompts.answers.numbers.find import DIGITS, Number, as_candidate, canonical, find_numbers
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import Candidate, narrow, sentence_end
 
-_OPERATOR = re.compile(
+_OPERATOR = lazy(
     r"\s*(?P<sign>[-+*/×÷·x=–≈]|\\times|\\div|\\cdot|of|times|plus|minus|divided\s+by|multiplied\s+by|added\s+to)\s*\(?",
     re.IGNORECASE,
 )
-_UNIT = re.compile(
+_UNIT = lazy(
     r"\s*\)?(?:\s*(?!(?:of|times|plus|minus|divided|multiplied|added|x|which|that|this|equals?|is|are|or|and|gives?|makes?|so|comes)\b)"
     r"[A-Za-z]{1,15}\.?){0,3}\s*"
 )
-_RESULT = re.compile(
+_RESULT = lazy(
     r"\s*[,;(]?\s*(?:[=≈→⇒]|(?:(?:which|that|this|it)\s+)?(?:(?:also\s+)?(?:is|are|equals?|gives?|makes?|yields?|leaves?|becomes?|totals?)"
     r"(?:\s+(?:us|equal\s+to|you|me|them|him|her|a\s+total\s+of))?|comes?\s+(?:out\s+)?to|amounts?\s+to|results?\s+in|works\s+out\s+(?:to|at|as)|"
     r"adds\s+up\s+to|evaluates\s+to|simplifies\s+to)|or|giving|making|yielding|leaving|i\.e\.,?|that\s+is,?|in\s+other\s+words,?|so|for\s+a\s+total\s+of|→)\s*"
     r"(?:just|exactly|about|approximately|only)?\s*:?\s*[(\[$€£*]*\s*",
     re.IGNORECASE,
 )
-_SAYS = re.compile(
+_SAYS = lazy(
     r"(?:=|≈|\b(?:which|that|it|this|result|total|sum|difference|product|quotient|remainder|cost|price|profit|value)\s+(?:is|are|was|makes|gives|equals|leaves|comes\s+to)|"
     r"\b(?:equals?|comes?\s+to|amounts?\s+to|totals|for\s+a\s+total\s+of|a\s+total\s+of|leaving|in\s+all|adds\s+up\s+to|results?\s+in|"
     r"that\s+is,?|,\s+or))\s*(?:exactly|about|approximately|only)?\s*[$€£*\\]*\s*$",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from icl.prompts.answers.formats.brackets import PAIRS, balanced, brace_end, closing
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import Span
 from icl.prompts.answers.wording.languages import endings
 from icl.prompts.answers.wording.triggers import trigger_ends
 
-_ANNOUNCED = re.compile(
+_ANNOUNCED = lazy(
     r"\b(?:them|letters|words?|list|string|order|result|together|concatenation|concatenated|sorted|alphabetically)\b"
     r"[^.\n\"]{0,40}?(?:\b(?:is|are|gives?(?:\s+us)?|makes|forms|yields|equals|we\s+get|becomes)\b\s*:?|:|=)\s*",
     re.IGNORECASE,
@@ -17,22 +18,22 @@ _ANNOUNCED = re.compile(
 """What announces a string in a sentence without "the answer": "Concatenating them is ..."."""
 
 _ITEM = r"[ \t]*(?:[-*•]|\d{1,3}[.)])[ \t]+\S[^\n]*"
-_LIST = re.compile(rf"{_ITEM}(?:\n+{_ITEM})+")
+_LIST = lazy(rf"{_ITEM}(?:\n+{_ITEM})+")
 """Two or more lines of a bulleted or numbered list."""
 
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "「": "」", "`": "`"}
-_QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|「([^」\n]{1,200})」|`([^`\n]{1,200})`")
-_AFTER_QUOTE = re.compile(r"\s*(?:[.,;。，；!?]|because\b|since\b|as\b|which\b|$)", re.IGNORECASE)
-_SENTENCE = re.compile(
+_QUOTED = lazy(r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|「([^」\n]{1,200})」|`([^`\n]{1,200})`")
+_AFTER_QUOTE = lazy(r"\s*(?:[.,;。，；!?]|because\b|since\b|as\b|which\b|$)", re.IGNORECASE)
+_SENTENCE = lazy(
     r"(?<!\b[A-Z])(?<!\b(?:St|Mr|Dr|Ms|Jr|Sr|Mt|Ft|No|vs))(?<!\bMrs)(?<!\b[A-Z]\.[A-Z])[.!?](?=\s+[A-Z\"“(])|[。！？]"
 )
 """The end of a sentence, and not of an initial ("J. K. Rowling") or an abbreviation ("St. Louis")."""
-_LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s*\{")
+_LATEX = lazy(r"\\(?:text|mathrm|mathbf|textbf)\s*\{")
 _LOOSE = " \t\n\r*_$"
 _CLOSING = _LOOSE + "\\.,;:!?。，；：！？"
 _CODE = set("()[]{}<>")
-_FENCE = re.compile(r"\s*```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
-_TAG_END = re.compile(r"</(?:final_)?answer>|<\|end_of_box\|>")
+_FENCE = lazy(r"\s*```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_TAG_END = lazy(r"</(?:final_)?answer>|<\|end_of_box\|>")
 
 
 def string_after(text: str, start: int, language: str = "en") -> Span | None:

@@ -11,21 +11,22 @@ import re
 from collections.abc import Sequence
 
 from icl.prompts.answers.numbers.find import Number
+from icl.prompts.answers.patterns import lazy
 
-_TOKEN = re.compile(
+_TOKEN = lazy(
     r"\s*(?:\d+(?:,\d{3})*(?:\.\d+)?|\\(?:times|cdot|div|[dt]?frac|left|right)(?![A-Za-z])|\\[()\[\]]"
     r"|(?<![A-Za-z])[A-Za-z](?:_?\d)?(?![A-Za-z'’])|[-+–*/^=×·÷(){}\[\]$])"
 )
 _OPENS, _CLOSES = "([{", ")]}"
-_TIMES = re.compile(r"(?<=[\d)\s])[xX](?=\s*[\d($])")
+_TIMES = lazy(r"(?<=[\d)\s])[xX](?=\s*[\d($])")
 """2 x 3: no unknown."""
-_AFTER_NUMBER = re.compile(r"\d\s?([A-Za-z])")
-_OPERAND = re.compile(
+_AFTER_NUMBER = lazy(r"\d\s?([A-Za-z])")
+_OPERAND = lazy(
     r"(?:^|[-+–*^=×·÷(){\[]|\d\s?/(?=\s?[xyz]))[\s$]*([b-hj-zXYZ]|[ai](?!\s+[A-Za-z]{2}))(?![A-Za-z])"
 )
-_OPERATOR = re.compile(r"[-+–*/^×·÷]|\\(?:[dt]?frac|times|cdot|div)|\d\s?[A-Za-z]|[A-Za-z]\s?\(")
-_EXPLICIT = re.compile(r"[-+–*/^×·÷]|\\(?:[dt]?frac|times|cdot|div)")
-_NAME = re.compile(r"[A-Za-z](?:_?\d)?(?:\s?\([^()]*\))?")
+_OPERATOR = lazy(r"[-+–*/^×·÷]|\\(?:[dt]?frac|times|cdot|div)|\d\s?[A-Za-z]|[A-Za-z]\s?\(")
+_EXPLICIT = lazy(r"[-+–*/^×·÷]|\\(?:[dt]?frac|times|cdot|div)")
+_NAME = lazy(r"[A-Za-z](?:_?\d)?(?:\s?\([^()]*\))?")
 _TRIM = " \t\n$*\\"
 _SURE = frozenset("xyznq")
 

@@ -7,6 +7,8 @@ import unicodedata
 from fractions import Fraction
 from functools import lru_cache
 
+from icl.prompts.answers.patterns import lazy
+
 MAX_DIGITS = 300
 """A longer run of digits is no answer, and Python refuses to convert very long ones."""
 
@@ -48,9 +50,9 @@ def figures(comma: bool) -> re.Pattern[str]:
     )
 
 
-_RUN = re.compile(r"\d+(?:(?:[.,:/]|\s?:\s?)\d+)*")
-_GOES_ON = re.compile(r"[.,:/]\d")
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?!\d)|\d{1,4}[/]\d{1,2}[/]\d{1,4}|\d{4}-\d{2}-\d{2}")
+_RUN = lazy(r"\d+(?:(?:[.,:/]|\s?:\s?)\d+)*")
+_GOES_ON = lazy(r"[.,:/]\d")
+_CLOCK = lazy(r"\d{1,2}:\d{2}(?::\d{2})?(?!\d)|\d{1,4}[/]\d{1,2}[/]\d{1,4}|\d{4}-\d{2}-\d{2}")
 
 
 def broken_run(text: str, hit: re.Match[str]) -> tuple[int, int, bool] | None:

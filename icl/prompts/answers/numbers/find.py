@@ -21,19 +21,20 @@ from icl.prompts.answers.numbers.words import (
     read_english,
     read_match,
 )
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import NEVER_DIRECT, UNREADABLE, Candidate, narrow
 from icl.prompts.answers.wording.languages import base, reads_comma
 
 DIGITS, WORDS, LABELS, LISTED = 0, 1, 2, NEVER_DIRECT
 """Tiers: written in digits; in words, or an ordinal; part of a name or a step; a list's number."""
 
-_AFTER = re.compile(
+_AFTER = lazy(
     rf"(?P<percent>\s?\\?%)|\s?-?(?P<scale>{'|'.join(SCALES)})\b|(?P<short>[kKmMbB])(?![\w])|(?P<ordinal>st|nd|rd|th)\b"
     rf"|(?P<mixed>\s+and\s+{PART})(?:\s+(?P<mixedscale>{'|'.join(SCALES)})\b)?|\s+(?P<square>squared|cubed)\b",
     re.IGNORECASE,
 )
-_ANY_DIGIT = re.compile(rf"[\d{VULGAR}]|\\[dt]?frac")
-_PLAIN = re.compile(
+_ANY_DIGIT = lazy(rf"[\d{VULGAR}]|\\[dt]?frac")
+_PLAIN = lazy(
     rf"\d{{1,15}}(?:(?![\d\s.,:/⁄\-–+\\{{_'’eExX×*·^{VULGAR}⁻⁰¹²³⁴-⁹])|(?=[.,:\-](?!\d))|(?=\s(?:[b-wyzA-Z=+(%-]|a(?!nd))))",
     re.ASCII,
 )
@@ -46,14 +47,14 @@ _ENDS = frozenset(["", *".,;:!?)]=+*/"])
 _TOUCHES = frozenset("-–+.\\")
 """What belongs to a number that it stands directly before."""
 _SHORT = {"k": 10**3, "m": 10**6, "b": 10**9}
-_STEP = re.compile(r"\b(?:steps?|part|case|method|equation|problem|question|example)\s*#?$", re.IGNORECASE)
+_STEP = lazy(r"\b(?:steps?|part|case|method|equation|problem|question|example)\s*#?$", re.IGNORECASE)
 _STEP_ENDS = ("p", "ps", "part", "case", "method", "tion", "problem", "example", "#")
-_OPERAND = re.compile(r"[\d)\]}%]\s+$")
-_NEGATIVE = re.compile(r"\b(?:minus|negative|menos|moins)\s$|负$", re.IGNORECASE)
-_CLOSED = re.compile(r"[\d)\]}%]\s+minus\s$", re.IGNORECASE)
-_CENTS = re.compile(r"\s*(?:(?:dollars?|euros?|pounds?|bucks)\s*(?:,|and)?|and|,)\s*", re.IGNORECASE)
-_MONEY = re.compile(r"\s*(?:dollars?|euros?|pounds?|bucks)\b", re.IGNORECASE)
-_CENT = re.compile(r"\s*-?(?:cents?\b|pence\b|¢)", re.IGNORECASE)
+_OPERAND = lazy(r"[\d)\]}%]\s+$")
+_NEGATIVE = lazy(r"\b(?:minus|negative|menos|moins)\s$|负$", re.IGNORECASE)
+_CLOSED = lazy(r"[\d)\]}%]\s+minus\s$", re.IGNORECASE)
+_CENTS = lazy(r"\s*(?:(?:dollars?|euros?|pounds?|bucks)\s*(?:,|and)?|and|,)\s*", re.IGNORECASE)
+_MONEY = lazy(r"\s*(?:dollars?|euros?|pounds?|bucks)\b", re.IGNORECASE)
+_CENT = lazy(r"\s*-?(?:cents?\b|pence\b|¢)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import EDGE, Span
 
 
@@ -108,7 +109,7 @@ SPOKEN: dict[str, Spoken] = {
 }
 MOST = 24
 """Words of one number."""
-_PERCENT = re.compile(r"\b(?:pour|por)\s$", re.IGNORECASE)
+_PERCENT = lazy(r"\b(?:pour|por)\s$", re.IGNORECASE)
 """Before "cent" and "ciento", which are then no hundred."""
 
 

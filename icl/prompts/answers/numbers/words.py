@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from icl.prompts.answers.patterns import lazy
+
 _ONES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
     *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
@@ -32,7 +34,7 @@ PART = rf"(?:(?:an?|one)[\s-]+(?:{_either(_PARTS)})|(?:{_either(_ONES[2:])})[\s-
 _OTHER_NUMBER = rf"\d{{1,15}}(?!\d|,\d|\.\d|\s*-?\s*(?:{_SCALE})\b)"
 _MORE = rf"(?:(?:{_COMMA}|\s+)and\s+|\s*-\s*|{_COMMA}|\s+)(?!{PART})(?!{_OTHER_NUMBER}){_ATOM}"
 _POINT = rf"\s+point(?:[\s-]+(?:oh|{_either(_SMALL)})\b)+"
-ENGLISH = re.compile(
+ENGLISH = lazy(
     rf"(?<![\w-])(?<!\d[.,])(?:(?P<sign>minus|negative)\s+)?(?:"
     rf"(?P<lead>half\s+an?\s+|half\s+(?={_either(_LARGE)})|(?:an?|one|three)\s+quarters?\s+of\s+an?\s+)(?P<unit>{_SCALE})"
     rf"|(?P<part>{PART}|(?:an?\s+)?half)"
@@ -48,7 +50,7 @@ five"), parts ("two and a half", "three quarters") and dozens."""
 _NUMBER_WORDS = frozenset(
     [*_SMALL, *_LARGE, *_BUNCH, "half", "halves", "third", "thirds", "quarter", "quarters", "point"]
 )
-_LETTERS = re.compile(r"[A-Za-zſK]+")
+_LETTERS = lazy(r"[A-Za-zſK]+")
 
 
 def number_words(text: str) -> Iterator[tuple[int, int]]:
@@ -132,7 +134,7 @@ _ARABIC = r"\d{1,15}(?:\.\d{1,15})?"
 
 _UNIT = rf"(?:[{_U}{_M}](?<!千)|千(?![克米瓦卡赫帕]))"  # "5千米" are five kilometres
 
-CHINESE = re.compile(
+CHINESE = lazy(
     rf"(?P<percent>百分之)?(?P<sign>负)?(?:(?P<den>[{_ANY}]{{1,30}})分之)?"
     rf"(?P<num>[{_ANY}]{{1,30}}(?:点[{_D}]{{1,30}})?)"
     rf"|(?P<mixed>{_ARABIC}\s?{_UNIT}{{1,8}}(?:{_ARABIC}{_UNIT}{{1,8}}){{0,8}}(?:\d{{1,8}}(?![\d.]))?)"

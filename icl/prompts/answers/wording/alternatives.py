@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import NEVER_DIRECT, Candidate
 from icl.prompts.answers.wording.languages import joint
 
-_UNITS = re.compile(r"(?:\s*(?!(?:and|or|nor|plus|with|y|o|et|ou|und|oder|e)\b)[^\W\d_]{1,15}){0,2}")
-_CLOSES = re.compile(r"[)\]\"'”’*}]*\s*(?:[.!?。]?\s*$|[.!?。](?=\s)|[\n,、，]|\s(?:and|or)\b)")
-_BARE_STOP = re.compile(r"[.!?]\s")
+_UNITS = lazy(r"(?:\s*(?!(?:and|or|nor|plus|with|y|o|et|ou|und|oder|e)\b)[^\W\d_]{1,15}){0,2}")
+_CLOSES = lazy(r"[)\]\"'”’*}]*\s*(?:[.!?。]?\s*$|[.!?。](?=\s)|[\n,、，]|\s(?:and|or)\b)")
+_BARE_STOP = lazy(r"[.!?]\s")
 
 
 def rival(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from icl.errors import ConfigError, unknown_name
+from icl.prompts.answers.patterns import lazy
 
 _NOTE = r"(?:\s*[(（][^()（）\n]{0,60}[)）])?"
 _HEDGE = (
@@ -225,7 +226,7 @@ def abstention(code: str, *, words: bool = True) -> re.Pattern[str]:
     return re.compile("|".join(p for p in parts if p), re.IGNORECASE)
 
 
-OFF_LIST = re.compile(_OFF_LIST, re.IGNORECASE)
+OFF_LIST = lazy(_OFF_LIST, re.IGNORECASE)
 """Words by which a model chooses none, or all, of what it was offered."""
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import Candidate
 from icl.prompts.answers.wording.languages import negations
 
@@ -23,7 +24,7 @@ _OUT = (
     r"\b(?:exclud(?:e|es|ed|ing)|eliminat(?:e|es|ed|ing)|rul(?:e|es|ed|ing)\s+out|reject(?:s|ed|ing)?|discard(?:s|ed|ing)?|"
     r"dismiss(?:es|ed|ing)?|cross(?:es|ed|ing)?\s+(?:out|off)|except(?:\s+for)?|leaves?\s+out|drop(?:s|ped|ping)?)"
 )
-_AFTER = re.compile(
+_AFTER = lazy(
     r"[)\]\"'”’*]*\s*(?:is|are|was|were|can|could|would|does|do|did|will|must|has|seems?)\s+(?:\w+ly\s+|also\s+|both\s+|all\s+)?not\b"
     r"(?!\s+(?:only|just|wrong|incorrect|false))"
     r"|[)\]\"'”’*]*\s*(?:,?\s*(?:both|all|also|clearly|simply|therefore|thus)\s+)?"
@@ -34,16 +35,16 @@ _AFTER = re.compile(
     r"invalid\b|implausible\b)",
     re.IGNORECASE,
 )
-_LIST = re.compile(
+_LIST = lazy(
     r"[)\]\"'”’*.]*\s*(?:,\s*(?:and|or|nor)?|and|or|nor|/|&)\s*(?:the\s+)?(?:option|choice)?\s*[(\[\"'“*]*",
     re.IGNORECASE,
 )
-_BREAK = re.compile(
+_BREAK = lazy(
     r"[.!?;:](?=\s)|\n|\bbut\b|[。！？；，]|,\s*(?:so|leaving|it|the|this|that|which|therefore|but|rather|instead|we)\b"
 )
 PREFIX = r"(?:non|not|no|un|in|im|ir|il|dis)"
 """What turns a word into its opposite, with a hyphen, a space or nothing behind it."""
-_COMPOUND = re.compile(r"(?:[A-Za-z]-|\b(?:non|anti|un|quasi|pseudo|semi|half)\s)$", re.IGNORECASE)
+_COMPOUND = lazy(r"(?:[A-Za-z]-|\b(?:non|anti|un|quasi|pseudo|semi|half)\s)$", re.IGNORECASE)
 
 
 @lru_cache(maxsize=32)

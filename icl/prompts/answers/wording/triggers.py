@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.wording.languages import anchors, announcement
 from icl.prompts.template import answer_cue, query_head
 from icl.thinking import hide_thinking
 from icl.types import Task
 
-_CONDITION = re.compile(
+_CONDITION = lazy(
     r"\b(?:if|whether|unless|suppose|assuming|until)\s+(?:that\s+)?(?:(?:the|this|my|your|our|its)\s+)?(?:(?:final|correct|right|best)\s+)?$",
     re.IGNORECASE,
 )
@@ -41,7 +42,7 @@ def announcements(text: str, language: str = "en") -> tuple[tuple[int, int], ...
     return tuple(spans)
 
 
-_OPENING = re.compile(r"(?<![A-Za-z])\S|[^\sA-Za-z]|\n")
+_OPENING = lazy(r"(?<![A-Za-z])\S|[^\sA-Za-z]|\n")
 """Where an announcement may begin: not inside a word, nor in the space before one."""
 
 
