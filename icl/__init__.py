@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from icl.api import Run, compare_runs, run
+    from icl.api import Run, compare_runs, run, tune
     from icl.encoders import load_encoder
     from icl.engine import load_model
     from icl.experiments.file.config import Experiment
@@ -35,6 +35,7 @@ _WHERE = {
     "load_model": "icl.engine",
     "load_task": "icl.tasks",
     "run": "icl.api",
+    "tune": "icl.api",
 }
 _PARTS = (
     "encoders",
@@ -59,6 +60,7 @@ __all__ = [  # noqa: RUF022
     "load_model",
     "load_task",
     "run",
+    "tune",
     "__version__",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from icl.types import Task
 
 if TYPE_CHECKING:
     from icl.experiments.audit import Audit
+    from icl.experiments.running.adapters import Adapter
     from icl.leaderboard import ChainCurves, Leaderboard
 
 DEFAULT_ROOT = Path("runs")
@@ -136,6 +137,25 @@ def run(
             restart=restart,
         )
         return Run(runner.run(), {name: data.task for name, data in checked.tasks.items()})
+
+
+def tune(
+    experiment: str | Path | Mapping[str, Any] | Experiment,
+    *,
+    output: str | Path = Path("adapters"),
+    overrides: Sequence[Override] = (),
+    meter: Meter | None = None,
+    allow_code: bool = False,
+) -> Iterator[Adapter]:
+    """Trains every tuning of an experiment on the pool of each task and seed; yields each with its folder
+    below `output`/<name>. What is there already is not trained again. Other arguments as of `run`.
+
+    Raises IclError; a tuning that fails does so after the others.
+    """
+    from icl.experiments.running.adapters import tune as train
+
+    with allowing_code(allow_code):
+        yield from train(check(*read_experiment(experiment, overrides)), Path(output), meter)
 
 
 def compare_runs(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from icl.cli import checking, listing, measuring, planning, previewing, reading, results, running
+from icl.cli import checking, listing, measuring, planning, previewing, reading, results, running, tuning
 from icl.cli.usage import UsageError, usage_line
 from icl.errors import IclError
 
@@ -34,6 +34,7 @@ checking.add_to(app)
 previewing.add_to(app)
 reading.add_to(app)
 planning.add_to(app)
+tuning.add_to(app)
 results.add_to(app)
 measuring.add_to(app)
 listing.add_to(app)

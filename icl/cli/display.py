@@ -45,8 +45,10 @@ def rates(meter: Meter) -> str:
     """Requests of the call under way, tokens, the sharing ratio, and the time left.
 
     A prediction is final when the call that it waits for is over, which may take minutes: requests and
-    tokens count from the first on.
+    tokens count from the first on. While something is trained, how far that is.
     """
+    if meter.training:
+        return meter.training
     parts = []
     if meter.expected:
         parts.append(f"{meter.answered:,}/{meter.expected:,} requests")
@@ -65,13 +67,13 @@ class BarDisplay:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.fields[done]}/{task.total} predictions"),
+            TextColumn("{task.fields[done]}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[rates]}", markup=False),
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=None, done=0, rates="")
+        self._task = self._progress.add_task("", total=None, done="", rates="")
         self._drawn = 0.0
 
     def start(self, meter: Meter) -> None:
@@ -91,8 +93,9 @@ class BarDisplay:
         if now - self._drawn < DRAW_SECONDS and meter.done < meter.total:
             return
         self._drawn = now
+        done = f"{meter.done}/{meter.total} predictions" if meter.total else ""
         self._progress.update(
-            self._task, completed=meter.reached, total=meter.total, done=meter.done, rates=rates(meter)
+            self._task, completed=meter.reached, total=meter.total, done=done, rates=rates(meter)
         )
 
     def stop(self, meter: Meter) -> None:
@@ -110,7 +113,8 @@ class LineDisplay:
     def start(self, meter: Meter) -> None:
         """See Display."""
         already = f", {meter.found} of them there already" if meter.found else ""
-        self._write(f"{meter.total} predictions{already}")
+        if meter.total:
+            self._write(f"{meter.total} predictions{already}")
 
     def note(self, text: str) -> None:
         """A line."""
@@ -121,11 +125,13 @@ class LineDisplay:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + LINE_SECONDS
-            self._write(f"{meter.done}/{meter.total} predictions · {rates(meter)}")
+            done = "" if meter.training else f"{meter.done}/{meter.total} predictions · "
+            self._write(f"{done}{rates(meter)}")
 
     def stop(self, meter: Meter) -> None:
         """How far it came."""
-        self._write(f"{meter.done}/{meter.total} predictions in {duration(meter.elapsed)}")
+        if meter.total:
+            self._write(f"{meter.done}/{meter.total} predictions in {duration(meter.elapsed)}")
 
 
 @contextmanager

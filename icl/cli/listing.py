@@ -20,6 +20,7 @@ class Kind(StrEnum):
     SELECTORS = "selectors"
     ORDERERS = "orderers"
     METHODS = "methods"
+    TUNERS = "tuners"
     METRICS = "metrics"
 
 
@@ -36,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 def components(
     kind: Annotated[Kind | None, typer.Argument(help="Only these.", show_default=False)] = None,
 ) -> None:
-    """List selectors, orderers, methods and metrics with their parameters and papers.
+    """List selectors, orderers, methods, tuners and metrics with their parameters and papers.
 
     Into a pipe or a file: a line each, with tabs between name, parameters, what it does and paper.
     """

@@ -73,7 +73,7 @@ def plan(
             highlight=False,
             soft_wrap=True,
         )
-    for line in (time, _memory(footprint)):
+    for line in (time, _memory(footprint), *_training(found)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -94,6 +94,24 @@ def _table(checked: Checked, found: Plan) -> Table:
         ratio = f"{total.tokens_flat / max(total.tokens_unique, 1):.1f}x"
         table.add_row(Text(entry.task), *(f"{count:,}" for count in counts), ratio, f"{share:.0%}")
     return table
+
+
+def _training(found: Plan) -> list[str]:
+    """What is trained besides, which is in no figure above."""
+    if not found.training:
+        return []
+    parts = []
+    for tuning, cost in found.training.items():
+        if cost is None:
+            parts.append(f"{tuning}: unknown")
+            continue
+        looks = f" and {cost.tokens_validation:,} for validation" if cost.tokens_validation else ""
+        parts.append(f"{tuning}: {cost.steps:,} steps, {cost.tokens:,} tokens forwards and back{looks}")
+    return [
+        "Training is not in these figures. Over all tasks and seeds: "
+        + visible("; ".join(parts))
+        + ". A token forwards and back takes about as long as three that are read; memory comes on top."
+    ]
 
 
 def _time(checked: Checked, found: Plan, slots: int, cache: Path, note: Callable[[str], None]) -> str:

@@ -19,7 +19,7 @@ from icl.experiments.asking.thinking import MarkedModel, with_marks
 from icl.experiments.file.config import Experiment, Source
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.cells import MAJORITY, plan_cells
-from icl.experiments.records import Cell
+from icl.experiments.records import UNTUNED, Cell
 from icl.prompts import PromptRenderer
 from icl.prompts.notes import chat_notes
 from icl.protocols import OnGeneration, OnScores, Resources, Tokenizer, methods
@@ -245,7 +245,7 @@ class _Writing:
         if cell.method not in by_label:
             raise DataError(f"method {cell.method!r} is not in the experiment")
         item = by_label[cell.method]
-        fingerprint = str((self._folder.manifest().get("model") or {}).get("fingerprint", ""))
+        fingerprint = self._fingerprint()
         model = CachedModel(None, store, stands_for=_Remembered(self._known, fingerprint))
         method = methods.create(item.name, item.parameters)
         encoder = load_encoder(experiment.encoder) if "encoder" in method.needs else None
@@ -258,6 +258,13 @@ class _Writing:
         if not first:
             raise DataError(f"method {cell.method!r} asks nothing of the model")
         return first[0].prompt
+
+    def _fingerprint(self) -> str:
+        """Of the model that was asked: as it is, or tuned."""
+        manifest, cell = self._folder.manifest(), self._cell
+        if cell.tuning != UNTUNED:
+            return str(self._folder.result(cell).notes.get("tuning", {}).get("fingerprint", ""))
+        return str((manifest.get("model") or {}).get("fingerprint", ""))
 
     def _pool(self) -> Sequence[Example]:
         experiment, cell = self._experiment, self._cell

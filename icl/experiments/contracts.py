@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from icl.errors import ConfigError, IclError
 from icl.protocols import Solve
+from icl.training import GivenKeysValues, TrainingCost, Tuned, VirtualTokens
 from icl.types import Demonstration, GenerateRequest, Outcome, Prompt, Query, ScoreRequest, Task
 
 ROUNDING = 1e-9
@@ -65,6 +66,45 @@ def fitted(kind: str, label: str, made: Any) -> Any:
     missing = [name for name in FITTED[kind] if not callable(getattr(made, name, None))]
     if missing:
         raise broke(kind, label, f"fit() must return the fitted {kind} (`return self`), not {shown(made)}")
+    return made
+
+
+def tuned(label: str, made: Any, member: str) -> Tuned:
+    """What a tuner returned, if it is a tuned network that nothing trains any more."""
+    if not isinstance(made, Tuned):
+        raise broke("tuner", label, f"{member}() must return a Tuned, not {shown(made)}")
+    state = made.state
+    fields: tuple[tuple[str, Any, bool, str], ...] = (
+        ("network", made.network, callable(getattr(made.network, "parameters", None)), "a network"),
+        (
+            "root",
+            made.root,
+            made.root is None or isinstance(made.root, VirtualTokens | GivenKeysValues),
+            "None, VirtualTokens or GivenKeysValues",
+        ),
+        (
+            "state",
+            state,
+            isinstance(state, Mapping)
+            and all(isinstance(k, str) and hasattr(v, "detach") for k, v in state.items()),
+            "a mapping name -> tensor",
+        ),
+        ("cost", made.cost, isinstance(made.cost, TrainingCost), "a TrainingCost"),
+        (
+            "config",
+            made.config,
+            isinstance(made.config, Mapping) and isinstance(made.config.get("tuner"), str),
+            "a mapping with the tuner's name under 'tuner'",
+        ),
+        ("notes", made.notes, isinstance(made.notes, Mapping), "a mapping"),
+    )
+    for name, value, good, wanted in fields:
+        if not good:
+            raise broke("tuner", label, f"{name} of a Tuned is {wanted}, not {shown(value)} ({member}())")
+    trained = [name for name, p in made.network.named_parameters() if p.requires_grad]
+    if trained:
+        what = f"parameters of the network still require a gradient: {trained[0]}"
+        raise broke("tuner", label, f"{what} ({member}())")
     return made
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from icl.engine.fake import FakeModel
@@ -25,8 +25,11 @@ from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
-from icl.experiments.running.runner import groups, resources_for
+from icl.experiments.records import UNTUNED
+from icl.experiments.running.grouped import groups, resources_for
+from icl.experiments.running.training import expected_training
 from icl.protocols import Encoder, OnGeneration, OnScores
+from icl.training import TrainingCost
 from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, TokenIds, Usage
 
 
@@ -160,6 +163,8 @@ class Plan:
     tasks: list[TaskPlan] = field(default_factory=list)
     largest: Largest = field(default_factory=Largest)
     writing: Writing = field(default_factory=Writing)
+    training: Mapping[str, TrainingCost | None] = field(default_factory=dict)
+    """Tuning -> what it would cost over all tasks and seeds, not in `total`; None where nobody can tell."""
 
     @property
     def total(self) -> Usage:
@@ -188,11 +193,17 @@ def plan(
 
     Raises ContextOverflow where prompts do not fit, ModelError if the tokenizer cannot be read.
     """
-    rehearsal = RehearsalModel(open_tokenizer(checked.experiment))
-    model = MeteredModel(CachedModel(rehearsal, ResponseStore()))
+    known = open_tokenizer(checked.experiment)
+    rehearsal = RehearsalModel(known)
+    models: dict[str, MeteredModel] = {}  # one tuning's answers are not another's
     plans = {task: TaskPlan(task) for task in checked.tasks}
     for (task, seed), cells in groups(checked.cells):
-        note(f"{task}, seed {seed}: rehearsing")
+        tuning = cells[0].cell.tuning
+        words = f"{task}, seed {seed}" if tuning == UNTUNED else f"{tuning}, {task}, seed {seed}"
+        note(f"{words}: rehearsing")
+        if tuning not in models:
+            models[tuning] = MeteredModel(CachedModel(rehearsal, ResponseStore()))
+        model = models[tuning]
         entry = plans[task]
         before = rehearsal.total
         choices = Choices(
@@ -215,7 +226,8 @@ def plan(
         entry.predictions += len(cells) * len(choices.queries)
         entry.selection += _minus(chosen, before)
         entry.inference += _minus(rehearsal.total, chosen)
-    return Plan(list(plans.values()), rehearsal.largest, rehearsal.writing)
+    training = expected_training(checked, known.tokenizer, known.context_length)
+    return Plan(list(plans.values()), rehearsal.largest, rehearsal.writing, training)
 
 
 def _minus(a: Usage, b: Usage) -> Usage:

@@ -22,7 +22,7 @@ from icl.experiments.grid.check import REGISTRIES, Checked
 from icl.experiments.grid.choices import Choices
 from icl.experiments.plan import RehearsalModel
 from icl.experiments.records import Cell
-from icl.experiments.running.runner import resources_for
+from icl.experiments.running.grouped import resources_for
 from icl.prompts.notes import chat_notes
 from icl.protocols import LanguageModel, Solve
 from icl.types import Outcome, Prompt, Query, Request, Response, ScoreRequest

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from icl.experiments.records import UNTUNED
 from icl.leaderboard.rows import MAJORITY, Row
+from icl.leaderboard.training import Training
 
 NOT_YET = "–"
 LONGEST_HEADER = 24
@@ -186,6 +187,27 @@ def _versus(baseline: str) -> str:
     return f"vs {baseline}" if len(baseline) <= LONGEST_HEADER else "vs baseline"
 
 
+def _trained(of: Callable[[Training], str]) -> Callable[[Row], str]:
+    return lambda row: of(row.training) if row.training is not None else NOT_YET
+
+
+def _training_columns(rows: Sequence[Row]) -> list[Column]:
+    """Means over seeds of what training cost; none where nothing was trained."""
+    if not any(row.training for row in rows):
+        return []
+    return [
+        Column("trainable", "trained", _trained(lambda t: short_count(t.trainable)), rank=5),
+        Column(
+            "training_tokens",
+            "train tok",
+            _trained(lambda t: short_count(t.tokens + t.tokens_validation)),
+            rank=3,
+        ),
+        Column("training_seconds", "train s", _trained(lambda t: short_seconds(t.seconds)), rank=2),
+        Column("training_peak", "peak GiB", _trained(lambda t: f"{t.peak_bytes / 2**30:.1f}"), rank=7),
+    ]
+
+
 def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> list[Column]:
     """Results and costs; a count that is zero in every row has no column."""
     columns = [
@@ -210,6 +232,7 @@ def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> 
         columns.append(Column("selection_seconds", "sel. s", _selection_seconds, rank=7))
     if any(row.seconds for row in rows):
         columns.append(Column("seconds", "s", lambda r: short_seconds(r.seconds), rank=2))
+    columns += _training_columns(rows)
     if any(row.extraction.read for row in rows):
         columns.append(Column("extraction", "unparsed/cut/differ", _extraction, rank=3))
     if any(row.extraction.abstained for row in rows):

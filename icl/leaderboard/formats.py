@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from icl.leaderboard.board import Board
+from icl.leaderboard.break_even import DEFINITION, break_evens
 from icl.leaderboard.columns import Column
 from icl.leaderboard.rows import Extraction, Row
 from icl.printable import visible
@@ -83,9 +84,24 @@ def footer(board: Board) -> list[str]:
     fewest = min((row.seeds for row in board.rows if row.value and not row.is_reference), default=0)
     if fewest in FEW_SEEDS:
         lines.append(FEW_SEEDS[fewest])
+    lines += _training(board.rows)
     if board.precision:
         lines.append(f"Precision: {board.precision}.")
     return [*lines, *_losses(board.rows)]
+
+
+def _training(rows: Sequence[Row]) -> list[str]:
+    """What training cost and what tuners wrote down, once a tuning and task; when it is paid for."""
+    tuned = {(row.task, row.tuning): row.training for row in rows if row.training is not None}
+    if not tuned:
+        return []
+    lines = [
+        "trained: parameters; train tok, train s: of one seed, search over learning rates and validation "
+        "included; s: without them."
+    ]
+    lines += [f"{tuning}, {task}: {t.words}." for (task, tuning), t in tuned.items() if t.words]
+    paid = break_evens(rows)
+    return [*lines, *([DEFINITION] if paid else []), *(found.words for found in paid)]
 
 
 def _rows(count: int) -> str:
@@ -268,6 +284,13 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
     "selection_tokens_unique": lambda r: r.selection.tokens_unique,
     "selection_seconds": lambda r: r.selection_seconds,
     "seconds": lambda r: r.seconds,
+    "trainable_parameters": lambda r: r.training.trainable if r.training else "",
+    "training_steps": lambda r: r.training.steps if r.training else "",
+    "training_tokens": lambda r: r.training.tokens if r.training else "",
+    "training_tokens_forwarded": lambda r: r.training.tokens_forwarded if r.training else "",
+    "training_tokens_validation": lambda r: r.training.tokens_validation if r.training else "",
+    "training_seconds": lambda r: r.training.seconds if r.training else "",
+    "training_peak_bytes": lambda r: r.training.peak_bytes if r.training else "",
     "read_from_text": lambda r: r.extraction.read,
     "unparsed": lambda r: r.extraction.unparsed,
     "abstained": lambda r: r.extraction.abstained,

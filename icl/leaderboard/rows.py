@@ -14,6 +14,7 @@ from icl.leaderboard.intervals import Interval
 from icl.leaderboard.layout import Layout, layout, match
 from icl.leaderboard.measures import Measure
 from icl.leaderboard.statistics import Resampler, holm
+from icl.leaderboard.training import Training
 from icl.types import NO_USAGE, Prediction, Usage
 
 MAJORITY = "majority_class"
@@ -119,6 +120,8 @@ class Row:
     """One line a cell that was left out because it is not complete."""
     comparison: Comparison | None = None
     is_baseline: bool = False
+    training: Training | None = None
+    """What the tuning cost; None without one."""
 
     @property
     def is_reference(self) -> bool:
@@ -296,6 +299,7 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
         kept_out=sum(int(r.notes.get("overlap_kept_out_of_pool", 0)) for r in group.complete),
         skipped_rows=max((int(r.notes.get("skipped_rows", 0)) for r in group.complete), default=0),
         incomplete=tuple(f"seed {r.cell.seed}: {_left(r)}" for r in group.open),
+        training=Training.of(group.complete),
     )
 
 

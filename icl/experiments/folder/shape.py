@@ -23,6 +23,7 @@ class _Manifest(BaseModel):
     queries: dict[str, int] = {}
     tasks: dict[str, dict[str, Any]] = {}
     overlap: dict[str, _Overlap] = {}
+    tunings: dict[str, dict[str, Any]] = {}
     sessions: list[dict[str, Any]] = []
     model: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None

@@ -25,6 +25,7 @@ from icl.experiments.folder.lines import plain
 from icl.experiments.folder.lock import LOCK, FolderLock
 from icl.experiments.folder.shape import check_shape
 from icl.experiments.folder.texts import TaskTexts, read_task, read_texts
+from icl.experiments.folder.tunings import TUNINGS, TuningFolder
 from icl.experiments.grid.cells import MAJORITY
 from icl.experiments.records import Cell, CellResult
 from icl.printable import shortened
@@ -204,6 +205,11 @@ class RunFolder:
     def texts(self, task: Task) -> TaskTexts:
         """For the definition and the shown texts of one task."""
         return TaskTexts(self.path / TASKS, task)
+
+    @property
+    def tunings(self) -> TuningFolder:
+        """What was trained for the run."""
+        return TuningFolder(self.path / TUNINGS)
 
     # reading
 

@@ -20,7 +20,7 @@ from icl.experiments.file.baseline import BaselineError, find_label, resolve_bas
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import BASE, ZERO_SHOT, PlannedCell, fits, majority_cell, plan_cells
 from icl.experiments.grid.rehearsal import Rehearsal
-from icl.experiments.grid.trainable import check_pool, check_trainable
+from icl.experiments.grid.trainable import check_pool, check_saved, check_trainable
 from icl.experiments.grid.trial import try_components
 from icl.labels import LABELLED
 from icl.prompts.template import render_instruction, render_side
@@ -73,6 +73,7 @@ def check(experiment: Experiment, source: Source, *, wants_all: bool = False) ->
     with problems.one():
         check_model(experiment, source)
         check_trainable(experiment, source)
+        check_saved(experiment, source)
     needs_encoder = any("encoder" in getattr(part, "needs", ()) for axis in built.values() for part in axis)
     if needs_encoder:
         with problems.one():

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
 from icl.engine import resolve
+from icl.engine.loading.sources import weights_fingerprint
 from icl.errors import IclError
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import BASE
 from icl.tasks import Split
 from icl.types import Task
 
+SAVED = "saved"
+
 
 def tunings(experiment: Experiment) -> list[tuple[int, Component]]:
     """Those that train, each with its place in the file."""
     return [(at, item) for at, item in enumerate(experiment.grid.tuning) if item != BASE]
+
+
+def placed(item: Component, source: Source) -> Component:
+    """With the folder of a saved tuning found beside the experiment file first, then from the current one."""
+    folder = item.parameters.get("folder")
+    if item.name != SAVED or not isinstance(folder, str):
+        return item
+    beside = source.folder / folder
+    where = str(beside) if os.path.isdir(beside) else folder
+    return item.model_copy(update={"parameters": {**item.parameters, "folder": where}})
+
+
+def source_digest(item: Component, source: Source) -> str:
+    """Of the files of a saved tuning; "" for what is trained here."""
+    if item.name != SAVED:
+        return ""
+    folder = Path(placed(item, source).parameters["folder"])
+    total = hashlib.blake2b(digest_size=16)
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        total.update(path.name.encode())
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "blake2b").digest())
+    return total.hexdigest()
 
 
 def check_trainable(experiment: Experiment, source: Source) -> None:
@@ -31,11 +62,73 @@ def check_trainable(experiment: Experiment, source: Source) -> None:
         )
 
 
+def refuse_given(experiment: Experiment, source: Source) -> None:
+    """Raises ConfigError where a model that the caller has loaded would have to be trained."""
+    for at, item in tunings(experiment):
+        raise source.error(
+            ("grid", "tuning", at),
+            f"{item.name!r} trains a network fresh from its files, and a model that is given to the run "
+            "(model=...) has none: leave it out, or tune none",
+        )
+
+
+def check_saved(experiment: Experiment, source: Source) -> None:
+    """Raises ConfigError where a saved tuning is not there, is damaged, or is known to be of another base."""
+    for at, item in tunings(experiment):
+        if item.name != SAVED:
+            continue
+        folder = Path(str(placed(item, source).parameters.get("folder")))
+        path = ("grid", "tuning", at)
+        if not folder.is_dir():
+            raise source.error(path, f"{str(folder)!r} is no folder: icl tune makes them")
+        try:
+            wrong = of_another_base(folder, _known_weights(experiment.model))
+        except IclError as error:
+            raise source.error(path, str(error)) from error
+        if wrong:
+            raise source.error(path, wrong)
+
+
+def of_another_base(folder: Path, base: str) -> str:
+    """Why a saved tuning cannot be put into a model, or "". base: its fingerprint, or the part of it that is
+    known."""
+    from icl.tuning.shared.folder import read_about
+
+    said = read_about(folder).get("of")
+    of: dict[str, Any] = said if isinstance(said, dict) else {}
+    held = of.get("base")
+    if not isinstance(held, str) or not held:
+        return f"{folder}: does not say what model it was trained on"
+    if base and held != base and not held.startswith(f"{base}-"):
+        return (
+            f"{folder}: was trained on another base, {of.get('model')!r} with weights and tokenizer {held}; "
+            f"here they are {base}"
+        )
+    return ""
+
+
+def _known_weights(model: Any) -> str:
+    """Fingerprint of the weights where it can be had at once; "" for what would have to be fetched."""
+    try:
+        found = resolve(model) if isinstance(model, str) else None
+        if found is None or found.kind in ("fake", "hub"):
+            return ""
+        if found.gguf_file is None:
+            return weights_fingerprint(Path(found.location))
+        from icl.engine.loading.gguf.convert import VERSION
+
+        return weights_fingerprint(Path(found.location), found.gguf_file, f"conversion {VERSION}")
+    except IclError:  # said by the check of the model
+        return ""
+
+
 def check_pool(experiment: Experiment, source: Source, task: Task, split: Split) -> None:
     """Raises ConfigError where a tuning would train on what is no training data, or on fewer examples than
     there are labels."""
     for at, item in tunings(experiment):
         path = ("grid", "tuning", at)
+        if item.name == SAVED:
+            continue
         if split.report.carved:
             raise source.error(
                 path,

@@ -36,6 +36,8 @@ class OpenCell:
     """Why the demonstrations stand in this order, one mapping a query, where the orderer tells."""
     method: Method = field(init=False)
     cost: Cost = field(default_factory=Cost)
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    """What is said of the tuning; {} without one."""
     paid: set[int] = field(default_factory=set)
     """What its conversations have paid for (`Conversation.paid`)."""
     outcomes: dict[int, tuple[Outcome, Usage]] = field(default_factory=dict)
@@ -125,6 +127,10 @@ class OpenCell:
             if after is not before:
                 self.predictions[i] = self._predict(i, after, self.outcomes[i][1])
 
+    def _notes(self, predictions: tuple[Prediction, ...]) -> Mapping[str, Any]:
+        found = notes(predictions, self.choices.split, self.planned.shots)
+        return {**found, "tuning": dict(self.tuned)} if self.tuned else found
+
     def _result(self, predictions: tuple[Prediction, ...]) -> CellResult:
         done = bool(predictions)
         return CellResult(
@@ -134,7 +140,7 @@ class OpenCell:
             selection_seconds=self.cost.seconds,
             metrics=judge(predictions, self.task, self.metric_names) if done else {},
             complete=done,
-            notes=notes(predictions, self.choices.split, self.planned.shots) if done else {},
+            notes=self._notes(predictions) if done else {},
         )
 
 

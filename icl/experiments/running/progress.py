@@ -60,6 +60,10 @@ class Meter:
     """When the engine was first asked for anything, on the clock of `began`."""
     asked: float | None = None
     """When the first call began, on the clock of `began`: what came before was choosing demonstrations."""
+    training: str = ""
+    """How far training is, while something is trained."""
+    training_seconds: float = 0.0
+    """Spent on training since the first call."""
 
     def start(self, total: int, found: int) -> None:
         """The run begins with `found` of `total` predictions already there."""
@@ -94,6 +98,21 @@ class Meter:
         """The engine has forwarded so many tokens more."""
         self.forwarded += tokens
         self._changed()
+
+    def trains(self, text: str) -> None:
+        """Training has come so far."""
+        self.training = text
+        self._changed()
+
+    def trained(self, seconds: float) -> None:
+        """Training is over, or has been broken off, after so long."""
+        self.training = ""
+        self.training_seconds += seconds if self.asked is not None else 0.0
+
+    def taken_back(self, predictions: int) -> None:
+        """So many that were there are computed again."""
+        self.done -= predictions
+        self.found -= predictions
 
     def predicted(self, flags: tuple[str, ...]) -> None:
         """One more prediction is final."""
@@ -153,4 +172,5 @@ class Meter:
         made = self.reached - self.found
         if self.asked is None or made <= 0 or made < LEAST_REACHED * (self.total - self.found):
             return None
-        return (self.total - self.reached) * (time.monotonic() - self.asked) / made
+        asking = time.monotonic() - self.asked - self.training_seconds
+        return (self.total - self.reached) * asking / made

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from icl.encoders import load_encoder
+from icl.errors import IclError, StorageError
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.conversations import Conversation, Window, converse
 from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import model_source, open_model
 from icl.experiments.asking.responses import ResponseStore
-from icl.experiments.asking.thinking import MarkedModel
 from icl.experiments.asking.timed import TimedModel
 from icl.experiments.folder.manifest import first_manifest
 from icl.experiments.folder.rates import remember
 from icl.experiments.folder.store import TASKS, Contents, RunFolder
 from icl.experiments.folder.texts import TaskTexts
-from icl.experiments.grid.cells import PlannedCell, majority_cell
+from icl.experiments.grid.cells import BASE, PlannedCell, majority_cell
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
-from icl.experiments.grid.trainable import tunings
+from icl.experiments.grid.trainable import refuse_given
 from icl.experiments.records import Cell, CellResult
+from icl.experiments.running.grouped import groups, resources_for
 from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.session import each, recorded, said_in_one_line, what_was_refused
+from icl.experiments.running.tuned import Work, Workshop
 from icl.labels import LABELLED
-from icl.prompts import PromptRenderer
-from icl.protocols import Encoder, LanguageModel, Reporting, Resources, metrics
+from icl.protocols import Encoder, LanguageModel, Reporting, metrics
 from icl.types import Outcome
 
 log = logging.getLogger("icl")
@@ -52,8 +54,8 @@ class Runner:
         meter: Meter | None = None,
         restart: bool = False,
     ) -> None:
-        for at, item in tunings(checked.experiment):
-            raise checked.source.error(("grid", "tuning", at), f"{item.name!r} cannot be run yet")
+        if model is not None:
+            refuse_given(checked.experiment, checked.source)
         self.checked = checked
         self.folder = RunFolder(root / checked.experiment.name)
         self.window = window or Window()
@@ -63,6 +65,7 @@ class Runner:
         self._max_memory = max_memory
         self._restart = restart
         self._texts: dict[str, TaskTexts] = {}
+        self._loaded: Encoder | None = None
 
     def run(self) -> RunFolder:
         """Runs what is not complete. Raises IclError; a broken-off run goes on with the same call.
@@ -133,38 +136,107 @@ class Runner:
 
     def _all_cells(self) -> list[Cell]:
         """Majority rows and the grid, in the order of the grid."""
-        cells: list[Cell] = []
+        cells: dict[Cell, None] = {}
         for (task, seed), group in groups(self.checked.cells):
             if self.checked.tasks[task].task.kind in LABELLED:
-                cells.append(majority_cell(self.checked.experiment, task, seed))
-            cells += [c.cell for c in group]
-        return cells
+                cells[majority_cell(self.checked.experiment, task, seed)] = None
+            cells |= dict.fromkeys(c.cell for c in group)
+        return list(cells)
 
-    def _session(self, left: Sequence[PlannedCell], session: list[LanguageModel]) -> None:
-        """Loads the model and works through the cells that are left."""
-        folder, experiment = self.folder, self.checked.experiment
+    def _session(self, left: Sequence[PlannedCell], engines: list[str]) -> None:
+        """Works through the cells that are left: with the model as it is, then tuning by tuning."""
         # Before the model: a cache that cannot be used is found in a moment, a model loads for minutes.
         store = ResponseStore(self._root / CACHE / "responses.sqlite")
+        try:
+            untuned = [c for c in left if c.tuning == BASE]
+            if untuned:
+                self._ask_untuned(untuned, store, engines)
+            self._ask_tuned([c for c in left if c.tuning != BASE], store, engines)
+        finally:
+            store.close()
+
+    def _ask_untuned(self, left: Sequence[PlannedCell], store: ResponseStore, engines: list[str]) -> None:
+        folder, experiment = self.folder, self.checked.experiment
         timed: TimedModel | None = None
         try:
             self.meter.note(f"loading {experiment.model_label}")
             model = self._given or open_model(experiment, max_memory=self._max_memory)
-            session.append(model)
             origin = "given by the caller" if self._given is not None else model_source(experiment)
             entry = {"name": model.name, "origin": origin, "fingerprint": model.fingerprint}
             folder.check_source("model", entry)
-            encoder = self._encoder()
-            if isinstance(model, Reporting):
-                model.report_to(self.meter.forwards)
             timed = TimedModel(model)
-            cached = CachedModel(timed, store, observer=self.meter)
-            self._work(left, MeteredModel(cached), encoder)
+            self._ask(left, model, timed, store, engines)
         finally:
+            if timed is not None:
+                self._remember(timed)
+
+    def _ask(
+        self,
+        left: Sequence[PlannedCell],
+        model: LanguageModel,
+        timed: TimedModel,
+        store: ResponseStore,
+        engines: list[str],
+        tuned: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Asks a model for cells. What it forwards goes to the meter, its engine to the session."""
+        encoder = self._encoder()
+        if isinstance(model, Reporting):
+            model.report_to(self.meter.forwards)
+        try:
+            cached = CachedModel(timed, store, observer=self.meter)
+            self._work(left, MeteredModel(cached), encoder, tuned or {})
+        finally:
+            engines.append(str(getattr(model, "engine", type(model).__name__)))
+
+    def _ask_tuned(self, left: Sequence[PlannedCell], store: ResponseStore, engines: list[str]) -> None:
+        """One tuned model after another; one that cannot be trained does not keep the others back."""
+        shop = Workshop(
+            self.checked, self.folder.tunings, self.meter, max_memory=self._max_memory, met=self._met
+        )
+        failed: list[IclError] = []
+        for (task, seed), group in groups(left):
+            gc.collect()  # the model before this one, which holds itself in circles
+            work = Work(group[0].tuning, task, seed)
             try:
-                store.close()
-            finally:
-                if timed is not None:
-                    self._remember(timed)
+                tuned = shop.ask(work)
+            except StorageError:
+                raise
+            except IclError as error:
+                log.warning("%s", error)
+                failed.append(error)
+                continue
+            self._write_down(tuned.record)
+            cells = [*group, *self._of_another(work, group, tuned.record)]
+            self._ask(cells, tuned.model, TimedModel(tuned.model), store, engines, tuned.record)
+            del tuned
+        if failed:
+            more = f"; {len(failed) - 1} more tunings failed" if len(failed) > 1 else ""
+            raise type(failed[0])(f"{failed[0]}{more}")
+
+    def _met(self, name: str, fingerprint: str) -> None:
+        entry = {"name": name, "origin": model_source(self.checked.experiment), "fingerprint": fingerprint}
+        self.folder.check_source("model", entry)
+
+    def _write_down(self, record: Mapping[str, Any]) -> None:
+        held = self.folder.manifest().get("tunings", {})
+        self.folder.update_manifest(tunings={**held, record["id"]: dict(record)})
+
+    def _of_another(
+        self, work: Work, group: Sequence[PlannedCell], record: Mapping[str, Any]
+    ) -> list[PlannedCell]:
+        """Complete cells of this tuning that were asked of other weights: the tuning was lost, and came out
+        otherwise."""
+        found = []
+        for cell in self.checked.cells:
+            if (cell.tuning, cell.cell.task, cell.cell.seed) != (work.item, work.task, work.seed):
+                continue
+            notes = self.folder.result(cell.cell).notes.get("tuning", {})
+            if cell not in group and notes.get("fingerprint") != record["fingerprint"]:
+                log.warning("%s: was asked of other weights, and is computed again", cell.cell.id)
+                self.meter.taken_back(self._size(cell))
+                found.append(cell)
+        return found
 
     def _remember(self, timed: TimedModel) -> None:
         """Rates only help to plan: a run does not end because they cannot be kept."""
@@ -176,16 +248,23 @@ class Runner:
             )
 
     def _encoder(self) -> Encoder | None:
-        if not self.checked.needs_encoder:
-            return None
+        if not self.checked.needs_encoder or self._loaded is not None:
+            return self._loaded
         name = self.checked.experiment.encoder
         self.meter.note(f"loading encoder {name}")
         encoder = load_encoder(name, cache=self._root / CACHE / "embeddings")
         entry = {"name": name, "origin": encoder.source, "fingerprint": encoder.fingerprint}
         self.folder.check_source("encoder", entry)
+        self._loaded = encoder
         return encoder
 
-    def _work(self, left: Sequence[PlannedCell], model: MeteredModel, encoder: Encoder | None) -> None:
+    def _work(
+        self,
+        left: Sequence[PlannedCell],
+        model: MeteredModel,
+        encoder: Encoder | None,
+        tuned: Mapping[str, Any],
+    ) -> None:
         working: list[OpenCell] = []
 
         def finished(talk: Conversation[Place], outcome: Outcome) -> None:
@@ -196,7 +275,7 @@ class Runner:
                 self._report(cell)
 
         try:
-            talks = self._conversations(left, model, encoder, working)
+            talks = self._conversations(left, model, encoder, tuned, working)
             converse(talks, model, self.window, finished, self.meter.asks)
         finally:
             each(cell.writer.sync for cell in working)
@@ -206,6 +285,7 @@ class Runner:
         left: Sequence[PlannedCell],
         model: MeteredModel,
         encoder: Encoder | None,
+        tuned: Mapping[str, Any],
         working: list[OpenCell],
     ) -> Iterator[Conversation[Place]]:
         """Query by query through all cells of a (task, seed): prompts that share most meet."""
@@ -213,7 +293,7 @@ class Runner:
             self.meter.note(f"{task}, seed {seed}: choosing demonstrations")
             resources = resources_for(self.checked, task, seed, model, encoder)
             choices = Choices(self.checked.splits[task, seed], resources, model)
-            cells = [self._open(planned, choices) for planned in group]
+            cells = [self._open(planned, choices, tuned) for planned in group]
             for cell in cells:
                 cell.begin()
             working += cells
@@ -222,7 +302,7 @@ class Runner:
                     place = Place(cell, index)
                     yield Conversation(place, cell.solve(index, query, str(place)), cell.paid)
 
-    def _open(self, planned: PlannedCell, choices: Choices) -> OpenCell:
+    def _open(self, planned: PlannedCell, choices: Choices, tuned: Mapping[str, Any]) -> OpenCell:
         task = choices.resources.task
         names = ["accuracy", task.metric]
         if self.checked.experiment.leaderboard.metric is not None:
@@ -235,6 +315,7 @@ class Runner:
             self._texts[task.name],
             metrics.create(task.metric),
             tuple(names),
+            tuned=tuned,
         )
 
     def _majority_rows(self) -> None:
@@ -258,38 +339,3 @@ class Runner:
         value = sum(p.correct for p in cell.predictions) / len(cell.predictions)
         done = cell.planned.cell
         self.meter.note(f"{done.task} {done.setting} seed {done.seed}: {value:.1%} correct")
-
-
-def groups(cells: Sequence[PlannedCell]) -> Iterator[tuple[tuple[str, int], list[PlannedCell]]]:
-    """Cells by (task, seed) of one tuning; the grid's order keeps them together."""
-    for (key, _), group in groupby(cells, key=lambda c: ((c.cell.task, c.cell.seed), c.cell.tuning)):
-        yield key, list(group)
-
-
-def resources_for(
-    checked: Checked,
-    task: str,
-    seed: int,
-    model: LanguageModel,
-    encoder: Encoder | None,
-    *,
-    rehearsal: bool = False,
-) -> Resources:
-    """What the components of one (task, seed) may use. rehearsal: the model is that of a plan."""
-    experiment, definition = checked.experiment, checked.tasks[task].task
-    renderer = PromptRenderer(
-        task=definition,
-        tokenizer=model.tokenizer,
-        context_length=model.context_length,
-        chat=experiment.prompt.chat,
-        overflow=experiment.prompt.overflow,
-    )
-    return Resources(
-        definition,
-        seed,
-        MarkedModel(model, definition.reading.think) if definition.reading.think else model,
-        encoder,
-        renderer,
-        experiment.duplicate_threshold,
-        rehearsal=rehearsal,
-    )

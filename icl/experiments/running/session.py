@@ -13,7 +13,6 @@ from icl.experiments.folder.manifest import hardware, now
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.folder.versions import versions
 from icl.experiments.running.progress import Meter
-from icl.protocols import LanguageModel
 
 log = logging.getLogger("icl")
 
@@ -50,21 +49,21 @@ def how_to_go_on(folder: RunFolder, meter: Meter) -> str:
 
 
 @contextlib.contextmanager
-def recorded(folder: RunFolder, meter: Meter) -> Iterator[list[LanguageModel]]:
-    """Writes the session into the manifest when it ends. The block puts its model into the list."""
-    began, model, ended = now(), list[LanguageModel](), "complete"
+def recorded(folder: RunFolder, meter: Meter) -> Iterator[list[str]]:
+    """Writes the session into the manifest when it ends. The block puts the engines that computed into the
+    list."""
+    began, engines, ended = now(), list[str](), "complete"
     try:
-        yield model
+        yield engines
     except BaseException as error:
         ended = _ending(error)
         raise
     finally:
-        engine = getattr(model[0], "engine", type(model[0]).__name__) if model else None
         session = {
             "began": began,
             "ended": now(),
             "ended_by": ended,
-            "engine": engine,
+            "engine": "; ".join(dict.fromkeys(engines)) or None,
             "computed": asdict(meter.computed),
             "reused": asdict(meter.reused),
             "near_ties": meter.near_ties,

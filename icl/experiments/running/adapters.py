@@ -1,0 +1,79 @@
+"""Every tuning of an experiment, trained and kept for later: nothing is asked."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icl.errors import ConfigError, IclError, StorageError
+from icl.experiments.folder.lock import FolderLock
+from icl.experiments.folder.tunings import Kept, TuningFolder
+from icl.experiments.grid.check import Checked
+from icl.experiments.grid.trainable import tunings
+from icl.experiments.running.progress import Meter
+from icl.experiments.running.tuned import Work, Workshop
+
+log = logging.getLogger("icl")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A tuning on one pool, and the folder that it stands in."""
+
+    task: str
+    seed: int
+    tuning: str
+    folder: Path
+    kept: Kept
+
+    @property
+    def loss(self) -> float | None:
+        """The last one, where the tuner wrote its losses down."""
+        losses: Any = self.kept.notes.get("losses")
+        last = losses[-1] if isinstance(losses, list) and losses else None
+        return float(last) if isinstance(last, int | float) else None
+
+    @property
+    def learning_rate(self) -> float | None:
+        """That which was chosen, where the tuner wrote it down."""
+        rate = self.kept.notes.get("learning_rate")
+        return float(rate) if isinstance(rate, int | float) else None
+
+
+def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator[Adapter]:
+    """Trains what is not there yet, in `output`/<name of the experiment>, and yields all.
+
+    A tuning that fails does not keep the others back; in the end the first error is raised. Raises
+    ConfigError where the experiment tunes nothing or another process writes there, StorageError, OSError.
+    """
+    if not tunings(checked.experiment):
+        raise checked.source.error(("grid", "tuning"), "names nothing but none: nothing is to be trained")
+    folder = output / checked.experiment.name
+    lock = FolderLock()
+    lock.take(folder)
+    failed: list[IclError] = []
+    watched = meter or Meter()
+    watched.start(0, 0)
+    try:
+        shop = Workshop(checked, TuningFolder(folder), watched)
+        for _, item in tunings(checked.experiment):
+            for task, seed in checked.splits:
+                gc.collect()
+                try:
+                    of, kept, _ = shop.prepare(Work(item, task, seed))
+                except StorageError:
+                    raise
+                except IclError as error:
+                    log.warning("%s", error)
+                    failed.append(error)
+                    continue
+                yield Adapter(task, seed, item.label, shop.kept.place(of), kept)
+    finally:
+        watched.stop()
+        lock.release()
+    if failed:
+        raise ConfigError(str(failed[0]))

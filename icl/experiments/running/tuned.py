@@ -1,0 +1,285 @@
+"""A tuned model to ask: trained on a pool, or taken from the run folder where it was trained before.
+
+What is asked is always a fresh network with the kept state in it, never the one that was trained: a session
+that trained and one that goes on after it ask the same model.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from icl.engine.loading.load import DTYPES, Opened, engine_on, open_network
+from icl.errors import ConfigError, IclError, StorageError
+from icl.experiments import contracts
+from icl.experiments.folder.tunings import Kept, Training, TuningFolder, digest_of_pool
+from icl.experiments.grid.check import Checked
+from icl.experiments.grid.trainable import SAVED, of_another_base, placed, source_digest
+from icl.experiments.running.progress import Meter
+from icl.prompts import PromptRenderer
+from icl.protocols import LanguageModel, Renderer, Tuner, TuningResources, tuners
+from icl.tasks import load_task
+from icl.tasks.duplicates import overlap
+from icl.training import Network, Root, TrainingStep, Tuned, VirtualTokens
+from icl.types import Example, Task
+
+if TYPE_CHECKING:
+    from icl.experiments.file.config import Component
+
+TRAINED_IN = "float32"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TunedModel:
+    """A tuned model behind an engine, and what is said of it in the manifest and in its cells."""
+
+    model: LanguageModel
+    record: Mapping[str, Any]
+    """id, fingerprint, cost, notes: plain data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One tuning on one pool."""
+
+    item: Component
+    task: str
+    seed: int
+
+    @property
+    def words(self) -> str:
+        """For progress and messages."""
+        return f"{self.item.label}, {self.task}, seed {self.seed}"
+
+
+class Workshop:
+    """Trains for one experiment, and keeps what it made in a folder.
+
+    met: is told name and fingerprint of the model as it would be asked untuned, and may refuse it.
+    """
+
+    def __init__(
+        self,
+        checked: Checked,
+        kept: TuningFolder,
+        meter: Meter,
+        *,
+        max_memory: int | None = None,
+        met: Callable[[str, str], None] = lambda name, fingerprint: None,
+    ) -> None:
+        self.checked = checked
+        self.kept = kept
+        self.meter = meter
+        self._max_memory = max_memory
+        self._met = met
+
+    def prepare(self, work: Work) -> tuple[Training, Kept, Opened | None]:
+        """What was kept of it, trained now where nothing was; and the network, where it is still fresh.
+
+        Raises IclError, naming the tuning.
+        """
+        opened = self._open()
+        of = self._of(work, opened)
+        kept = self.kept.read(of)
+        if kept is not None:
+            return of, kept, opened
+        self.kept.write(of, self._fit(work, of, opened))
+        del opened
+        gc.collect()  # a network that nobody holds any more is gone before the next one is opened
+        kept = self.kept.read(of)
+        if kept is None:
+            raise StorageError(f"tuning {work.words}: what was trained cannot be read back")
+        return of, kept, None
+
+    def ask(self, work: Work) -> TunedModel:
+        """An engine on a fresh network with the kept state. Raises IclError, naming the tuning."""
+        of, kept, fresh = self.prepare(work)
+        opened = fresh or self._open()
+        if weights_of(opened.fingerprint) != of.base:
+            raise ConfigError(f"tuning {work.words}: the model's files have changed since it was trained")
+        saved = work.item.name == SAVED
+        tuner = tuners.create(kept.tuner, kept.parameters) if saved else self._tuner(work)
+        with contracts.calling("tuner", work.item.label, tuner, "restore"):
+            made = tuner.restore(kept.state, opened.network)
+        precision = self._asked_in(opened)
+        network, root = cast(contracts.tuned(work.item.label, made, "restore"), precision)
+        model = self._engine(opened, network, fingerprint_of(of, kept, precision), root)
+        record = {
+            "id": of.id,
+            "tuning": of.tuning,
+            "fingerprint": model.fingerprint,
+            "cost": kept.cost.plain,
+            "notes": dict(kept.notes),
+        }
+        return TunedModel(model, record)
+
+    def _open(self) -> Opened:
+        experiment = self.checked.experiment
+        assert isinstance(experiment.model, str)  # a backend has been refused
+        opened = open_network(experiment.model, dtype=TRAINED_IN, context_length=experiment.context_length)
+        ending = f"{self._asked_in(opened)}{'-invariant' * experiment.batch_invariant}"
+        self._met(opened.name, f"{weights_of(opened.fingerprint)}-{ending}")
+        return opened
+
+    def _asked_in(self, opened: Opened) -> str:
+        """The precision in which the experiment asks its model."""
+        on_cpu = opened.network.device.type == "cpu"
+        return self.checked.experiment.dtype or ("float32" if on_cpu else "bfloat16")
+
+    def _engine(
+        self, opened: Opened, network: Network, fingerprint: str, root: Root | None = None
+    ) -> LanguageModel:
+        experiment = self.checked.experiment
+        return engine_on(
+            network,
+            opened.tokenizer,
+            name=experiment.model_label,
+            context_length=opened.context_length,
+            fingerprint=fingerprint,
+            root=root,
+            max_memory=self._max_memory,
+            batch_invariant=experiment.batch_invariant,
+            engine=experiment.engine,
+        )
+
+    def _tuner(self, work: Work) -> Tuner:
+        item = placed(work.item, self.checked.source)
+        return tuners.create(item.name, item.parameters)
+
+    def _of(self, work: Work, opened: Opened) -> Training:
+        experiment = self.checked.experiment
+        return Training(
+            model=experiment.model_label,
+            task=work.task,
+            tuning=work.item.label,
+            seed=work.seed,
+            base=weights_of(opened.fingerprint),
+            pool=digest_of_pool(self.checked.splits[work.task, work.seed].pool),
+            data=self.checked.tasks[work.task].fingerprint,
+            prompt={
+                "chat": experiment.prompt.chat,
+                "overflow": experiment.prompt.overflow,
+                "context_length": opened.context_length,
+            },
+            source=source_digest(work.item, self.checked.source),
+        )
+
+    def _fit(self, work: Work, of: Training, opened: Opened) -> Tuned:
+        tuner, label = self._tuner(work), work.item.label
+        if work.item.name == SAVED:
+            wrong = of_another_base(Path(tuner.folder), of.base)  # type: ignore[attr-defined]
+            if wrong:
+                raise ConfigError(f"tuning {work.words}: {wrong}")
+        pool = self.checked.splits[work.task, work.seed].pool
+        watch = _Watch(self.meter, work)
+        resources = self._resources(work, of, opened, watch)
+        watch.begin()
+        try:
+            with contracts.calling("tuner", label, tuner, "fit"):
+                made = tuner.fit(pool, resources)
+        except IclError as error:
+            raise type(error)(f"tuning {work.words}: {error}") from error
+        finally:
+            watch.end()
+        tuned = contracts.tuned(label, made, "fit")
+        self.meter.note(
+            f"tuning {work.words}: trained in {tuned.cost.seconds:.0f} s, {tuned.cost.tokens:,} tokens"
+        )
+        return tuned
+
+    def _resources(self, work: Work, of: Training, opened: Opened, watch: _Watch) -> TuningResources:
+        task = self.checked.tasks[work.task].task
+        return TuningResources(
+            task,
+            opened.network,
+            opened.tokenizer,
+            self._renderer(task, opened),
+            opened.context_length,
+            work.seed,
+            open_task=partial(self._open_task, opened),
+            fresh=lambda: self._open().network,
+            ask=lambda network: self._engine(opened, network, f"{of.base}-in-training"),
+            folder=self.kept.checkpoints(of),
+            report=watch.step,
+        )
+
+    def _renderer(self, task: Task, opened: Opened) -> PromptRenderer:
+        prompt = self.checked.experiment.prompt
+        return PromptRenderer(
+            task=task,
+            tokenizer=opened.tokenizer,
+            context_length=opened.context_length,
+            chat=prompt.chat,
+            overflow=prompt.overflow,
+        )
+
+    def _open_task(self, opened: Opened, name: str) -> tuple[Task, Sequence[Example], Renderer]:
+        """See TuningResources. What any test split of the experiment holds is left out whole: also the rows
+        of it that this run does not ask."""
+        data = load_task(self.checked.source.task_path(name))
+        threshold = self.checked.experiment.duplicate_threshold
+        rows: Sequence[Example] = data.train
+        for other in self.checked.tasks.values():
+            held = overlap(rows, other.test, threshold)
+            rows = [example for example in rows if example.id not in held]
+        return data.task, rows, self._renderer(data.task, opened)
+
+
+class _Watch:
+    """Tells a meter how far training is."""
+
+    def __init__(self, meter: Meter, work: Work) -> None:
+        self._meter, self._work = meter, work
+        self._began = time.monotonic()
+        self._tokens = self._steps = 0
+
+    def begin(self) -> None:
+        self._meter.note(f"tuning {self._work.words}: training")
+
+    def step(self, step: TrainingStep) -> None:
+        """One step of one of perhaps several runs."""
+        self._tokens += step.tokens
+        self._steps += 1
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        left = (step.of - step.step) * elapsed / self._steps
+        run = f", {step.run}" if step.run else ""
+        self._meter.trains(
+            f"tuning {self._work.words}{run}: step {step.step}/{step.of}, loss {step.loss:.3f}, "
+            f"{self._tokens / elapsed:,.0f} tokens/s, {left:,.0f} s left"
+        )
+
+    def end(self) -> None:
+        self._meter.trained(time.monotonic() - self._began)
+
+
+def weights_of(fingerprint: str) -> str:
+    """A fingerprint without the precision that it ends in."""
+    head, _, last = fingerprint.rpartition("-")
+    return head if last in DTYPES else fingerprint
+
+
+def cast(tuned: Tuned, precision: str) -> tuple[Network, Root | None]:
+    """Network and root in the precision of asking."""
+    import torch
+
+    dtype = getattr(torch, precision)
+    root = tuned.root
+    if isinstance(root, VirtualTokens):
+        root = replace(root, embeddings=root.embeddings.to(dtype))
+    elif root is not None:
+        root = replace(
+            root, keys=tuple(k.to(dtype) for k in root.keys), values=tuple(v.to(dtype) for v in root.values)
+        )
+    return tuned.network.to(dtype).eval(), root
+
+
+def fingerprint_of(of: Training, kept: Kept, precision: str) -> str:
+    """Of base, label and trained state: no two tunings have one, so their answers never mix."""
+    own = hashlib.blake2b(f"{of.tuning}\n{kept.digest}".encode(), digest_size=8).hexdigest()
+    return f"{of.base}-{own}-{precision}"

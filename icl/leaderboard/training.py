@@ -1,0 +1,85 @@
+"""What training cost a row, averaged over its seeds, and what its tuner wrote down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from icl.experiments.records import CellResult
+from icl.training import TrainingCost
+
+BACKWARD = 2
+"""Forwards that going back through a token costs, by the usual count of products."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Means over seeds. The search over learning rates and all validation are in it."""
+
+    trainable: float
+    steps: float
+    tokens: float
+    """Forwarded and gone back through."""
+    tokens_forwarded: float
+    tokens_validation: float
+    """Forwarded only."""
+    seconds: float
+    peak_bytes: float
+    notes: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    """What the tuner wrote down: key -> value as text -> the seeds that have it."""
+
+    @classmethod
+    def of(cls, results: Sequence[CellResult]) -> Training | None:
+        """Of the complete cells of one row; None where none of them says what training cost."""
+        told = [(r.cell.seed, found) for r in results if (found := _told(r)) is not None]
+        if not told:
+            return None
+        means = {
+            part.name: sum(_number(found.get("cost"), part.name) for _, found in told) / len(told)
+            for part in fields(TrainingCost)
+        }
+        notes: dict[str, dict[str, tuple[int, ...]]] = {}
+        for seed, found in told:
+            held = found.get("notes")
+            for key, value in held.items() if isinstance(held, Mapping) else ():
+                if isinstance(value, str | int | float):
+                    values = notes.setdefault(str(key), {})
+                    text = _text(value)
+                    values[text] = (*values.get(text, ()), seed)
+        return cls(**means, notes=notes)
+
+    @property
+    def work(self) -> float:
+        """In tokens forwarded: what is gone back through counts as three forwards, the rest as one."""
+        return (1 + BACKWARD) * self.tokens + self.tokens_validation
+
+    @property
+    def words(self) -> str:
+        """The notes in one line."""
+        parts = []
+        for key, values in self.notes.items():
+            if len(values) == 1:
+                said = next(iter(values))
+            else:
+                said = ", ".join(
+                    f"{text} (seed {', '.join(map(str, seeds))})" for text, seeds in values.items()
+                )
+            parts.append(f"{key.replace('_', ' ')} {said}")
+        return "; ".join(parts)
+
+
+def _told(result: CellResult) -> Mapping[str, Any] | None:
+    found = result.notes.get("tuning")
+    return found if isinstance(found, Mapping) else None
+
+
+def _number(cost: Any, name: str) -> float:
+    value = cost.get(name, 0) if isinstance(cost, Mapping) else 0
+    good = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if good else 0.0
+
+
+def _text(value: str | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
