@@ -107,7 +107,7 @@ def _check_task(
     for seed in experiment.seeds:
         with problems.one():
             splits[name, seed] = _split(experiment, source, index, data, seed)
-            check_pool(experiment, source, data.task, splits[name, seed])
+            check_pool(experiment, source, data.task, splits[name, seed], built["tuning"])
     with problems.one():
         for seed in experiment.seeds[:1] if len(problems.found) == before else ():
             _try_templates(data.task, splits[name, seed], source.task_path(experiment.task[index]))

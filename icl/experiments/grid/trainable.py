@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from icl.engine import resolve
-from icl.engine.loading.sources import weights_fingerprint
+from icl.engine.loading.sources import file_digest, weights_fingerprint
 from icl.errors import IclError
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import BASE
-from icl.tasks import Split
+from icl.tasks import Split, load_task
 from icl.types import Task
 
 SAVED = "saved"
@@ -24,26 +25,30 @@ def tunings(experiment: Experiment) -> list[tuple[int, Component]]:
 
 
 def placed(item: Component, source: Source) -> Component:
-    """With the folder of a saved tuning found beside the experiment file first, then from the current one."""
-    folder = item.parameters.get("folder")
-    if item.name != SAVED or not isinstance(folder, str):
-        return item
-    beside = source.folder / folder
-    where = str(beside) if os.path.isdir(beside) else folder
-    return item.model_copy(update={"parameters": {**item.parameters, "folder": where}})
+    """With its folder or file found beside the experiment file first, then from the current folder."""
+    found = {
+        key: str(source.folder / value)
+        for key in ("folder", "file")
+        if isinstance(value := item.parameters.get(key), str) and os.path.exists(source.folder / value)
+    }
+    return item.model_copy(update={"parameters": {**item.parameters, **found}})
 
 
 def source_digest(item: Component, source: Source) -> str:
-    """Of the files of a saved tuning; "" for what is trained here."""
-    if item.name != SAVED:
-        return ""
-    folder = Path(placed(item, source).parameters["folder"])
-    total = hashlib.blake2b(digest_size=16)
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        total.update(path.name.encode())
-        with open(path, "rb") as file:
-            total.update(hashlib.file_digest(file, "blake2b").digest())
-    return total.hexdigest()
+    """Of what is learned from beside the pool: a saved tuning, a file of rows, other tasks; "" without."""
+    given = placed(item, source).parameters
+    total, some = hashlib.blake2b(digest_size=16), False
+    for place in (given.get("folder"), given.get("file")):
+        if isinstance(place, str) and os.path.exists(place):
+            path, some = Path(place), True
+            for one in sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]:
+                total.update(f"{one.name} {file_digest(one)};".encode())
+    tasks = given.get("tasks")
+    for name in tasks if isinstance(tasks, list | tuple) else ():
+        if isinstance(name, str):
+            total.update(f"{name} {load_task(source.task_path(name)).fingerprint};".encode())
+            some = True
+    return total.hexdigest() if some else ""
 
 
 def check_trainable(experiment: Experiment, source: Source) -> None:
@@ -122,12 +127,14 @@ def _known_weights(model: Any) -> str:
         return ""
 
 
-def check_pool(experiment: Experiment, source: Source, task: Task, split: Split) -> None:
+def check_pool(
+    experiment: Experiment, source: Source, task: Task, split: Split, built: Sequence[object]
+) -> None:
     """Raises ConfigError where a tuning would train on what is no training data, or on fewer examples than
-    there are labels."""
+    there are labels. built: the tuners; a regime (`with`) says itself what it trains on."""
     for at, item in tunings(experiment):
         path = ("grid", "tuning", at)
-        if item.name == SAVED:
+        if item.name == SAVED or hasattr(built[at], "with_"):
             continue
         if split.report.carved:
             raise source.error(

@@ -13,8 +13,8 @@ from icl.errors import ConfigError, IclError, StorageError
 from icl.experiments.folder.lock import FolderLock
 from icl.experiments.folder.tunings import Kept, TuningFolder
 from icl.experiments.grid.check import Checked
-from icl.experiments.grid.trainable import tunings
 from icl.experiments.running.progress import Meter
+from icl.experiments.running.training import trained
 from icl.experiments.running.tuned import Work, Workshop
 
 log = logging.getLogger("icl")
@@ -50,7 +50,7 @@ def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator
     A tuning that fails does not keep the others back; in the end the first error is raised. Raises
     ConfigError where the experiment tunes nothing or another process writes there, StorageError, OSError.
     """
-    if not tunings(checked.experiment):
+    if not trained(checked):
         raise checked.source.error(("grid", "tuning"), "names nothing but none: nothing is to be trained")
     folder = output / checked.experiment.name
     lock = FolderLock()
@@ -60,18 +60,17 @@ def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator
     watched.start(0, 0)
     try:
         shop = Workshop(checked, TuningFolder(folder), watched)
-        for _, item in tunings(checked.experiment):
-            for task, seed in checked.splits:
-                gc.collect()
-                try:
-                    of, kept, _ = shop.prepare(Work(item, task, seed))
-                except StorageError:
-                    raise
-                except IclError as error:
-                    log.warning("%s", error)
-                    failed.append(error)
-                    continue
-                yield Adapter(task, seed, item.label, shop.kept.place(of), kept)
+        for item, task, seed in trained(checked):
+            gc.collect()
+            try:
+                of, kept, _ = shop.prepare(Work(item, task, seed))
+            except StorageError:
+                raise
+            except IclError as error:
+                log.warning("%s", error)
+                failed.append(error)
+                continue
+            yield Adapter(task, seed, item.label, shop.kept.place(of), kept)
     finally:
         watched.stop()
         lock.release()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from icl.experiments.file.config import Component
+from icl.experiments.grid.cells import BASE
 from icl.experiments.grid.check import Checked
-from icl.experiments.grid.trainable import SAVED, placed, tunings
+from icl.experiments.grid.trainable import SAVED, placed
 from icl.prompts import PromptRenderer
 from icl.protocols import Tokenizer, Tuner, TuningResources, tuners
 from icl.training import TrainingCost
@@ -22,16 +24,22 @@ def expected_training(
     """Tuning -> its cost over all tasks and seeds; None for one of which neither its own `plan` nor its
     settings tell."""
     found: dict[str, TrainingCost | None] = {}
-    for _, item in tunings(checked.experiment):
+    for item, task, seed in trained(checked):
         given = placed(item, checked.source)
-        total: TrainingCost | None = TrainingCost()
-        for (task, seed), split in checked.splits.items():
-            tuner = tuners.create(given.name, given.parameters)
-            resources = _resources(checked, task, seed, tokenizer, context_length)
-            one = TrainingCost() if item.name == SAVED else _expected(tuner, split.pool, resources)
-            total = total + one if total is not None and one is not None else None
-        found[item.label] = total
+        tuner = tuners.create(given.name, given.parameters)
+        resources = _resources(checked, task, seed, tokenizer, context_length)
+        pool = checked.splits[task, seed].pool
+        one = TrainingCost() if item.name == SAVED else _expected(tuner, pool, resources)
+        total = found.get(item.label, TrainingCost())
+        found[item.label] = total + one if total is not None and one is not None else None
     return found
+
+
+def trained(checked: Checked) -> list[tuple[Component, str, int]]:
+    """(tuning, task, seed) of all that the grid has to train, each once."""
+    cells = [c for c in checked.cells if c.tuning != BASE]
+    found = {(c.cell.tuning, c.cell.task, c.cell.seed): c.tuning for c in cells}
+    return [(item, task, seed) for (_, task, seed), item in found.items()]
 
 
 def _resources(
