@@ -181,7 +181,10 @@ def test_wrong_arguments(icl, folder):
     [
         (["rnu", "x"], "No such command 'rnu'. Did you mean 'run'? See: icl --help"),
         (["plan", "--limt", "3"], "No such option: --limt. Did you mean '--limit'? See: icl plan --help"),
-        (["list", "metriks"], "'metriks' is not one of 'selectors', 'orderers', 'methods', 'metrics'"),
+        (
+            ["list", "metriks"],
+            "'metriks' is not one of 'selectors', 'orderers', 'methods', 'tuners', 'metrics'",
+        ),
         (["list", "metriks"], "Did you mean 'metrics'? See: icl list --help"),
         (["leaderboard", "runs/a", "-f", "mrkdown"], "Did you mean 'markdown'?"),
         (["check"], "Missing argument 'FILE'. See: icl check --help"),
