@@ -33,6 +33,9 @@ Look: TypeAlias = Callable[[], tuple[float, int]]
 class Diverged(ModelError):
     """The loss is not a finite number."""
 
+    cost = TrainingCost()
+    """Of the run until then."""
+
 
 @dataclass(slots=True)
 class Trained:
@@ -125,22 +128,24 @@ class _Loop:
             torch.autograd.backward(extra)
         parameters = [p for p in self.attached.parameters().values() if p.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf)
+        tokens = sum(len(row.ids) for row in rows)
+        self.trained.cost += TrainingCost(
+            tokens=tokens, tokens_forwarded=count_unique(as_arrays([r.ids for r in rows]))
+        )
         if not (math.isfinite(loss) and math.isfinite(float(norm))):
             optimiser.zero_grad()
-            raise Diverged(
+            error = Diverged(
                 f"the loss is not finite at step {step + 1} of {settings.steps} with learning rate "
                 f"{self.rate:g}; try a smaller one, or a longer warmup"
             )
+            error.cost = self.trained.cost
+            raise error
         optimiser.step()
         self.attached.after_step(step, settings.steps)
         optimiser.zero_grad()
         self.done += 1
         self.trained.losses.append(loss)
         self.trained.extra += [] if extra is None else [float(extra.detach())]
-        tokens = sum(len(row.ids) for row in rows)
-        self.trained.cost += TrainingCost(
-            tokens=tokens, tokens_forwarded=count_unique(as_arrays([r.ids for r in rows]))
-        )
         if self.look is not None and (
             self.done == settings.steps
             or (settings.evaluate_every and self.done % settings.evaluate_every == 0)

@@ -192,7 +192,7 @@ class _Trial:
         except Diverged as error:
             self.said = str(error)
             log.warning("%s", error)
-            return _Run(rate, DIVERGED, {}, Trained(cost=TrainingCost()))
+            return _Run(rate, DIVERGED, {}, Trained(cost=error.cost))
         value = max((v for _, v in trained.looks), default=-trained.losses[-1])
         state = attached.state()
         self._last = (attached, state)
