@@ -243,7 +243,7 @@ class CandidateReader:
             return Found(None) if found is None else self._readable(found, ())
         if not self._numeric:
             return self._alone(found, (), candidates)
-        told = concluded(self._text, candidates, found)
+        told = concluded(self._text, candidates, found, self._language)
         return Found(None, ("ambiguous",)) if told is None else self._readable(told, ())
 
     def _alone(self, chosen: Candidate, flags: tuple[str, ...], candidates: list[Candidate]) -> Found:

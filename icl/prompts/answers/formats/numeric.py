@@ -9,6 +9,7 @@ from fractions import Fraction
 from icl.prompts.answers.numbers.find import DIGITS, Number, as_candidate, canonical, find_numbers
 from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.reading import Candidate, narrow, sentence_end
+from icl.prompts.answers.wording.results import told
 
 _OPERATOR = lazy(
     r"\s*(?P<sign>[-+*/×÷·x=–≈]|\\times|\\div|\\cdot|of|times|plus|minus|divided\s+by|multiplied\s+by|added\s+to)\s*\(?",
@@ -114,7 +115,7 @@ def evaluate(terms: Sequence[Fraction | str]) -> Fraction | None:
     return total + sign * product
 
 
-def concluded(text: str, candidates: Sequence[Candidate], last: Candidate) -> Candidate | None:
+def concluded(text: str, candidates: Sequence[Candidate], last: Candidate, language: str) -> Candidate | None:
     """The number that a text without an announcement ends in; None where its last sentence holds several and
     none of them is said to be the result ("She pays $64 for the 16 glasses.")."""
     narrowed = narrow(text)
@@ -125,7 +126,9 @@ def concluded(text: str, candidates: Sequence[Candidate], last: Candidate) -> Ca
     said = [c for c in inside if _SAYS.search(narrowed, max(begin, c.start - 60), c.start)]
     if said and said[-1] is last:
         return last
-    return said[-1] if len({c.value for c in said}) == 1 else None
+    if said:
+        return said[-1] if len({c.value for c in said}) == 1 else None
+    return last if told(narrowed, last.start, last.end, language, begin) else None
 
 
 def _sentence_ends(text: str, before: int) -> list[int]:
