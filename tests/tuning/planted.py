@@ -74,10 +74,8 @@ def renderer_for(task: Task, **options: Any) -> PromptRenderer:
 
 
 def ask(network: Network, root: Root | None = None) -> LanguageModel:
-    """The plain engine: of a network this small nothing else is faster."""
-    return engine_on(
-        network, TOKENIZER, name="tiny", context_length=CONTEXT, fingerprint="tiny", root=root, engine="naive"
-    )
+    """The engine that a run would have, on a network that may be trained under it."""
+    return engine_on(network, TOKENIZER, name="tiny", context_length=CONTEXT, fingerprint="tiny", root=root)
 
 
 def resources(

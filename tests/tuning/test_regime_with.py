@@ -11,7 +11,11 @@ from icl.errors import ConfigError
 from icl.protocols import tuners
 from icl.tuning.shared.regime import Regime
 
-OTHERS: dict[str, dict[str, Any]] = {"metaicl": {"tasks": ["trec"]}, "sft": {"pool": True}}
+OTHERS: dict[str, dict[str, Any]] = {
+    "metaicl": {"tasks": ["trec"]},
+    "rpt": {"pool": True},
+    "sft": {"pool": True},
+}
 REGIMES = [
     name
     for name in tuners
