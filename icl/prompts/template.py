@@ -68,6 +68,11 @@ def check_template(source: str, allowed_names: Collection[str], where: str) -> N
     _refuse_greedy(source, allowed_names, where)
 
 
+def variables(source: str) -> set[str]:
+    """Names of what a template that was checked takes from outside."""
+    return set(meta.find_undeclared_variables(_ENVIRONMENT.parse(source)))
+
+
 def _refuse_greedy(source: str, names: Collection[str], where: str) -> None:
     """Renders once with short texts: what is too much whatever the item is found before any is read."""
     values: dict[str, Any] = dict.fromkeys(names, "x")

@@ -9,7 +9,7 @@ from pathlib import Path
 from icl.errors import ConfigError, nearest
 from icl.printable import shortened
 from icl.prompts.answers.formats.label import rendered, squeeze
-from icl.prompts.template import check_template, check_templates
+from icl.prompts.template import check_template, check_templates, variables
 from icl.protocols import metrics
 from icl.tasks.generators.base import generators
 from icl.tasks.schema import NAME, TaskFile
@@ -131,6 +131,14 @@ def _check_pieces(file: TaskFile, lines: Lines, path: Path, section: tuple[str, 
     for piece, names in allowed.items():
         check_template(getattr(file.template, piece), names, at(f"template.{piece}"))
     check_templates(file.task.template, file.inputs, file.instruction, at)
+    for piece in ("query", "channel_query"):
+        source: str = getattr(file.template, piece)
+        if source and not variables(source) & set(item):
+            inputs = ", ".join(f"{{{{ {name} }}}}" for name in item)
+            raise ConfigError(
+                f"{at(f'template.{piece}')}: {shortened(repr(source))} names no input: every item would be "
+                f"asked alike; allowed: {inputs}"
+            )
     written: dict[str, str] = {}
     for label in file.labels:
         text = squeeze(rendered(file.task, label))

@@ -100,6 +100,10 @@ def _plain_definition(name_or_path: str | Path) -> Definition:
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
         path = Path(name_or_path)
+        if os.path.isdir(path):
+            inside = sorted(p.name for p in path.glob("*.yaml"))[:5]
+            hint = f"; it holds {', '.join(inside)}" if inside else ""
+            raise ConfigError(f"{shortened(text)}: is a folder, not a file{hint}")
         if not os.path.isfile(path):
             folder = path.parent
             names = [p.name for p in folder.glob("*.yaml")] if os.path.isdir(folder) else []

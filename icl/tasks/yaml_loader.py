@@ -30,8 +30,9 @@ MOST_VALUES = 200_000
 """With every alias counted as what it stands for: each level of a "billion laughs" doubles it."""
 
 _TAG = "tag:yaml.org,2002:"
+_IMPLICIT_NULL = r"~|null|Null|NULL|"
 _IMPLICIT = (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("null", _IMPLICIT_NULL, ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
@@ -80,6 +81,12 @@ def _construct_map(loader: Loader, node: MappingNode) -> Any:
     found.update(loader.construct_mapping(node))
 
 
+def _construct_null(loader: Loader, node: ScalarNode) -> None:
+    """With `!!null` in front too: a word is not dropped in silence."""
+    if not re.fullmatch(_IMPLICIT_NULL, loader.construct_scalar(node)):
+        raise ValueError
+
+
 def _construct_int(loader: Loader, node: ScalarNode) -> int:
     text = loader.construct_scalar(node)
     if len(text) > LONGEST_NUMBER:
@@ -106,8 +113,9 @@ for _name, _pattern, _first in _IMPLICIT:
 Loader.yaml_constructors = {
     tag: construct
     for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-    if tag is None or tag.removeprefix(_TAG) in ("null", "bool", "str", "seq")
+    if tag is None or tag.removeprefix(_TAG) in ("bool", "str", "seq")
 }
+Loader.add_constructor(_TAG + "null", _construct_null)
 Loader.add_constructor(_TAG + "map", _construct_map)
 Loader.add_constructor(_TAG + "int", _construct_int)
 Loader.add_constructor(_TAG + "float", _construct_float)

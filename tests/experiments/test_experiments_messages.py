@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+import icl
 from icl.errors import IclError
 from icl.experiments.file.config import read_experiment
 from icl.experiments.grid.check import check
@@ -172,3 +173,34 @@ def test_methods_within_methods_are_bounded(write):
     for _ in range(20):
         spec = {"self_consistency": {"of": spec}}
     assert "of: components stand more than 5 deep in one another" in refused(write(grid={"method": [spec]}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"context_length": 9}, "context_length"),
+        ({"model": {"fake": {"context_length": 9}}}, "model"),
+    ],
+)
+def test_a_context_that_holds_no_query_of_the_fake_model(write, changes, key):
+    path = write(**changes)
+    said = refused(path)
+    assert said.startswith(f"experiment.yaml:{line_with(path, f'{key}:')}: {key}: task 'mine'")
+    assert said.endswith("the context holds 9")
+
+
+def test_a_folder_in_place_of_a_file(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "experiment.yaml").touch()
+    with pytest.raises(IclError, match=r"run: is a folder, not a file; it holds experiment\.yaml$"):
+        load_task(tmp_path / "run")
+
+
+def test_a_run_folder_that_lost_its_manifest(write, tmp_path):
+    path = write(seeds=[0])
+    icl.run(path, output=tmp_path / "out")
+    (tmp_path / "out" / "small" / "manifest.json").unlink()
+    with pytest.raises(IclError, match=r"small: manifest\.json is missing: .* begin anew with --restart"):
+        icl.run(path, output=tmp_path / "out")
+    assert icl.run(path, output=tmp_path / "out", restart=True).results
+    assert len(list((tmp_path / "out").glob("small.*/cells/*.jsonl"))) == 4

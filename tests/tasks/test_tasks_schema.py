@@ -96,6 +96,7 @@ def test_good_file_keeps_yes_and_no_as_text(tmp_path):
         ("labels: [yes, no]", "labels: [yes, no]\nlabels: [a, b]", 5, ["'labels' is given twice", "line 4"]),
         ("{{ text }}", "{{ txt }}", 6, ["unknown template variable 'txt'", "mean 'text'", "Allowed: text"]),
         ("{{ text }}", "{{ answer }}", 6, ["unknown template variable 'answer'"]),
+        ("{{ text }}", "it", 6, ["template.query: ", "names no input", "{{ text }}"]),
         ("{{ text }}", "{{ text", 6, ["not a valid jinja2 template"]),
         ("inputs: [text]", "inputs: [choices]", 3, ["'choices' cannot name an input"]),
         ("inputs: [text]", "inputs: []", 3, ["inputs is empty"]),

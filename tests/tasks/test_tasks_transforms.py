@@ -86,7 +86,9 @@ def test_every_transform_is_described():
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("value", ["1e888888888", "-2.5E777777777", "1e-666666666", "9" * 5000, 10**400])
+@pytest.mark.parametrize(
+    "value", ["1e888888888", "-2.5E777777777", "1e-666666666", "3e305", "9" * 5000, 10**400]
+)
 def test_a_number_nobody_could_answer_is_refused(value):
     with pytest.raises(ValueError, match=r"has more than 300 digits") as caught:
         apply("number", value)

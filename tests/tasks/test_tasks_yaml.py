@@ -61,6 +61,8 @@ def test_keys_are_texts_as_they_stand_and_anchors_and_merges_work(tmp_path: Path
         ("a: 1\nb: !!int x", "any.yaml:2: not valid YAML: 'x' is no int"),
         ("a: !!float y", "any.yaml:1: not valid YAML: 'y' is no float"),
         ("a: !!bool maybe", "'maybe' is no bool"),
+        ("a: !!null word", "any.yaml:1: not valid YAML: 'word' is no null"),
+        ("a: [!!null []]", "any.yaml:1"),
         ("a: !!int ''", "'' is no int"),
         ("a: !!int [1]", "any.yaml:1"),
         ("a: !!map 1", "any.yaml:1"),

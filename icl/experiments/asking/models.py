@@ -83,6 +83,16 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     return TokenizerOnly(experiment.model, tokenizer, length)
 
 
+def context_without_weights(experiment: Experiment) -> int | None:
+    """The context length of the fake model; None for others, whose files say it."""
+    plain = isinstance(experiment.model, str)
+    name = experiment.model if plain else _backend(experiment.model)[0]  # type: ignore[arg-type]
+    try:
+        return open_tokenizer(experiment).context_length if name == "fake" else None
+    except IclError:  # said by `check_model`
+        return None
+
+
 def _backend(model: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
     ((backend, options),) = model.items()
     return backend, dict(options)

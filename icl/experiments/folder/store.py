@@ -98,7 +98,7 @@ class RunFolder:
         Raises ConfigError if another process writes here, or if the folder holds another experiment (see
         `folder.changes` for what may grow or change).
         """
-        self._refuse_strange()
+        self._refuse_strange(restart=restart)
         self._lock.take(self.path)
         if restart and (self.path / EXPERIMENT).exists():
             self._set_aside()
@@ -126,12 +126,20 @@ class RunFolder:
         text = dump(dict(experiment))
         write_whole(self.path / EXPERIMENT, text)
 
-    def _refuse_strange(self) -> None:
+    def _refuse_strange(self, *, restart: bool) -> None:
         """A folder of something else is left alone; one whose start was killed is not strange."""
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path}: is a file; choose another name or --output")
         if not self.path.is_dir() or (self.path / MANIFEST).exists():
             return
+        kept = next((self.path / CELLS).glob("*.jsonl"), None)
+        if kept is not None and (self.path / EXPERIMENT).exists():
+            if restart:
+                return
+            raise ConfigError(
+                f"{self.path}: {MANIFEST} is missing: nothing shows whose the predictions in {CELLS} are; "
+                "put it back, or begin anew with --restart (the old folder is kept under a new name)"
+            )
         own = {LOCK, CELLS, EXPERIMENT, f"{EXPERIMENT}{DRAFT}", f"{MANIFEST}{DRAFT}"}
         strange = sorted(p.name for p in self.path.iterdir() if p.name not in own)
         if strange:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from icl.engine.fake import ByteTokenizer
-from icl.errors import Collector, IclError
+from icl.errors import Collector, ContextOverflow, IclError
+from icl.experiments.asking.models import context_without_weights
 from icl.experiments.contracts import is_own
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.prompts import PromptRenderer
@@ -75,7 +76,8 @@ def try_components(
     said."""
     nobody = _Nobody()
     nobody.name = experiment.encoder  # what kind of encoder it will be can be told from its name
-    tools: dict[str, Any] = {"tokenizer": nobody.tokenizer, "context_length": nobody.context_length}
+    length = context_without_weights(experiment) or nobody.context_length
+    tools: dict[str, Any] = {"tokenizer": nobody.tokenizer, "context_length": length}
     resources = Resources(
         task, experiment.seeds[0], nobody, nobody, None, experiment.duplicate_threshold, split.pool, True
     )
@@ -115,5 +117,8 @@ def try_components(
                         use(part, replace(resources, renderer=_FewPrompts(task=task, **tools)))
                 except _Asked:
                     continue
+                except ContextOverflow as error:
+                    key = "model" if experiment.context_length is None else "context_length"
+                    raise source.error((key,), str(error)) from error
                 except IclError as error:
                     raise source.error(("grid", axis, index), str(error)) from error

@@ -36,6 +36,8 @@ def gold_number(text: str, language: str = "en") -> str:
     plain = narrow(text)
     rest = plain[: number.start] + plain[number.end :]
     name = None if number.value is None else canonical(number.value)
+    if name is None and number.value is not None:
+        raise ValueError(f"{shown} has more than {MAX_DIGITS} digits")
     if name is None or rest.strip(_AROUND):
         hint = f": {_COMMA}" if number.value is None and "," in text else ""
         raise ValueError(f"{shown} is not a number{hint}")
