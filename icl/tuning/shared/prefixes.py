@@ -5,6 +5,7 @@ A prefix is a row a virtual token, [layer, key or value, head, head size] flatte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,6 +48,12 @@ def activations(network: Network, ids: TokenIds, method: str) -> Tensor:
     return whole.permute(3, 0, 1, 2, 4).contiguous()
 
 
+def as_keys_and_values(rows: Tensor, shape: Sequence[int]) -> GivenKeysValues:
+    """rows [length, width] as layers find them. shape: of `activations`, whatever its length."""
+    kept = rows.view(len(rows), *shape[1:]).permute(1, 2, 3, 0, 4)
+    return GivenKeysValues(tuple(kept[:, 0]), tuple(kept[:, 1]))
+
+
 @dataclass(kw_only=True)
 class PrefixTuner(RootedTuner):
     """init: "text", what the network keeps of `text` (empty: the task's instruction and label words),
@@ -63,7 +70,7 @@ class PrefixTuner(RootedTuner):
         """Rows, or what makes them."""
         import peft
 
-        _, layers, _, heads, size = activations(network, (0,), self.name).shape
+        _, layers, _, heads, size = shape = activations(network, (0,), self.name).shape
         config = peft.PrefixTuningConfig(
             task_type="CAUSAL_LM",
             num_virtual_tokens=self.length,
@@ -83,8 +90,7 @@ class PrefixTuner(RootedTuner):
             encoder = self.encoder(config, start)
 
         def as_root(rows: Tensor) -> GivenKeysValues:
-            kept = rows.view(self.length, layers, 2, heads, size).permute(1, 2, 3, 0, 4)
-            return GivenKeysValues(tuple(kept[:, 0]), tuple(kept[:, 1]))
+            return as_keys_and_values(rows, shape)
 
         return Rooted(network, encoder, self.length, as_root, config)
 
