@@ -144,3 +144,30 @@ def test_a_plan_does_not_need_to_know(file):
         tuners._entries["norm"] = replace(tuners.entry("norm"), factory=kind)
         (cost,) = plan(check(*read_experiment(file("norm"))), None).training.values()
         assert (cost and cost.steps) == wanted
+
+
+@pytest.mark.parametrize("kind", ["lora", "prefix"])
+def test_an_adapter_that_peft_saved_is_asked_in_a_run(file, tmp_path, models, kind):
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(models[0])
+    config = {
+        "lora": peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False),
+        "prefix": peft.PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
+    }[kind]
+    torch.manual_seed(0)
+    peft.get_peft_model(base, config).save_pretrained(str(tmp_path / "theirs"))
+    run = icl.run(file("none", {"saved": "theirs"}, engine="trie"), output=tmp_path / "runs")
+    plain, tuned = answers(run, "none")[0], answers(run, "saved(folder=theirs)")[0]
+    assert [p.label_scores for p in plain] != [p.label_scores for p in tuned]
+    assert all(p.label_scores for p in tuned)
+    (row,) = [r for r in run.leaderboard().rows if r.tuning == "saved(folder=theirs)"]
+    assert row.training.tokens == 0
+
+    text = (tmp_path / "theirs" / "adapter_config.json").read_text()
+    (tmp_path / "theirs" / "adapter_config.json").write_text(text.replace("CAUSAL_LM", "SEQ_CLS").replace(
+        '"task_type": null', '"task_type": "SEQ_CLS"'))  # fmt: skip
+    with pytest.raises(ConfigError, match=r"grid.tuning.1: .*task_type is 'SEQ_CLS'; allowed: CAUSAL_LM"):
+        check(*read_experiment(file("none", {"saved": "theirs"})))

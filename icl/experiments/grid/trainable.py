@@ -96,9 +96,16 @@ def check_saved(experiment: Experiment, source: Source) -> None:
 
 def of_another_base(folder: Path, base: str) -> str:
     """Why a saved tuning cannot be put into a model, or "". base: its fingerprint, or the part of it that is
-    known."""
+    known. What peft saved does not know its base: shapes decide, once the network is there. DataError for
+    what cannot be read."""
+    from icl.tuning.saved import plain_peft
     from icl.tuning.shared.folder import read_about
 
+    if plain_peft(str(folder)):
+        from icl.tuning.shared.peft_folder import read_adapter
+
+        read_adapter(folder)
+        return ""
     said = read_about(folder).get("of")
     of: dict[str, Any] = said if isinstance(said, dict) else {}
     held = of.get("base")

@@ -207,6 +207,7 @@ class Workshop:
             ask=lambda network: self._engine(opened, network, f"{of.base}-in-training"),
             folder=self.kept.checkpoints(of),
             report=watch.step,
+            fingerprint=opened.fingerprint,
         )
 
     def _renderer(self, task: Task, opened: Opened) -> PromptRenderer:
