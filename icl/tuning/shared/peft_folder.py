@@ -30,7 +30,7 @@ def read_adapter(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     kind = held.get("peft_type") if isinstance(held, dict) else None
-    if not isinstance(kind, str):
+    if not (isinstance(held, dict) and isinstance(kind, str)):
         raise DataError(f"{path}: is no configuration of an adapter (it has no peft_type)")
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
@@ -85,7 +85,7 @@ def _modules(config: Mapping[str, Any], state: Mapping[str, Tensor], network: Ne
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            made = peft.PeftConfig.from_peft_type(**config)
+            made = peft.PeftConfig.from_peft_type(**config)  # type: ignore[no-untyped-call]
             made.inference_mode = True
             model: Any = peft.get_peft_model(network, made)
             peft.set_peft_model_state_dict(model, dict(state))
