@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from icl.components import check_choice, check_flag, check_number, check_texts
 from icl.errors import ConfigError
 from icl.protocols import TuningResources, tuners
+from icl.tasks import TaskData
 from icl.training import Tuned
 from icl.tuning.shared.episodes import FORMS, EpisodeWork, Form, TaskRows, Writer, shortened
 from icl.tuning.shared.objective import LOSSES, Loss, NegativeLogLikelihood
 from icl.tuning.shared.regime import Regime
-from icl.types import Example
+from icl.types import Example, Task
 
 
 @tuners.register("metaicl", paper="Min et al. 2022, MetaICL: Learning to Learn In Context")
@@ -32,6 +33,7 @@ class MetaICL(Regime):
     """
 
     name = "metaicl"
+    one_for_all: ClassVar[bool] = True
     example_parameters: ClassVar[dict[str, Any]] = {"tasks": ("reviews",)}
     tasks: Sequence[str]
     k: int = 16
@@ -57,6 +59,29 @@ class MetaICL(Regime):
         check_choice("form", self.form, FORMS)
         check_choice("loss", self.loss, LOSSES)
 
+    @property
+    def uses_pool(self) -> bool:
+        """Never."""
+        return False
+
+    def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
+        """Whether the tasks are there, have rows enough, and are others than `task`."""
+        wanted = (0 if self.multitask else self.k) + self.shared_demonstrations
+        for name in self.tasks:
+            self._refuse(name, task)
+            data = load(name)
+            self._refuse(data.task.name, task)
+            if self.channel and self.form == "templates" and not data.task.template.channel_query:
+                raise ConfigError(
+                    f"task {name!r} has no template.channel_answer and template.channel_query, which "
+                    "channel: true needs; allowed: other tasks, or form: spaces"
+                )
+            if len(data.train) < wanted:
+                raise ConfigError(
+                    f"task {name!r} has {len(data.train)} training rows; an episode takes {wanted}, "
+                    "demonstrations and targets"
+                )
+
     def fit(self, pool: Sequence[Example], resources: TuningResources) -> Tuned:
         """See protocols.Tuner; the pool is not looked at. Raises ConfigError where a task is the one that is
         asked, or has too few rows, IclError where it cannot be read."""
@@ -78,9 +103,9 @@ class MetaICL(Regime):
             raise ConfigError(f"tuner {self.name!r}: other tasks cannot be opened here")
         sources, cuts, lost = [], 0, 0
         for name in self.tasks:
-            self._refuse(name, resources)
+            self._refuse(name, resources.task)
             task, rows, renderer = resources.open_task(name)
-            self._refuse(task.name, resources)
+            self._refuse(task.name, resources.task)
             drawn = resources.generator("metaicl rows", task.name).permutation(len(rows))[: self.max_rows]
             kept = []
             for at in sorted(int(i) for i in drawn):
@@ -92,8 +117,8 @@ class MetaICL(Regime):
         told = {"inputs_cut": cuts, "rows_with_long_outputs": lost}
         return sources, {key: count for key, count in told.items() if count}
 
-    def _refuse(self, name: str, resources: TuningResources) -> None:
-        if name == resources.task.name:
+    def _refuse(self, name: str, asked: Task) -> None:
+        if name == asked.name:
             raise ConfigError(
                 f"tuner {self.name!r}: tasks holds {name!r}, the task that is asked; allowed: other tasks"
             )

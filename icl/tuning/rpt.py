@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from icl.components import check_flag, check_number, check_texts
 from icl.errors import ConfigError
 from icl.protocols import TuningResources, tuners
+from icl.tasks import TaskData
 from icl.training import TrainingCost, Tuned
 from icl.tuning.shared.corpus import plain_texts
 from icl.tuning.shared.positions import Position, positions_of
@@ -18,7 +19,7 @@ from icl.tuning.shared.regime import Regime
 from icl.tuning.shared.rollouts import PolicyGradient, Rolling, RolloutWork
 from icl.tuning.shared.rows import task_rows
 from icl.tuning.shared.tuner import check_pool
-from icl.types import Example
+from icl.types import Example, Task
 
 FIELD = "{context}"
 PROMPT = (
@@ -80,6 +81,16 @@ class RPT(Regime):
             raise ValueError(f"prompt is {self.prompt!r}; allowed: a text with {FIELD} in it")
         if len(self.inner.rates) > 1:
             raise ValueError("with: learning_rate is a list, and each would sample anew; allowed: a number")
+
+    @property
+    def uses_pool(self) -> bool:
+        """Whether its texts are trained on."""
+        return self.pool
+
+    def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
+        """Whether every row of the file holds a text."""
+        if self.file is not None:
+            plain_texts(Path(self.file))
 
     def fit(self, pool: Sequence[Example], resources: TuningResources) -> Tuned:
         """See protocols.Tuner. Raises DataError for a file that cannot be used, ConfigError where no position

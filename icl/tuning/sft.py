@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from icl.components import check_choice, check_flag, check_number
+from icl.engine.fake import ByteTokenizer
 from icl.protocols import TuningResources, tuners
+from icl.tasks import TaskData
 from icl.training import TrainingRow, Tuned
 from icl.tuning.shared.corpus import LAYOUTS, InstructionRows, Layout
 from icl.tuning.shared.regime import Regime
 from icl.tuning.shared.rows import task_rows
 from icl.tuning.shared.tuner import RowWork, check_pool
-from icl.types import Example
+from icl.types import Example, Task
 
 
 @tuners.register("sft", paper="Taori et al. 2023, Stanford Alpaca: An Instruction-following LLaMA model")
@@ -44,6 +46,16 @@ class Sft(Regime):
             raise ValueError(f"file is {self.file!r}; allowed: the name of a JSONL or JSON file")
         if self.file is None and not self.pool:
             raise ValueError("nothing to train on: give file, or pool: true")
+
+    @property
+    def uses_pool(self) -> bool:
+        """Trained on, or chosen by."""
+        return self.pool or self.inner.chooses
+
+    def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
+        """Whether every row of the file has a known form."""
+        if self.file is not None:
+            InstructionRows(ByteTokenizer(), self.layout, "", ends=False).read(Path(self.file))
 
     def fit(self, pool: Sequence[Example], resources: TuningResources) -> Tuned:
         """See protocols.Tuner. Raises DataError naming file and line of a row of no known form."""

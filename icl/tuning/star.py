@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -13,13 +13,14 @@ from icl.cot.shared.nested import Spec, chain_method
 from icl.cot.shared.sampled import check_sampling
 from icl.errors import ConfigError
 from icl.protocols import Resources, TuningResources, tuners
+from icl.tasks import TaskData
 from icl.training import Network, Root, TrainingCost, TrainingRow, Tuned
 from icl.tuning.shared.asking import engine_of, fresh_network
 from icl.tuning.shared.regime import Regime
 from icl.tuning.shared.rounds import Rounds, digest_of
 from icl.tuning.shared.tuner import AdaptingTuner, RowWork, check_pool
 from icl.tuning.shared.validation import Validation
-from icl.types import Example
+from icl.types import Example, Task
 
 
 @tuners.register("star", paper="Zelikman et al. 2022, STaR: Bootstrapping Reasoning With Reasoning")
@@ -70,6 +71,15 @@ class Star(Regime):
         n = (1 if self.labels else 32) if self.n is None else self.n
         by_count = 0.0 if n == 1 else 0.7
         return n, by_count if self.temperature is None else self.temperature
+
+    def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
+        """Whether the method writes chains for tasks of this kind."""
+        kinds = chain_method(self.method, "method").kinds
+        if task.kind not in kinds:
+            raise ConfigError(
+                f"tuner {self.name!r}: method {self.method!r} is for {', '.join(sorted(kinds))} tasks; "
+                f"{task.name!r} is {task.kind}"
+            )
 
     def fit(self, pool: Sequence[Example], resources: TuningResources) -> Tuned:
         """See protocols.Tuner. Raises ConfigError where the first round keeps no chain."""

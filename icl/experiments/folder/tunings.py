@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -126,6 +127,18 @@ class TuningFolder:
         os.replace(draft, folder)
         shutil.rmtree(self.path / f"{of.id}{PART}", ignore_errors=True)
         return digest
+
+    def copy(self, of: Training, to: Training) -> None:
+        """One that is complete, in the place of another."""
+        from icl.tuning.shared.folder import PEFT
+
+        held = read_kept(self.place(of), of)
+        config: dict[str, Any] = {"tuner": held.tuner, "parameters": held.parameters}
+        peft = self.place(of) / PEFT
+        if peft.is_file():
+            config["peft"] = json.loads(peft.read_text(encoding="utf-8"))
+        notes = {**held.notes, "trained_for": of.task}
+        self.write(to, Tuned(None, None, held.state, config, held.cost, notes))
 
 
 def read_kept(folder: Path, of: Training) -> Kept:

@@ -20,7 +20,7 @@ from icl.experiments.file.baseline import BaselineError, find_label, resolve_bas
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import BASE, ZERO_SHOT, PlannedCell, fits, majority_cell, plan_cells
 from icl.experiments.grid.rehearsal import Rehearsal
-from icl.experiments.grid.trainable import check_pool, check_saved, check_trainable
+from icl.experiments.grid.trainable import check_pool, check_regimes, check_saved, check_trainable
 from icl.experiments.grid.trial import try_components
 from icl.labels import LABELLED
 from icl.prompts.template import render_instruction, render_side
@@ -104,6 +104,8 @@ def _check_task(
     for axis in ("orderer", "method", "tuning"):
         with problems.one():
             _check_fit(experiment, source, axis, data, built[axis])
+    with problems.one():
+        check_regimes(experiment, source, data.task, built["tuning"])
     for seed in experiment.seeds:
         with problems.one():
             splits[name, seed] = _split(experiment, source, index, data, seed)

@@ -13,6 +13,7 @@ from icl.engine.loading.sources import file_digest, weights_fingerprint
 from icl.errors import IclError
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import BASE
+from icl.protocols import tuners
 from icl.tasks import Split, load_task
 from icl.types import Task
 
@@ -134,14 +135,28 @@ def _known_weights(model: Any) -> str:
         return ""
 
 
+def check_regimes(experiment: Experiment, source: Source, task: Task, built: Sequence[object]) -> None:
+    """Raises ConfigError for what a tuner itself finds wrong with this task and with what else it trains on
+    (protocols.Tuner, `check`)."""
+    for at, item in tunings(experiment):
+        if not callable(getattr(built[at], "check", None)):
+            continue
+        given = placed(item, source)
+        try:
+            tuner: Any = tuners.create(given.name, given.parameters)
+            tuner.check(task, lambda name: load_task(source.task_path(name)))
+        except IclError as error:
+            raise source.error(("grid", "tuning", at), str(error)) from error
+
+
 def check_pool(
     experiment: Experiment, source: Source, task: Task, split: Split, built: Sequence[object]
 ) -> None:
     """Raises ConfigError where a tuning would train on what is no training data, or on fewer examples than
-    there are labels. built: the tuners; a regime (`with`) says itself what it trains on."""
+    there are labels. built: the tuners; None for one that could not be built."""
     for at, item in tunings(experiment):
         path = ("grid", "tuning", at)
-        if item.name == SAVED or hasattr(built[at], "with_"):
+        if item.name == SAVED or not getattr(built[at], "uses_pool", True):
             continue
         if split.report.carved:
             raise source.error(

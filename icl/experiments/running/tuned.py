@@ -87,6 +87,8 @@ class Workshop:
         opened = self._open()
         of = self._of(work, opened)
         kept = self.kept.read(of)
+        if kept is None and getattr(self._tuner(work), "one_for_all", False):
+            kept = self._from_another_task(work, of, opened)
         if kept is not None:
             return of, kept, opened
         self.kept.write(of, self._fit(work, of, opened))
@@ -96,6 +98,16 @@ class Workshop:
         if kept is None:
             raise StorageError(f"tuning {work.words}: what was trained cannot be read back")
         return of, kept, None
+
+    def _from_another_task(self, work: Work, of: Training, opened: Opened) -> Kept | None:
+        """What the same tuner trained for another task of the experiment under this seed, taken over."""
+        for task in self.checked.tasks:
+            other = self._of(replace(work, task=task), opened)
+            if task != work.task and self.kept.read(other) is not None:
+                self.kept.copy(other, of)
+                self.meter.note(f"tuning {work.words}: as for {task}")
+                return self.kept.read(of)
+        return None
 
     def ask(self, work: Work) -> TunedModel:
         """An engine on a fresh network with the kept state. Raises IclError, naming the tuning."""
@@ -204,7 +216,7 @@ class Workshop:
             work.seed,
             open_task=partial(self._open_task, opened),
             fresh=lambda: self._open().network,
-            ask=lambda network: self._engine(opened, network, f"{of.base}-in-training"),
+            ask=lambda network, root=None: self._engine(opened, network, f"{of.base}-in-training", root),
             folder=self.kept.checkpoints(of),
             report=watch.step,
             fingerprint=opened.fingerprint,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,11 +12,13 @@ from icl.components import parameters_of
 from icl.cot.shared.nested import Spec, named
 from icl.errors import ConfigError, IclError
 from icl.protocols import ALL_KINDS, TuningResources, tuners
+from icl.tasks import TaskData
 from icl.training import Network, Tuned
 from icl.tuning.shared.attached import Attached
 from icl.tuning.shared.objective import NegativeLogLikelihood, Objective
 from icl.tuning.shared.search import Work, fit
 from icl.tuning.shared.tuner import NO_NEEDS, AdaptingTuner
+from icl.types import Task
 
 
 @dataclass(kw_only=True)
@@ -33,6 +35,14 @@ class Regime:
 
     def __post_init__(self) -> None:
         self.inner = inner_tuner(self.with_, self.name)
+
+    @property
+    def uses_pool(self) -> bool:
+        """See protocols.Tuner."""
+        return True
+
+    def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
+        """See protocols.Tuner; here nothing more."""
 
     @property
     def config(self) -> dict[str, Any]:
