@@ -242,10 +242,13 @@ def test_numbers_too_long_to_be_answers(value):
         "It is 3 × 10⁸⁸⁸⁸⁸⁸⁸⁸⁸.",
         "6*10⁻⁷⁷⁷⁷⁷⁷⁷⁷ or 7e555555555",
         "2.5亿" * 5_000,
+        "The answer is " + "2x+" * 7_000,
+        "The answer is " + "2x = " * 5_000,
+        "The answer is 2x = 4" + " x = .a" * 3_000 + " 1" * 3_000,
     ],
 )
 def test_long_outputs_are_read_in_time(output):
     for asked in TASKS:
-        start = time.perf_counter()
+        start = time.process_time()
         parse(output, asked, QUERY)
-        assert time.perf_counter() - start < 2.0
+        assert time.process_time() - start < 2.0

@@ -8,7 +8,9 @@ solves ("5m = 25, m = 5").
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import islice, takewhile
 
 from icl.prompts.answers.numbers.find import Number
 from icl.prompts.answers.patterns import lazy
@@ -112,4 +114,6 @@ def _settled(sides: Sequence[str], unknown: frozenset[str]) -> bool:
 
 
 def _number_from(numbers: Sequence[Number], start: int, end: int) -> Number | None:
-    return next((n for n in numbers if start <= n.start <= end and n.value is not None), None)
+    at = bisect_left(numbers, start, key=lambda n: n.start)  # in order of position
+    inside = takewhile(lambda n: n.start <= end, islice(numbers, at, None))
+    return next((n for n in inside if n.value is not None), None)

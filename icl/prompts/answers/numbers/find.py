@@ -213,13 +213,13 @@ def _in_words(text: str) -> Iterator[Number]:
                 yield Number(start, hit.start("words") + piece.end(), part, WORDS)
 
 
-def _in_chinese(text: str) -> Iterator[Number]:
+def _in_chinese(text: str, *, short: bool) -> Iterator[Number]:
     for hit in CHINESE.finditer(text):
-        value = read_chinese(hit["mixed"] or hit["num"])
+        value = read_chinese(hit["mixed"] or hit["num"], short=short)
         if value is None:
             continue
         if hit["den"]:
-            bottom = read_chinese(hit["den"])
+            bottom = read_chinese(hit["den"], short=short)
             if not bottom:
                 continue
             value = value / bottom
@@ -254,7 +254,7 @@ def find_numbers(text: str, language: str = "en") -> list[Number]:
         for n in (
             *_in_words(text),
             *_in_other_words(text, base(language)),
-            *(() if text.isascii() else _in_chinese(text)),
+            *(() if text.isascii() else _in_chinese(text, short=base(language) != "ja")),
             *_in_digits(text, reads_comma(language)),
         )
     ]

@@ -171,7 +171,7 @@ def _value(words: Sequence[re.Match[str]], text: str, own: Spoken) -> int | None
             scale = own.scales[said]
             total, group = total + (group or 1) * scale, 0
         elif said in own.hundred:
-            if group > 9 or between:
+            if group > 19 or group == 10 or between:  # "neunzehnhundert", "onze cents"
                 return None
             group = (group or 1) * 100
         elif not _fits(group, own.units[said], between, own) or (own.units[said] == 0 and len(words) > 1):
@@ -192,5 +192,7 @@ def _fits(group: int, value: int, between: str, own: Spoken) -> bool:
         return not between or (rest == 60 and value in (1, 11))
     if between and not (rest >= 20 and value < 10):
         return False
+    if own.scored and rest == 10:
+        return 7 <= value <= 9  # "dix-sept"
     tens = rest >= 20 and rest % 10 == 0
     return rest == 0 or (tens and value < 10 and not own.compound)

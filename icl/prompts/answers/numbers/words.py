@@ -142,28 +142,32 @@ CHINESE = lazy(
 """Chinese numerals, and Arabic digits followed by Chinese units ("3万", "1.5亿", "12万5千")."""
 
 
-def read_chinese(numeral: str) -> Fraction | None:
-    """Value of a numeral such as "三万五千", "二〇二四", "三点五", "1.5亿"; None if it is none."""
+def read_chinese(numeral: str, *, short: bool = True) -> Fraction | None:
+    """Value of a numeral such as "三万五千", "二〇二四", "三点五", "1.5亿"; None if it is none.
+
+    short: a last digit stands one below the unit before it ("百一" is 110), and hundreds name their digit.
+    In Japanese they do not: "百一" is 101, "千百" 1100.
+    """
     whole, point, decimals = numeral.partition("点")
     if point:
-        value = read_chinese(whole)
+        value = read_chinese(whole, short=short)
         digits = [_DIGITS[c] for c in decimals]
         fraction = Fraction(int("".join(map(str, digits))), 10 ** len(digits))
         return None if value is None else value + fraction
     tokens = re.findall(rf"{_ARABIC}|[{_ANY}]", numeral)
     if len(tokens) > 1 and all(t in _DIGITS for t in tokens):
         return Fraction(int("".join(str(_DIGITS[t]) for t in tokens)))
-    return _read_units(tokens)
+    return _read_units(tokens, short)
 
 
-def _read_units(tokens: list[str]) -> Fraction | None:
+def _read_units(tokens: list[str], short: bool) -> Fraction | None:
     total = section = Fraction(0)
     digit: Fraction | None = None
     unit = 0
     zero = False
     for token in tokens:
         if token in _UNITS:
-            if digit is None and (unit or total) and _UNITS[token] != 10:
+            if short and digit is None and (unit or total) and _UNITS[token] != 10:
                 return None
             section += (Fraction(1) if digit is None else digit) * _UNITS[token]
             digit, unit, zero = None, _UNITS[token], False
@@ -185,6 +189,6 @@ def _read_units(tokens: list[str]) -> Fraction | None:
     if digit is not None:
         # "两千三" is 2300: a last digit without a unit stands one below the unit before it. A zero
         # ("两千零三") or digits written in Arabic ("12万5000") say the value themselves.
-        colloquial = unit >= 100 and not zero and tokens[-1] in _DIGITS
+        colloquial = short and unit >= 100 and not zero and tokens[-1] in _DIGITS
         section += digit * unit / 10 if colloquial else digit
     return total + section
