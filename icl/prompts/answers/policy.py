@@ -27,6 +27,7 @@ from icl.prompts.answers.reading import (
 )
 from icl.prompts.answers.wording.alternatives import rival
 from icl.prompts.answers.wording.languages import OFF_LIST, abstention
+from icl.prompts.answers.wording.refusals import refused
 from icl.prompts.answers.wording.triggers import trigger_ends
 from icl.types import Query, Task
 
@@ -86,6 +87,8 @@ def by_policy(reader: Reader, text: str, task: Task, query: Query, where: Where,
         return Found(found.answer, ("unfinished", *found.flags))
     found = _first(reader) if task.kind == "classification" else reader.last(cut, sure=True)
     flag = "empty_trigger" if ends else "no_trigger"
+    if found.answer is not None and not ends and refused(text, found.answer.start):
+        return Found(None, (flag, "abstained"))
     return _guess(_unless_unknown(Found(found.answer, (flag, *found.flags)), text, task, None), task)
 
 

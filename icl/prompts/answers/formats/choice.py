@@ -33,6 +33,10 @@ def choice_candidates(text: str, query: Query, language: str = "en") -> list[Can
         if not any(a <= c.start < b or (c.tier == WEAK and a == c.end + 1) for a, b in spans)
     ]
     found = [*letters, *texts, *_values(text, query, language)]
+    if echo := _echo(text, query):
+        letters, texts, found = (
+            [c for c in these if not echo[0] <= c.start < echo[1]] for these in (letters, texts, found)
+        )
     texts_denied = denied(text, texts, language, no=True)
     refused = {texts[at] for at in texts_denied} | {
         letters[at] for at in denied(text, letters, language, after=True)
@@ -41,6 +45,19 @@ def choice_candidates(text: str, query: Query, language: str = "en") -> list[Can
         return found
     # A choice that is denied by its letter is denied by the text beside it: "(A) ant is wrong"
     return [c for c in found if c not in refused]
+
+
+def _echo(text: str, query: Query) -> tuple[int, int] | None:
+    """Span of the first list of all choices, a line each, that only repeats the question."""
+    lines = [
+        rf"[ \t]*[(\[]?{re.escape(letter)}[)\].:、]+\s*{re.escape(narrow(body).strip())}[ \t.。]*"
+        for letter, body in query.choices.items()
+        if body.strip() and len(body) <= MAX_CHOICE
+    ]
+    if len(lines) < max(2, len(query.choices)):
+        return None
+    hit = re.search("(?m)^" + r"\n+".join(lines) + "$", text, re.IGNORECASE)
+    return hit.span() if hit else None
 
 
 def _texts(text: str, query: Query) -> list[Candidate]:

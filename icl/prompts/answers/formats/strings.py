@@ -24,6 +24,11 @@ _LIST = lazy(rf"{_ITEM}(?:\n+{_ITEM})+")
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "「": "」", "`": "`"}
 _QUOTED = lazy(r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|「([^」\n]{1,200})」|`([^`\n]{1,200})`")
 _AFTER_QUOTE = lazy(r"\s*(?:[.,;。，；!?]|because\b|since\b|as\b|which\b|$)", re.IGNORECASE)
+_CLAUSE = lazy(
+    r"[^\n\"“”「」`.!?:]{3,120}?(?:\b(?:is|are|would\s+be)\b:?|:|[是为])\s*"
+    r"(?P<said>\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|「[^」\n]{1,200}」|`[^`\n]{1,200}`)\s*(?:[.!。]|$|\n)"
+)
+"""A sentence that says something in quotes, and nothing behind it."""
 _SENTENCE = lazy(
     r"(?<!\b[A-Z])(?<!\b(?:St|Mr|Dr|Ms|Jr|Sr|Mt|Ft|No|vs))(?<!\bMrs)(?<!\b[A-Z]\.[A-Z])[.!?](?=\s+[A-Z\"“(])|[。！？]"
 )
@@ -71,8 +76,14 @@ def first_string(text: str, language: str = "en") -> Span | None:
     start = len(text) - len(text.lstrip())
     end = text.find("\n", start)
     announced = [at for at in trigger_ends(text, language) if end < 0 or at <= end]
-    first = string_after(text, announced[0], language) if announced else None
+    first = string_after(text, announced[0], language) if announced else _said_in_quotes(text, start)
     return first or string_after(text, 0, language)
+
+
+def _said_in_quotes(text: str, start: int) -> Span | None:
+    """What the first sentence ends in, where that is quoted: "The missing part is `)`."."""
+    hit = _CLAUSE.match(text, start)
+    return tidy(text, *hit.span("said")) if hit else None
 
 
 def last_string(text: str, language: str = "en") -> Span | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from icl.prompts.answers.patterns import lazy
 from icl.prompts.answers.wording.languages import base
 
 _BEFORE = {
@@ -28,7 +29,7 @@ def _before(language: str) -> re.Pattern[str]:
     return re.compile(f"(?:{_BEFORE.get(language, _BEFORE['en'])}){_OPENS}", re.IGNORECASE)
 
 
-_TOTAL = re.compile(rf"(?:\s*\\?[)\]])?(?:\s+[^\W\d_]+){{0,3}}?\s+{_BEHIND}", re.IGNORECASE)
+_TOTAL = lazy(rf"(?:\s*\\?[)\]])?(?:\s+[^\W\d_]+){{0,3}}?\s+{_BEHIND}", re.IGNORECASE)
 
 
 def told(text: str, start: int, end: int, language: str, begin: int) -> bool:
