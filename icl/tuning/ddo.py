@@ -37,12 +37,12 @@ SAMPLE = "sample"
 )
 @dataclass(kw_only=True)
 class DDO(Regime):
-    """Rounds: sample answers from the model as it stands, then train its likelihood ratio against it to tell
-    the pool's answers from them.
+    """Rounds: sample answers from the model as it stands, then train it to tell the pool's answers from them.
 
     L = -E_data log s(beta D) - alpha E_samples log(1 - s(beta D)), s the logistic function and D = log p(x) -
-    log p_ref(x) of a whole answer with its end. rounds: after each the model becomes the reference. samples:
-    a row of the pool each round. temperature: of sampling; the formula is of 1. max_tokens_sampled: of an
+    log p_ref(x), the likelihood ratio, of a whole answer with its end. alpha, beta: how much samples count,
+    how steep s is; the formula is of 1 and 1. rounds: after each the model becomes the reference. samples: a
+    row of the pool each round. temperature: of sampling; the formula is of 1. max_tokens_sampled: of an
     answer, 0 for the task's own limit.
     """
 

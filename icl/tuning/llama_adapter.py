@@ -23,9 +23,12 @@ FAMILIES = ("llama", "mistral")
 )
 @dataclass(kw_only=True)
 class LlamaAdapter(AdaptingTuner):
-    """Each of the top `layers` layers (0: all but two, at least one) has `length` prompts of its own. It adds
+    """Each of the top layers adds an attention of its own over prompts of its own.
+
+    `layers` (0: all but two, at least one) have `length` prompts each, and add
     gate * softmax(q K_p') V_p, a softmax of their own, to its attention; the gate, one number a layer, starts
-    at zero: training starts at the base. Nothing is merged."""
+    at zero: training starts at the base. Nothing is merged.
+    """
 
     name = "llama_adapter"
     learning_rate: float | Sequence[float] = 1e-2

@@ -19,9 +19,9 @@ from icl.tuning.shared.tuner import AdaptingTuner
 class Lora(AdaptingTuner):
     """y = W x + (alpha / rank) B A x; A is drawn, B zero: training starts at the base. Merged in the end.
 
-    layers: "all" linear layers but the head, "attention" or "mlp" alone. stabilised: alpha / sqrt(rank)
-    (rsLoRA). Published with 1/rank scaling and alpha fixed, the best learning rate hardly depends on the rank
-    and is about ten times that of full tuning (Schulman et al. 2025).
+    layers: "all" linear layers but the head, "attention" or "mlp" alone. dropout: of the update's input.
+    stabilised: alpha / sqrt(rank) (rsLoRA). Published with 1/rank scaling and alpha fixed, the best learning
+    rate hardly depends on the rank and is about ten times that of full tuning (Schulman et al. 2025).
     """
 
     name = "lora"

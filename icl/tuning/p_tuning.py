@@ -16,8 +16,10 @@ from icl.tuning.shared.rooted import RootedTuner
 @tuners.register("p_tuning", paper="Liu et al. 2021, GPT Understands, Too")
 @dataclass(kw_only=True)
 class PTuning(RootedTuner):
-    """`length` embeddings through a bidirectional LSTM of two layers and an MLP stand before every text; only
-    what comes out is kept for asking. Training does not start at the base: the first outputs are small.
+    """Embeddings through a recurrent network stand before every text.
+
+    `length` of them go through a bidirectional LSTM of two layers and an MLP; only what comes out is kept for
+    asking. Training does not start at the base: the first outputs are small.
 
     hidden: size of the LSTM a direction, 0 for half the network's embeddings (as the authors). Published
     prompts may stand anywhere in a template; here they stand before the text, as in peft.

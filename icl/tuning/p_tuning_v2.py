@@ -18,8 +18,10 @@ from icl.tuning.shared.prefixes import PrefixTuner
 )
 @dataclass(kw_only=True)
 class PTuningV2(PrefixTuner):
-    """Every layer finds `length` keys and values before every text, which are themselves trained: prefix
-    tuning without its MLP. Training does not start at the base."""
+    """Every layer finds `length` keys and values before every text, which are themselves trained.
+
+    Prefix tuning without its MLP. Training does not start at the base.
+    """
 
     name = "p_tuning_v2"
     learning_rate: float | Sequence[float] = 1e-2

@@ -20,8 +20,10 @@ from icl.tuning.shared.prefixes import PrefixTuner
 )
 @dataclass(kw_only=True)
 class Prefix(PrefixTuner):
-    """Every layer finds `length` keys and values before every text. They are the output of an MLP (embedding,
-    tanh, `hidden` units), which is trained and then dropped. Training does not start at the base.
+    """Every layer finds `length` keys and values before every text, the output of an MLP.
+
+    The MLP (embedding, tanh, `hidden` units) is trained and then dropped. Training does not start at the
+    base.
 
     With init "text" the MLP's last layer is solved by least squares so that what comes out first is what the
     network keeps of the words: exactly, with at least as many hidden units as virtual tokens. (The authors

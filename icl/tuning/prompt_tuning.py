@@ -41,6 +41,8 @@ class PromptTuning(RootedTuner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("init", self.init, INITS)
+        if not isinstance(self.text, str):
+            raise ValueError(f"text is {self.text!r}; allowed: a text")
 
     def attach(self, network: Network, resources: TuningResources | None) -> Attached:
         """Embeddings in peft's form."""

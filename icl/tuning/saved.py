@@ -17,12 +17,12 @@ NO_NEEDS: frozenset[str] = frozenset()
 
 @tuners.register("saved")
 class Saved:
-    """A folder that `icl tune` wrote, a tuning of a run folder, or an adapter that peft saved. Nothing is
-    trained: the costs are those that were written down.
+    """A folder that `icl tune` wrote, a tuning of a run folder, or an adapter that peft saved.
 
-    folder: with adapter_model.safetensors in it, and tuning.json or peft's adapter_config.json. The base must
-    be the model that is asked; the task may be another than the one that was trained on. adapter: peft's
-    configuration where it is at hand, in place of the file.
+    Nothing is trained: the costs are those that were written down. folder: with adapter_model.safetensors in
+    it, and tuning.json or peft's adapter_config.json. The base must be the model that is asked; the task may
+    be another than the one that was trained on. adapter: peft's configuration where it is at hand, in place
+    of the file.
     """
 
     kinds = ALL_KINDS

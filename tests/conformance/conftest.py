@@ -1,6 +1,6 @@
 """Every registered component, and a small world for each kind of task to try it in.
 
-A test that takes `selector_case`, `orderer_case`, `method_case`, `metric_case` or
+A test that takes `selector_case`, `orderer_case`, `method_case`, `tuner_case`, `metric_case` or
 `component_case` runs once for every registered component of that kind (of any kind), and for
 each setting in `conformance_parameters`.
 """
@@ -16,12 +16,12 @@ import pytest
 from icl.encoders.hashed import HashEncoder
 from icl.engine.fake import FakeModel
 from icl.prompts import PromptRenderer
-from icl.protocols import Resources, methods, metrics, orderers, selectors
+from icl.protocols import Resources, methods, metrics, orderers, selectors, tuners
 from icl.registry import Registry
 from icl.seeding import generator
 from icl.types import Example, Query, Task, TaskKind, Template
 
-REGISTRIES: dict[str, Registry[Any]] = {r.kind: r for r in (selectors, orderers, methods, metrics)}
+REGISTRIES: dict[str, Registry[Any]] = {r.kind: r for r in (selectors, orderers, methods, tuners, metrics)}
 
 conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("selector", "random"): [{}, {"per_query": False}, {"label_balanced": True}],
@@ -36,6 +36,10 @@ conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("method", "direct"): [{}, {"normalise": "mean"}],
     ("method", "generate"): [{}, {"max_tokens": 3, "where": "last", "stop": []}],
     ("method", "pmi"): [{}, {"null_demonstrations": True}],
+    ("tuner", "lora"): [{}, {"layers": "attention", "stabilised": True, "dropout": 0.1}],
+    ("tuner", "dylora"): [{"validation": 4}, {"updated": "frozen", "every_rank": False, "rank": 2}],
+    ("tuner", "fourierft"): [{"n_frequency": 100}, {"n_frequency": 100, "init": "library", "layers": "mlp"}],
+    ("tuner", "saved"): [{"folder": "tuned/of/before"}],
 }
 """Settings to try. A component that is not here is tried with its class attribute
 `example_parameters` (cheap settings, e.g. one training step), or with its defaults."""

@@ -65,6 +65,8 @@ class PrefixTuner(RootedTuner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("init", self.init, INITS)
+        if not isinstance(self.text, str):
+            raise ValueError(f"text is {self.text!r}; allowed: a text")
 
     def attach(self, network: Network, resources: TuningResources | None) -> Attached:
         """Rows, or what makes them."""

@@ -19,15 +19,17 @@ SCHEDULES = ("constant", "linear", "cosine")
 class TrainingSettings:
     """Keywords of every tuner.
 
-    steps: optimiser steps. batch_size: rows a step. learning_rate: a number, or a list of which the one that
-    does best on the validation split is kept. schedule: after `warmup` steps the rate stays ("constant") or
-    falls to zero ("linear", "cosine"). clip: largest norm of the gradient, 0 for none. loss: "per_token" or
-    "per_example", see `NegativeLogLikelihood`. end: whether the end of an answer is learned, see `task_rows`.
-    validation: examples of the pool that are kept from training where something is chosen by them: with
-    several learning rates, or with `evaluate_every`. evaluate_every: steps between looks at them, the best
-    weights are kept; 0 looks at the end only. patience: looks without gain after which training stops, 0 for
-    never. max_tokens: longer texts are left out; 0 is the context length. rows_at_once: tokens forwarded
-    together before gradients are added up; no result depends on it beyond rounding.
+    steps: optimiser steps. batch_size: rows a step. learning_rate: a number, or a list of which the one
+    that does best on the validation split is kept. schedule: after `warmup` steps the rate stays
+    ("constant") or falls to zero ("linear", "cosine"). weight_decay: of AdamW. clip: largest norm of the
+    gradient, 0 for none. loss: "per_token" or "per_example", see `NegativeLogLikelihood`. end: whether the
+    end of an answer is learned, see `task_rows`. validation: examples of the pool that are kept from
+    training where something is chosen by them: with several learning rates, or with `evaluate_every`.
+    evaluate_every: steps between looks at them, the best weights are kept; 0 looks at the end only.
+    patience: looks without gain after which training stops, 0 for never. max_tokens: longer texts are left
+    out; 0 is the context length. rows_at_once: tokens forwarded together before gradients are added up; no
+    result depends on it beyond rounding. refit: whether the chosen learning rate is trained once more on
+    the whole pool, validation rows too.
     """
 
     steps: int = 64
@@ -45,7 +47,6 @@ class TrainingSettings:
     max_tokens: int = 0
     rows_at_once: int = 2048
     refit: bool = False
-    """Whether the chosen learning rate is trained once more on the whole pool, validation rows too."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validation", "rows_at_once"):
