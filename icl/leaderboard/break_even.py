@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from icl.experiments.records import UNTUNED
-from icl.leaderboard.columns import short_count
 from icl.leaderboard.rows import Row
 
 DEFINITION = (
-    "Break-even: queries after which training is paid for by shorter prompts. By tokens: as a plain engine "
-    "counts them, a token that is trained on as three forwarded; by seconds: as measured."
+    "Break-even: queries after which training is paid for by shorter prompts: by tokens as a plain engine "
+    "counts them, one that is trained on as three forwarded / by seconds as measured."
 )
 
 
@@ -25,21 +24,6 @@ class BreakEven:
     by_tokens: float
     """Queries; infinite where the tuned row never becomes the cheaper one."""
     by_seconds: float
-
-    @property
-    def words(self) -> str:
-        """One line."""
-        training = self.row.training
-        assert training is not None
-        tokens = [short_count(r.tokens_per_query or 0.0) for r in (self.row, self.rival)]
-        seconds = [f"{_pace(r):.3g}" for r in (self.row, self.rival)]
-        return (
-            f"Break-even of {self.row.name} with {self.rival.setting} ({self.row.task}): "
-            f"{_queries(self.by_tokens)} by tokens ({short_count(training.work)} to train; "
-            f"{tokens[0]} against {tokens[1]} a query), "
-            f"{_queries(self.by_seconds)} by seconds ({training.seconds:.0f} to train; "
-            f"{seconds[0]} against {seconds[1]} a query)."
-        )
 
 
 def break_evens(rows: Sequence[Row]) -> list[BreakEven]:
@@ -79,5 +63,15 @@ def _after(once: float, mine: float, its: float) -> float:
     return math.ceil(once / (its - mine)) if its > mine else math.inf
 
 
+def sentences(found: Sequence[BreakEven]) -> list[str]:
+    """The definition, then a line a task and untuned row; none where nothing was found."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        counts = f"{one.row.name} {_queries(one.by_tokens)} / {_queries(one.by_seconds)}"
+        lines.setdefault((one.row.task, one.rival.setting), []).append(counts)
+    told = [f"Break-even with {rival} ({task}): {'; '.join(each)}." for (task, rival), each in lines.items()]
+    return [DEFINITION, *told] if told else []
+
+
 def _queries(count: float) -> str:
-    return f"after {count:,.0f} queries" if math.isfinite(count) else "never"
+    return f"{count:,.0f}" if math.isfinite(count) else "never"

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from icl.leaderboard.board import Board
-from icl.leaderboard.break_even import DEFINITION, break_evens
+from icl.leaderboard.break_even import break_evens, sentences
 from icl.leaderboard.columns import Column
 from icl.leaderboard.rows import Extraction, Row
+from icl.leaderboard.training import told
 from icl.printable import visible
 
 FEW_SEEDS = {
@@ -99,9 +100,7 @@ def _training(rows: Sequence[Row]) -> list[str]:
         "trained: parameters; train tok, train s: of one seed, search over learning rates and validation "
         "included; s: without them."
     ]
-    lines += [f"{tuning}, {task}: {t.words}." for (task, tuning), t in tuned.items() if t.words]
-    paid = break_evens(rows)
-    return [*lines, *([DEFINITION] if paid else []), *(found.words for found in paid)]
+    return [*lines, *told(tuned), *sentences(break_evens(rows))]
 
 
 def _rows(count: int) -> str:

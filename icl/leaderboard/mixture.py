@@ -60,5 +60,18 @@ def _other_data(first: RunFolder, second: RunFolder, tasks: Sequence[str]) -> li
 
 
 def _other_weights(first: RunFolder, second: RunFolder) -> list[str]:
-    ours, theirs = ((f.manifest().get("model") or {}).get("fingerprint") for f in (first, second))
-    return [f"other weights: {ours} -> {theirs}"] if ours and theirs and ours != theirs else []
+    """Of the model, or of what was tuned under one name."""
+    ours, theirs = (_weights(folder) for folder in (first, second))
+    return [
+        f"other weights{f' of {name}' if name else ''}: {ours[name]} -> {theirs[name]}"
+        for name in ours
+        if name in theirs and ours[name] != theirs[name]
+    ]
+
+
+def _weights(folder: RunFolder) -> dict[str, str]:
+    """Tuning, or "", -> fingerprint, of those that were asked."""
+    manifest = folder.manifest()
+    found = {"": (manifest.get("model") or {}).get("fingerprint")}
+    found |= {name: entry.get("fingerprint") for name, entry in manifest.get("tunings", {}).items()}
+    return {name: str(fingerprint) for name, fingerprint in found.items() if fingerprint}

@@ -33,7 +33,7 @@ class Training:
     @classmethod
     def of(cls, results: Sequence[CellResult]) -> Training | None:
         """Of the complete cells of one row; None where none of them says what training cost."""
-        told = [(r.cell.seed, found) for r in results if (found := _told(r)) is not None]
+        told = [(r.cell.seed, found) for r in results if (found := _record(r)) is not None]
         if not told:
             return None
         means = {
@@ -55,22 +55,34 @@ class Training:
         """In tokens forwarded: what is gone back through counts as three forwards, the rest as one."""
         return (1 + BACKWARD) * self.tokens + self.tokens_validation
 
-    @property
-    def words(self) -> str:
-        """The notes in one line."""
-        parts = []
-        for key, values in self.notes.items():
-            if len(values) == 1:
-                said = next(iter(values))
-            else:
-                said = ", ".join(
-                    f"{text} (seed {', '.join(map(str, seeds))})" for text, seeds in values.items()
-                )
-            parts.append(f"{key.replace('_', ' ')} {said}")
-        return "; ".join(parts)
+
+def told(tuned: Mapping[tuple[str, str], Training]) -> list[str]:
+    """What tuners wrote down, a line a task and tuning; (task, tuning) -> its training. What all tunings of a
+    task have in common is said once."""
+    lines = []
+    for task in dict.fromkeys(task for task, _ in tuned):
+        said = {name: _words(training) for (of, name), training in tuned.items() if of == task}
+        common = set.intersection(*map(set, said.values())) if len(said) > 1 else set()
+        shared = [words for words in next(iter(said.values())) if words in common]
+        lines += [f"All tunings, {task}: {'; '.join(shared)}."] if shared else []
+        for name, notes in said.items():
+            own = [words for words in notes if words not in common]
+            lines += [f"{name}, {task}: {'; '.join(own)}."] if own else []
+    return lines
 
 
-def _told(result: CellResult) -> Mapping[str, Any] | None:
+def _words(training: Training) -> list[str]:
+    """The notes, each as text."""
+    parts = []
+    for key, values in training.notes.items():
+        said = next(iter(values))
+        if len(values) > 1:
+            said = ", ".join(f"{text} (seed {', '.join(map(str, at))})" for text, at in values.items())
+        parts.append(f"{key.replace('_', ' ')} {said}")
+    return parts
+
+
+def _record(result: CellResult) -> Mapping[str, Any] | None:
     found = result.notes.get("tuning")
     return found if isinstance(found, Mapping) else None
 

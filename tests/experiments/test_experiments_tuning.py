@@ -188,6 +188,8 @@ def test_one_that_cannot_be_trained_does_not_keep_the_others_back(file, tmp_path
         Norm.fit = plain
     done = {r.cell.tuning for r in icl.Run(tmp_path / "runs" / "small").results if r.complete}
     assert done == {"none", "norm"}
+    untrained = icl.Run(tmp_path / "runs" / "small").folder.manifest()["untrained"]
+    assert list(untrained) == ["norm(steps=7), mine, seed 0"]
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,9 @@ class Runner:
             untuned = [c for c in left if c.tuning == BASE]
             if untuned:
                 self._ask_untuned(untuned, store, engines)
-            self._ask_tuned([c for c in left if c.tuning != BASE], store, engines)
+            tuned = [c for c in left if c.tuning != BASE]
+            if tuned:
+                self._ask_tuned(tuned, store, engines)
         finally:
             store.close()
 
@@ -194,7 +196,7 @@ class Runner:
         shop = Workshop(
             self.checked, self.folder.tunings, self.meter, max_memory=self._max_memory, met=self._met
         )
-        failed: list[IclError] = []
+        failed: dict[str, IclError] = {}
         for (task, seed), group in groups(left):
             gc.collect()  # the model before this one, which holds itself in circles
             work = Work(group[0].tuning, task, seed)
@@ -204,15 +206,16 @@ class Runner:
                 raise
             except IclError as error:
                 log.warning("%s", error)
-                failed.append(error)
+                failed[work.words] = error
                 continue
             self._write_down(tuned.record)
             cells = [*group, *self._of_another(work, group, tuned.record)]
             self._ask(cells, tuned.model, TimedModel(tuned.model), store, engines, tuned.record)
             del tuned
-        if failed:
+        self.folder.update_manifest(untrained={words: str(error) for words, error in failed.items()})
+        for first in failed.values():
             more = f"; {len(failed) - 1} more tunings failed" if len(failed) > 1 else ""
-            raise type(failed[0])(f"{failed[0]}{more}")
+            raise type(first)(f"{first}{more}")
 
     def _met(self, name: str, fingerprint: str) -> None:
         entry = {"name": name, "origin": model_source(self.checked.experiment), "fingerprint": fingerprint}
