@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from icl.experiments.folder.tunings import Kept, TuningFolder
 from icl.experiments.grid.check import Checked
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.training import trained
-from icl.experiments.running.tuned import Work, Workshop
+from icl.experiments.running.tuned import Work, Workshop, let_go
 
 log = logging.getLogger("icl")
 
@@ -61,18 +60,18 @@ def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator
     try:
         shop = Workshop(checked, TuningFolder(folder), watched)
         for item, task, seed in trained(checked):
-            gc.collect()
+            let_go()
             try:
                 of, kept, _ = shop.prepare(Work(item, task, seed))
             except StorageError:
                 raise
             except IclError as error:
                 log.warning("%s", error)
-                failed.append(error)
+                failed.append(ConfigError(str(error)))  # its traceback would hold the network
                 continue
             yield Adapter(task, seed, item.label, shop.kept.place(of), kept)
     finally:
         watched.stop()
         lock.release()
     if failed:
-        raise ConfigError(str(failed[0]))
+        raise failed[0]

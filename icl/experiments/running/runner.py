@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.session import each, recorded, said_in_one_line, what_was_refused
-from icl.experiments.running.tuned import Work, Workshop
+from icl.experiments.running.tuned import Work, Workshop, let_go
 from icl.labels import LABELLED
 from icl.protocols import Encoder, LanguageModel, Reporting, metrics
 from icl.types import Outcome
@@ -198,7 +197,7 @@ class Runner:
         )
         failed: dict[str, IclError] = {}
         for (task, seed), group in groups(left):
-            gc.collect()  # the model before this one, which holds itself in circles
+            let_go()
             work = Work(group[0].tuning, task, seed)
             try:
                 tuned = shop.ask(work)
@@ -206,7 +205,7 @@ class Runner:
                 raise
             except IclError as error:
                 log.warning("%s", error)
-                failed[work.words] = error
+                failed[work.words] = type(error)(str(error))  # its traceback would hold the network
                 continue
             self._write_down(tuned.record)
             cells = [*group, *self._of_another(work, group, tuned.record)]

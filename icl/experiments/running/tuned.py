@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +94,7 @@ class Workshop:
             return of, kept, opened
         self.kept.write(of, self._fit(work, of, opened))
         del opened
-        gc.collect()  # a network that nobody holds any more is gone before the next one is opened
+        let_go()
         kept = self.kept.read(of)
         if kept is None:
             raise StorageError(f"tuning {work.words}: what was trained cannot be read back")
@@ -269,6 +270,14 @@ class _Watch:
 
     def end(self) -> None:
         self._meter.trained(time.monotonic() - self._began)
+
+
+def let_go() -> None:
+    """Networks that only hold themselves any more, in circles, are gone before the next one is opened."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def weights_of(fingerprint: str) -> str:
