@@ -251,22 +251,25 @@ class _Watch:
     def __init__(self, meter: Meter, work: Work) -> None:
         self._meter, self._work = meter, work
         self._began = time.monotonic()
+        self._first = 0.0
         self._tokens = self._steps = 0
 
     def begin(self) -> None:
         self._meter.note(f"tuning {self._work.words}: training")
 
     def step(self, step: TrainingStep) -> None:
-        """One step of one of perhaps several runs."""
-        self._tokens += step.tokens
-        self._steps += 1
-        elapsed = max(time.monotonic() - self._began, 1e-9)
-        left = (step.of - step.step) * elapsed / self._steps
+        """One step of one of perhaps several runs. The clock runs from the end of the first: what came before
+        it was set-up, or had been done by an earlier session."""
         run = f", {step.run}" if step.run else ""
-        self._meter.trains(
-            f"tuning {self._work.words}{run}: step {step.step}/{step.of}, loss {step.loss:.3f}, "
-            f"{self._tokens / elapsed:,.0f} tokens/s, {left:,.0f} s left"
-        )
+        text = f"tuning {self._work.words}{run}: step {step.step}/{step.of}, loss {step.loss:.3f}"
+        if self._first:
+            self._tokens += step.tokens
+            self._steps += 1
+            elapsed = max(time.monotonic() - self._first, 1e-9)
+            left = (step.of - step.step) * elapsed / self._steps
+            text += f", {self._tokens / elapsed:,.0f} tokens/s, {left:,.0f} s left"
+        self._first = self._first or time.monotonic()
+        self._meter.trains(text)
 
     def end(self) -> None:
         self._meter.trained(time.monotonic() - self._began)
