@@ -31,7 +31,7 @@ class Prefix(PrefixTuner):
     """
 
     name = "prefix"
-    learning_rate: float | Sequence[float] = 1e-3
+    learning_rate: float | Sequence[float] = 1e-4
     hidden: int = 512
 
     def __post_init__(self) -> None:

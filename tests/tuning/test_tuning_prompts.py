@@ -147,6 +147,16 @@ def test_killed_and_gone_on_with(method: str, tmp_path: Path, monkeypatch: pytes
     assert torch.equal(again.state["prompt_embeddings"], whole.state["prompt_embeddings"])
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_training_goes_on_from_what_was_kept(method: str) -> None:
+    """As a regime's next round does; what made the rows is gone, so the rows themselves are trained."""
+    tuned = made(method, steps=2).fit(planted(8), resources())
+    attached = made(method).attach(fresh(), resources())
+    attached.load(tuned.state)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(attached.root()), tensors(tuned.root), strict=True))
+    assert all(t.requires_grad for t in tensors(attached.root()))
+
+
 def test_words_are_the_tasks_own_repeated_or_cut() -> None:
     told = Task("t", "classification", Template("{{ x }}"), ("x",), labels=("1", "2"),
                 verbalisers={"1": "good"}, instruction="Say it.")  # fmt: skip
