@@ -17,7 +17,8 @@ from icl.leaderboard.intervals import Interval
 from icl.leaderboard.layout import Layout
 from icl.leaderboard.measures import Floats, stand_in_task, weighted_mean
 from icl.leaderboard.names import short_labels
-from icl.leaderboard.rows import Group, group_cells, without_copies
+from icl.leaderboard.results import without_copies
+from icl.leaderboard.rows import Group, group_cells
 from icl.leaderboard.statistics import Resampler
 from icl.prompts.answers import equivalent
 from icl.types import Prediction, Task

@@ -12,7 +12,8 @@ from icl.experiments.records import CellResult
 from icl.leaderboard import formats
 from icl.leaderboard.board import Board
 from icl.leaderboard.measures import measure
-from icl.leaderboard.rows import build_rows, group_cells, majority_cells, without_copies
+from icl.leaderboard.results import majority_cells, without_copies
+from icl.leaderboard.rows import build_rows, group_cells
 from icl.leaderboard.statistics import Resampler
 from icl.protocols import Metric
 from icl.types import Task
