@@ -21,7 +21,7 @@ from icl.tuning.shared import loop as loop_module
 from icl.tuning.shared.attached import Attached
 from icl.tuning.shared.checkpoint import Checkpoint
 from icl.tuning.shared.forward import choose_layout, token_logprobs
-from icl.tuning.shared.loop import train
+from icl.tuning.shared.loop import cut, train
 from icl.tuning.shared.objective import NegativeLogLikelihood
 from icl.tuning.shared.rows import task_rows
 from icl.tuning.shared.settings import TrainingSettings
@@ -228,6 +228,16 @@ def test_memory_that_ends_halves_a_part_with_the_same_gradient(monkeypatch: pyte
     monkeypatch.setattr(loop_module, "token_logprobs", lambda *_: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(MemoryError):
         trained_on(ROWS, settings())
+
+
+def test_batches_are_cut_by_the_tokens_that_are_forwarded() -> None:
+    lengths = [[len(row.ids) for row in part] for part in cut(ROWS, 13)]
+    assert lengths == [[6, 6], [7, 5], [8]]
+    assert [len(part) for part in cut(ROWS, 13, shares=True)] == [4, 1]
+    assert [len(part) for part in cut(ROWS, 1, shares=True)] == [1] * 5
+    for layout, forwarded in (("trie", 6 + 2 + 2 + 7), ("padded", 32)):
+        _, done = trained_on(ROWS, settings(steps=1), layout=layout)
+        assert (done.cost.tokens, done.cost.tokens_forwarded) == (32, forwarded), layout
 
 
 def test_rates_of_the_schedules() -> None:

@@ -22,7 +22,7 @@ from icl.tuning.shared.checkpoint import Checkpoint, parted
 from icl.tuning.shared.forward import Layout, token_logprobs
 from icl.tuning.shared.objective import Objective
 from icl.tuning.shared.settings import TrainingSettings
-from icl.tuning.shared.tokens import TokenRow
+from icl.tuning.shared.tokens import TokenRow, seam
 
 Batches: TypeAlias = Callable[[int], Sequence[TokenRow]]
 """The rows of a step. They depend on the step (and the weights as they are then) alone."""
@@ -129,9 +129,7 @@ class _Loop:
         parameters = [p for p in self.attached.parameters().values() if p.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf)
         tokens = sum(len(row.ids) for row in rows)
-        self.trained.cost += TrainingCost(
-            tokens=tokens, tokens_forwarded=count_unique(as_arrays([r.ids for r in rows]))
-        )
+        self.trained.cost += TrainingCost(tokens=tokens)
         if not (math.isfinite(loss) and math.isfinite(float(norm))):
             optimiser.zero_grad()
             error = Diverged(
@@ -158,7 +156,7 @@ class _Loop:
     def _backward(self, rows: Sequence[TokenRow]) -> float:
         """The loss of a batch, its gradients added up over parts that fit into memory."""
         norm = self.objective.norm(rows)
-        parts = cut(rows, self.settings.rows_at_once)
+        parts = cut(rows, self.settings.rows_at_once, shares=self.layout == "trie")
         total = 0.0
         while parts:
             part = parts.pop()
@@ -180,6 +178,9 @@ class _Loop:
                 [self.objective.of(found, row) for found, row in zip(logprobs, rows, strict=True)]
             ).sum()
         torch.autograd.backward(loss / norm)
+        ids = [row.ids for row in rows]
+        forwarded = count_unique(as_arrays(ids)) if self.layout == "trie" else sum(map(len, ids))
+        self.trained.cost += TrainingCost(tokens_forwarded=forwarded)
         return float(loss.detach()) / norm
 
     # looks at the validation split
@@ -248,16 +249,20 @@ class _Loop:
         )  # fmt: skip
 
 
-def cut(rows: Sequence[TokenRow], most: int) -> list[list[TokenRow]]:
-    """Rows in parts of at most `most` tokens, or of one row, those that share most beside one another."""
+def cut(rows: Sequence[TokenRow], most: int, *, shares: bool = False) -> list[list[TokenRow]]:
+    """Rows in parts of at most `most` tokens, or of one row, those that share most beside one another.
+
+    shares: whether what the rows of a part share counts once, as the trie forwards it.
+    """
     parts: list[list[TokenRow]] = [[]]
     held = 0
     for row in sorted(rows, key=lambda r: r.ids):
-        if parts[-1] and held + len(row.ids) > most:
+        own = len(row.ids) - (seam(parts[-1][-1].ids, row.ids) if shares and parts[-1] else 0)
+        if parts[-1] and held + own > most:
             parts.append([])
-            held = 0
+            held, own = 0, len(row.ids)
         parts[-1].append(row)
-        held += len(row.ids)
+        held += own
     return parts
 
 
