@@ -14,6 +14,9 @@ from typing import Any, Self
 from icl.protocols import ALL_KINDS, Resources
 from icl.types import Example, Outcome, TaskKind
 
+LARGEST = 2**63 - 1
+"""Of integers that torch and numpy take."""
+
 
 def parameters_of(component: object) -> dict[str, Any]:
     """The keywords with which `component` was built; `type(component)(**parameters)` rebuilds it.
@@ -45,6 +48,8 @@ def check_number(
     whole: bool = False,
 ) -> None:
     """Raises ValueError unless `value` is a finite number (`whole`: an integer) within [low, high]."""
+    if high is None and isinstance(value, int) and value > LARGEST:
+        high = LARGEST
     kinds = (int,) if whole else (int, float)
     good = isinstance(value, kinds) and not isinstance(value, bool)
     good = good and (isinstance(value, int) or math.isfinite(value))  # type: ignore[arg-type]

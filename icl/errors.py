@@ -78,6 +78,12 @@ class ContextOverflow(IclError):
     """A prompt is longer than the model's context window."""
 
 
+def retold(error: IclError, text: str) -> IclError:
+    """An error of the same family with another text, and without the traceback, which holds what it met."""
+    families = (ModelError, DataError, StorageError, ContextOverflow)
+    return next((family for family in families if isinstance(error, family)), ConfigError)(text)
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to `name` by edit similarity, or None where none comes near."""
     if len(str(name)) > LONGEST_NAME:

@@ -319,9 +319,10 @@ class Tuner(Protocol):
     """Trains the model on the pool.
 
     Attributes: `kinds`, the task kinds it fits; `needs`, as for selectors. The constructor checks and stores.
-    Optional: `uses_pool`, False where the pool is not looked at; `one_for_all`, True where what is trained is
-    the same whatever task is asked, so that an experiment trains it once a seed; `check(task, load)`, which
-    raises IclError for what can be known before a model loads (load: a task's name -> icl.tasks.TaskData).
+    Optional: `uses_pool`, False where the pool is not looked at; `keeps`, how many of its examples are kept
+    from training; `one_for_all`, True where what is trained is the same whatever task is asked, so that an
+    experiment trains it once a seed; `check(task, load)`, which raises IclError for what can be known before
+    a model loads (load: a task's name -> icl.tasks.TaskData).
     """
 
     kinds: frozenset[TaskKind]

@@ -122,9 +122,13 @@ class _Attached(PeftAttached):
 
     def after_step(self, step: int, of: int) -> None:
         """Importance, and pruning where it is due. peft counts steps from one: at the last step of the
-        pruning phase it allots the final budget."""
+        pruning phase it allots the final budget, by means of the steps before it; where that is the first
+        step there are none, and its own are taken."""
         if of != self.config.total_step:
             raise ConfigError(f"adalora: its schedule is of {self.config.total_step} steps, training of {of}")
+        allocator = self.model.base_model.rankallocator
+        if step == 0 and of - self.config.tfinal <= 1:
+            allocator.update_ipt(self.model.base_model.model)
         self.model.base_model.update_and_allocate(step + 1)
 
     def extra_loss(self) -> Tensor | None:

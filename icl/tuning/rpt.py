@@ -87,6 +87,11 @@ class RPT(Regime):
         """Whether its texts are trained on."""
         return self.pool
 
+    @property
+    def keeps(self) -> int:
+        """Positions are, not examples."""
+        return 0
+
     def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
         """Whether every row of the file holds a text."""
         if self.file is not None:

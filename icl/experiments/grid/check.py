@@ -105,7 +105,7 @@ def _check_task(
         with problems.one():
             _check_fit(experiment, source, axis, data, built[axis])
     with problems.one():
-        check_regimes(experiment, source, data.task, built["tuning"])
+        check_regimes(experiment, source, data, built["tuning"])
     for seed in experiment.seeds:
         with problems.one():
             splits[name, seed] = _split(experiment, source, index, data, seed)

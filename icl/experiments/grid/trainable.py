@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from icl.engine import resolve
 from icl.engine.loading.sources import file_digest, weights_fingerprint
-from icl.errors import IclError
+from icl.errors import ConfigError, IclError
 from icl.experiments.file.config import Component, Experiment, Source
 from icl.experiments.grid.cells import BASE
+from icl.labels import LABELLED
 from icl.protocols import tuners
-from icl.tasks import Split, load_task
+from icl.tasks import Split, TaskData, load_task
+from icl.tasks.duplicates import overlap
 from icl.types import Task
 
 SAVED = "saved"
+SAME_SHARE = 0.5
+SAME_ANSWERS = 0.9
+"""From these shares of rows and of their answers on two tasks are one under two names."""
 
 
 def tunings(experiment: Experiment) -> list[tuple[int, Component]]:
@@ -135,18 +141,49 @@ def _known_weights(model: Any) -> str:
         return ""
 
 
-def check_regimes(experiment: Experiment, source: Source, task: Task, built: Sequence[object]) -> None:
+def check_regimes(experiment: Experiment, source: Source, asked: TaskData, built: Sequence[object]) -> None:
     """Raises ConfigError for what a tuner itself finds wrong with this task and with what else it trains on
-    (protocols.Tuner, `check`)."""
+    (protocols.Tuner, `check`), and for another task that holds the rows of the one that is asked."""
+    opened: dict[str, TaskData] = {}
+
+    def load(name: str) -> TaskData:
+        if name not in opened:
+            opened[name] = load_task(source.task_path(name))
+            _refuse_same_rows(name, opened[name], asked)
+        return opened[name]
+
     for at, item in tunings(experiment):
         if not callable(getattr(built[at], "check", None)):
             continue
         given = placed(item, source)
         try:
             tuner: Any = tuners.create(given.name, given.parameters)
-            tuner.check(task, lambda name: load_task(source.task_path(name)))
+            tuner.check(asked.task, load)
         except IclError as error:
             raise source.error(("grid", "tuning", at), str(error)) from error
+
+
+def _refuse_same_rows(name: str, other: TaskData, asked: TaskData) -> None:
+    """ConfigError where a task that is trained on is the asked one under another name or in another wording:
+    most rows of the smaller of the two are in both, and their answers go together. The rows that a test set
+    holds are left out of training in any case."""
+    if other.task.name == asked.task.name:
+        return  # the tuner's own to say
+    rows = [*asked.train, *asked.test]
+    met = overlap(other.train, rows)
+    if len(met) <= SAME_SHARE * min(len(other.train), len(rows)):
+        return
+    gold = {example.id: example.target for example in rows}
+    pairs = Counter((e.target, gold[met[e.id][0]]) for e in other.train if e.id in met)
+    if other.task.kind in LABELLED and asked.task.kind in LABELLED:
+        together = sum(max(n for (b, _), n in pairs.items() if b == a) for a in {a for a, _ in pairs})
+    else:
+        together = sum(n for (a, b), n in pairs.items() if a == b)
+    if together >= SAME_ANSWERS * len(met):
+        raise ConfigError(
+            f"{len(met)} of {len(other.train)} rows of task {name!r} are rows of {asked.task.name!r}, the "
+            "task that is asked; allowed: tasks with rows of their own"
+        )
 
 
 def check_pool(
@@ -169,4 +206,11 @@ def check_pool(
                 path,
                 f"{item.name!r} trains on the pool, and its {len(split.pool)} examples are fewer than the "
                 f"{len(task.labels)} labels of task {task.name!r}: make the pool larger",
+            )
+        keeps = getattr(built[at], "keeps", 0)
+        if keeps >= len(split.pool):
+            raise source.error(
+                path,
+                f"{item.name!r} keeps {keeps} examples from training (validation), and the pool of task "
+                f"{task.name!r} has {len(split.pool)}: make the pool larger or give a smaller validation",
             )

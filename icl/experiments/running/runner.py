@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from icl.encoders import load_encoder
-from icl.errors import IclError, StorageError
+from icl.errors import ContextOverflow, IclError, ModelError, StorageError, retold
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.conversations import Conversation, Window, converse
 from icl.experiments.asking.metered import MeteredModel
@@ -205,16 +205,20 @@ class Runner:
                 raise
             except IclError as error:
                 log.warning("%s", error)
-                failed[work.words] = type(error)(str(error))  # its traceback would hold the network
+                failed[work.words] = retold(error, str(error))  # its traceback would hold the network
                 continue
             self._write_down(tuned.record)
             cells = [*group, *self._of_another(work, group, tuned.record)]
-            self._ask(cells, tuned.model, TimedModel(tuned.model), store, engines, tuned.record)
+            try:
+                self._ask(cells, tuned.model, TimedModel(tuned.model), store, engines, tuned.record)
+            except (ModelError, ContextOverflow) as error:
+                log.warning("tuning %s: %s", work.words, error)
+                failed[work.words] = retold(error, f"tuning {work.words}: {error}")
             del tuned
         self.folder.update_manifest(untrained={words: str(error) for words, error in failed.items()})
         for first in failed.values():
             more = f"; {len(failed) - 1} more tunings failed" if len(failed) > 1 else ""
-            raise type(first)(f"{first}{more}")
+            raise retold(first, f"{first}{more}")
 
     def _met(self, name: str, fingerprint: str) -> None:
         entry = {"name": name, "origin": model_source(self.checked.experiment), "fingerprint": fingerprint}

@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from icl.engine.forward.chunks import out_of_memory
 from icl.engine.loading.load import DTYPES, Opened, engine_on, open_network
-from icl.errors import ConfigError, IclError, StorageError
+from icl.errors import ConfigError, IclError, ModelError, StorageError, retold
 from icl.experiments import contracts
 from icl.experiments.folder.tunings import Kept, Training, TuningFolder, digest_of_pool
 from icl.experiments.grid.check import Checked
@@ -191,22 +192,33 @@ class Workshop:
                 raise ConfigError(f"tuning {work.words}: {wrong}")
         pool = self.checked.splits[work.task, work.seed].pool
         watch = _Watch(self.meter, work)
-        resources = self._resources(work, of, opened, watch)
+        left_out: dict[str, int] = {}
+        resources = self._resources(work, of, opened, watch, left_out)
         watch.begin()
         try:
             with contracts.calling("tuner", label, tuner, "fit"):
                 made = tuner.fit(pool, resources)
         except IclError as error:
-            raise type(error)(f"tuning {work.words}: {error}") from error
+            raise retold(error, f"tuning {work.words}: {error}") from error
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ModelError(f"tuning {work.words}: not enough memory to train it ({said})") from error
         finally:
             watch.end()
         tuned = contracts.tuned(label, made, "fit")
+        if left_out:
+            said = ", ".join(f"{count} of {name}" for name, count in left_out.items())
+            tuned = replace(tuned, notes={**tuned.notes, "rows_of_test_sets_left_out": said})
         self.meter.note(
             f"tuning {work.words}: trained in {tuned.cost.seconds:.0f} s, {tuned.cost.tokens:,} tokens"
         )
         return tuned
 
-    def _resources(self, work: Work, of: Training, opened: Opened, watch: _Watch) -> TuningResources:
+    def _resources(
+        self, work: Work, of: Training, opened: Opened, watch: _Watch, left_out: dict[str, int]
+    ) -> TuningResources:
         task = self.checked.tasks[work.task].task
         return TuningResources(
             task,
@@ -215,7 +227,7 @@ class Workshop:
             self._renderer(task, opened),
             opened.context_length,
             work.seed,
-            open_task=partial(self._open_task, opened),
+            open_task=partial(self._open_task, opened, left_out),
             fresh=lambda: self._open().network,
             ask=lambda network, root=None: self._engine(opened, network, f"{of.base}-in-training", root),
             folder=self.kept.checkpoints(of),
@@ -233,15 +245,19 @@ class Workshop:
             overflow=prompt.overflow,
         )
 
-    def _open_task(self, opened: Opened, name: str) -> tuple[Task, Sequence[Example], Renderer]:
+    def _open_task(
+        self, opened: Opened, left_out: dict[str, int], name: str
+    ) -> tuple[Task, Sequence[Example], Renderer]:
         """See TuningResources. What any test split of the experiment holds is left out whole: also the rows
-        of it that this run does not ask."""
+        of it that this run does not ask. left_out: takes up how many those were."""
         data = load_task(self.checked.source.task_path(name))
         threshold = self.checked.experiment.duplicate_threshold
         rows: Sequence[Example] = data.train
         for other in self.checked.tasks.values():
             held = overlap(rows, other.test, threshold)
             rows = [example for example in rows if example.id not in held]
+        if len(rows) < len(data.train):
+            left_out[name] = len(data.train) - len(rows)
         return data.task, rows, self._renderer(data.task, opened)
 
 

@@ -13,6 +13,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from icl.engine.forward.chunks import out_of_memory
 from icl.engine.trie.preorder import as_arrays, count_unique
 from icl.errors import ModelError
 from icl.seeding import stream_key
@@ -35,6 +36,13 @@ class Diverged(ModelError):
 
     cost = TrainingCost()
     """Of the run until then."""
+
+
+def diverged(what: str, rate: float, cost: TrainingCost) -> Diverged:
+    """What to raise. cost: of the run until then."""
+    error = Diverged(f"{what} with learning rate {rate:g}; try a smaller one, or a longer warmup")
+    error.cost = cost
+    return error
 
 
 @dataclass(slots=True)
@@ -132,13 +140,15 @@ class _Loop:
         self.trained.cost += TrainingCost(tokens=tokens)
         if not (math.isfinite(loss) and math.isfinite(float(norm))):
             optimiser.zero_grad()
-            error = Diverged(
-                f"the loss is not finite at step {step + 1} of {settings.steps} with learning rate "
-                f"{self.rate:g}; try a smaller one, or a longer warmup"
-            )
-            error.cost = self.trained.cost
-            raise error
-        optimiser.step()
+            what = f"the loss is not finite at step {step + 1} of {settings.steps}"
+            raise diverged(what, self.rate, self.trained.cost)
+        try:
+            optimiser.step()
+        except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
+            what = f"step {step + 1} of {settings.steps} is larger than a number can be"
+            raise diverged(what, self.rate, self.trained.cost) from error
         self.attached.after_step(step, settings.steps)
         optimiser.zero_grad()
         self.done += 1
@@ -154,19 +164,22 @@ class _Loop:
             self.report(TrainingStep(self.done, settings.steps, loss, tokens, self.name))
 
     def _backward(self, rows: Sequence[TokenRow]) -> float:
-        """The loss of a batch, its gradients added up over parts that fit into memory."""
-        norm = self.objective.norm(rows)
+        """The loss of a batch, its gradients added up over parts that fit into memory. Where one does not,
+        all begin anew: of a pass that breaks off, some gradients may have been added already."""
+        norm, cost = self.objective.norm(rows), self.trained.cost
         parts = cut(rows, self.settings.rows_at_once, shares=self.layout == "trie")
-        total = 0.0
-        while parts:
-            part = parts.pop()
+        total, at = 0.0, len(parts) - 1
+        while at >= 0:
+            part = parts[at]
             try:
-                total += self._part(part, norm)
-            except (MemoryError, torch.OutOfMemoryError):
-                if len(part) == 1:
+                total, at = total + self._part(part, norm), at - 1
+            except Exception as error:
+                if not out_of_memory(error) or len(part) == 1:
                     raise
-                half = len(part) // 2
-                parts += [part[:half], part[half:]]
+                parts[at : at + 1] = [part[: len(part) // 2], part[len(part) // 2 :]]
+                for parameter in self.attached.parameters().values():
+                    parameter.grad = None
+                total, at, self.trained.cost = 0.0, len(parts) - 1, cost
         return total
 
     def _part(self, rows: Sequence[TokenRow], norm: float) -> float:
@@ -191,6 +204,11 @@ class _Loop:
         value, tokens = self.look()
         self.trained.looks.append((self.done, value))
         self.trained.cost += TrainingCost(tokens_validation=tokens)
+        if not math.isfinite(value):
+            raise diverged(
+                f"what it says of the validation split is not finite after step {self.done} of "
+                f"{self.settings.steps}", self.rate, self.trained.cost,
+            )  # fmt: skip
         if value == max(v for _, v in self.trained.looks) and self._first_with(value) == self.done:
             self.best, self.trained.best_step = self.attached.state(), self.done
 

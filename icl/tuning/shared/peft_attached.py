@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from icl.errors import ConfigError
+from icl.errors import ConfigError, ModelError
 from icl.training import Network, Root
 from icl.tuning.shared.attached import Attached, check_state
 
@@ -60,8 +60,11 @@ class PeftAttached(Attached):
         """Merged in the precision of the network."""
         root = self.root()
         if self._merges:
-            with torch.no_grad():
-                network = self.model.merge_and_unload(safe_merge=True)
+            try:
+                with torch.no_grad():
+                    network = self.model.merge_and_unload(safe_merge=True)
+            except ValueError as error:  # peft's word for weights that are not finite
+                raise ModelError(f"the weights are not finite once merged: {error}") from error
         else:
             network = self.network
         network.requires_grad_(False)

@@ -41,6 +41,11 @@ class Regime:
         """See protocols.Tuner."""
         return True
 
+    @property
+    def keeps(self) -> int:
+        """Examples of the pool that are kept from training."""
+        return self.inner.keeps
+
     def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
         """See protocols.Tuner; here nothing more."""
 

@@ -20,8 +20,8 @@ from icl.seeding import stream_key
 from icl.training import Network, TrainingCost, TrainingStep, Tuned
 from icl.tuning.shared.attached import Attached
 from icl.tuning.shared.checkpoint import Checkpoint
-from icl.tuning.shared.forward import Layout, choose_layout
-from icl.tuning.shared.loop import Diverged, Trained, train
+from icl.tuning.shared.forward import Layout, choose_layout, token_logprobs
+from icl.tuning.shared.loop import Diverged, Trained, diverged, train
 from icl.tuning.shared.objective import Objective
 from icl.tuning.shared.settings import TrainingSettings
 from icl.tuning.shared.tokens import TokenRow
@@ -189,6 +189,7 @@ class _Trial:
                 report=resources.report,
                 run=name,
             )
+            self._check_outputs(attached, work, rate, trained.cost)
         except Diverged as error:
             self.said = str(error)
             log.warning("%s", error)
@@ -197,6 +198,13 @@ class _Trial:
         state = attached.state()
         self._last = (attached, state)
         return _Run(rate, value, state, trained)
+
+    @torch.no_grad()
+    def _check_outputs(self, attached: Attached, work: Work, rate: float, cost: TrainingCost) -> None:
+        """Diverged where the last step left weights that say nothing: no loss has seen them."""
+        found = token_logprobs(attached.network, work.sample, attached.root(), self.layout)
+        if not all(bool(torch.isfinite(logprobs).all()) for logprobs in found):
+            raise diverged("its answers are not finite after the last step", rate, cost)
 
     def measured(self, best: _Run, work: Work) -> dict[str, Any]:
         """What the method wants to know of the best weights; counted."""

@@ -13,6 +13,8 @@ from icl.tuning.shared.rows import ENDS, End
 
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
+MOST_ROWS = 1_000_000
+"""Of a step: their list alone has to fit into memory."""
 
 
 @dataclass(kw_only=True)
@@ -49,8 +51,9 @@ class TrainingSettings:
     refit: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "validation", "rows_at_once"):
+        for name in ("steps", "validation", "rows_at_once"):
             check_number(name, getattr(self, name), low=1, whole=True)
+        check_number("batch_size", self.batch_size, low=1, high=MOST_ROWS, whole=True)
         for name in ("warmup", "evaluate_every", "patience", "max_tokens"):
             check_number(name, getattr(self, name), low=0, whole=True)
         for name in ("weight_decay", "clip"):

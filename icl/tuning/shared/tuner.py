@@ -103,6 +103,11 @@ class AdaptingTuner(TrainingSettings):
         chosen = set(held)
         return [e for at, e in enumerate(pool) if at not in chosen], [pool[at] for at in sorted(chosen)]
 
+    @property
+    def keeps(self) -> int:
+        """Examples of the pool that are kept from training."""
+        return self.validation if self.chooses else 0
+
     def validation_of(self, held: Sequence[Example], resources: TuningResources) -> Validation | None:
         """A look at the examples that were kept, if any."""
         if not held:
