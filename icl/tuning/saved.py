@@ -50,7 +50,7 @@ class Saved:
         else:
             about = self._about()
             self._check_base(about, resources.fingerprint)
-        state = read_state(Path(self.folder))
+        state = read_state(Path(self.folder), about.get("digest"))
         if not about:
             made = self.restore(state, resources.network)
             cost = TrainingCost(trainable=sum(tensor.numel() for tensor in state.values()))

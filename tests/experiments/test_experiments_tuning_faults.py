@@ -160,3 +160,36 @@ def test_rows_that_a_test_set_holds_are_left_out_and_counted(file, tmp_path):
     assert held["notes"]["rows_of_test_sets_left_out"] == "5 of other.yaml"
     assert held["notes"]["rows"] == {"other": 40}
     assert "rows of test sets left out 5 of other.yaml" in run.leaderboard().to_markdown()
+
+
+def _flip(folder):
+    weights = bytearray((folder / "adapter_model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "adapter_model.safetensors").write_bytes(bytes(weights))
+
+
+def _about(**changes):
+    def change(folder):
+        said = json.loads((folder / "tuning.json").read_text()) | changes
+        (folder / "tuning.json").write_text(json.dumps(said))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_flip, "its weights are not those that were written"),
+        (lambda f: (f / "adapter_model.safetensors").unlink(), "adapter_model.safetensors: cannot be read"),
+        (_about(cost=3), "cost is 3; allowed: names with numbers"),
+        (_about(cost={"tokens": "many"}), "cost is {'tokens': 'many'}"),
+    ],
+)
+def test_a_saved_folder_that_was_damaged_is_refused_before_a_model_loads(file, tmp_path, damage, said):
+    (made,) = icl.tune(file(["norm"]), output=tmp_path / "adapters")
+    damage(made.folder)
+    path = file([{"saved": str(made.folder)}])
+    with pytest.raises(ConfigError) as raised:
+        icl.run(path)
+    assert str(raised.value).startswith(f"{path}:")
+    assert said in str(raised.value)

@@ -116,7 +116,7 @@ class TuningFolder:
 
     def write(self, of: Training, tuned: Tuned) -> str:
         """Puts it in place whole, and takes its checkpoints away. The digest of the state."""
-        from icl.tuning.shared.folder import save_tuned
+        from icl.tuning.shared.folder import digest_of_state, save_tuned
 
         folder, digest = self.place(of), digest_of_state(tuned.state)
         draft = folder.with_name(folder.name + DRAFT)
@@ -143,7 +143,7 @@ class TuningFolder:
 
 def read_kept(folder: Path, of: Training) -> Kept:
     """What stands in a folder. DataError where it is damaged or of something else."""
-    from icl.tuning.shared.folder import cost_of, read_about, read_state
+    from icl.tuning.shared.folder import cost_of, digest_of_state, read_about, read_state
 
     about = read_about(folder)
     held = about.get("of")
@@ -164,18 +164,6 @@ def read_kept(folder: Path, of: Training) -> Kept:
         return Kept(state, digest, cost_of(about), notes, about["tuner"], given)
     except (TypeError, ValueError) as error:
         raise DataError(f"{folder}: is damaged ({error})") from error
-
-
-def digest_of_state(state: Mapping[str, Array]) -> str:
-    """128 bits over names, shapes, types and bytes."""
-    import torch
-
-    total = hashlib.blake2b(digest_size=16)
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
-        total.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
-    return total.hexdigest()
 
 
 def digest_of_pool(pool: Sequence[Example]) -> str:

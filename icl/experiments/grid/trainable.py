@@ -94,11 +94,22 @@ def check_saved(experiment: Experiment, source: Source) -> None:
         if not folder.is_dir():
             raise source.error(path, f"{str(folder)!r} is no folder: icl tune makes them")
         try:
-            wrong = of_another_base(folder, _known_weights(experiment.model))
+            wrong = of_another_base(folder, _known_weights(experiment.model)) or _damage(folder)
         except IclError as error:
             raise source.error(path, str(error)) from error
         if wrong:
             raise source.error(path, wrong)
+
+
+def _damage(folder: Path) -> str:
+    """DataError where the weights are missing, or not those that were written; else ""."""
+    from icl.tuning.saved import plain_peft
+    from icl.tuning.shared.folder import cost_of, read_about, read_state
+
+    about: dict[str, Any] = {} if plain_peft(str(folder)) else read_about(folder)
+    read_state(folder, about.get("digest"))
+    cost_of(about)
+    return ""
 
 
 def of_another_base(folder: Path, base: str) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from icl.errors import DataError
-from icl.training import TrainingCost, Tuned
+from icl.training import Array, TrainingCost, Tuned
 
 ABOUT = "tuning.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -54,16 +56,36 @@ def read_about(folder: Path) -> dict[str, Any]:
     return held
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """Names and tensors of what was trained. DataError where the file is missing or damaged."""
+def read_state(folder: Path, digest: object = None) -> dict[str, Any]:
+    """Names and tensors of what was trained. DataError where the file is missing, damaged, or not what was
+    written. digest: of what was, where that is known."""
     path = folder / WEIGHTS
     try:
-        return dict(load_file(path))
+        state = dict(load_file(path))
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
+    if isinstance(digest, str) and digest_of_state(state) != digest:
+        raise DataError(f"{folder}: its weights are not those that were written")
+    return state
+
+
+def digest_of_state(state: Mapping[str, Array]) -> str:
+    """128 bits over names, shapes, types and bytes."""
+    total = hashlib.blake2b(digest_size=16)
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
+        total.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return total.hexdigest()
 
 
 def cost_of(about: Mapping[str, Any]) -> TrainingCost:
-    """What the training cost, as it was written."""
-    known = TrainingCost.__dataclass_fields__
-    return TrainingCost(**{k: v for k, v in dict(about.get("cost", {})).items() if k in known})
+    """What the training cost, as it was written. DataError for what is no number >= 0."""
+    held = about.get("cost") or {}
+    good = isinstance(held, Mapping) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < float("inf")
+        for v in held.values()
+    )
+    if not good:
+        raise DataError(f"{ABOUT}: cost is {held!r}; allowed: names with numbers")
+    return TrainingCost(**{k: v for k, v in held.items() if k in TrainingCost.__dataclass_fields__})
