@@ -10,6 +10,8 @@ import yaml
 import icl
 from icl.engine.requests.finite import NotFinite
 from icl.errors import ConfigError, ContextOverflow, ModelError
+from icl.experiments.file.config import read_experiment
+from icl.experiments.grid.check import check
 from icl.protocols import tuners
 from icl.tuning.lora import Lora
 from tests.experiments.tiny_model import Norm, write_model
@@ -193,3 +195,12 @@ def test_a_saved_folder_that_was_damaged_is_refused_before_a_model_loads(file, t
         icl.run(path)
     assert str(raised.value).startswith(f"{path}:")
     assert said in str(raised.value)
+
+
+def test_rows_of_another_task_that_only_have_the_same_ids_are_its_own(file):
+    path = file([REGIME])
+    another_task(path.parent)
+    lines = (path.parent / "other.jsonl").read_text().splitlines()
+    own = [json.loads(line) | {"words": f"a text of its own, {i}"} for i, line in enumerate(lines)]
+    (path.parent / "other.jsonl").write_text("\n".join(map(json.dumps, own)))
+    assert check(*read_experiment(path)).cells

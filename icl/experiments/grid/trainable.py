@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,8 @@ def _refuse_same_rows(name: str, other: TaskData, asked: TaskData) -> None:
     holds are left out of training in any case."""
     if other.task.name == asked.task.name:
         return  # the tuner's own to say
-    rows = [*asked.train, *asked.test]
+    # ids are of one task only, and those of two are often the same
+    rows = [replace(e, id=f"{asked.task.name}/{e.id}") for e in (*asked.train, *asked.test)]
     met = overlap(other.train, rows)
     if len(met) <= SAME_SHARE * min(len(other.train), len(rows)):
         return
