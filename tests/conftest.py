@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
+from hypothesis import settings
 
 from icl.engine.fake import FakeModel
 from icl.prompts import PromptRenderer
 from icl.protocols import Resources
 from icl.types import Demonstration, Example, Task, Template
+
+settings.register_profile("icl", deadline=None)  # how long a case takes is the machine's affair
+settings.load_profile("icl")
 
 TASK = Task(
     "reviews",
