@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,16 +146,23 @@ def tune(
     overrides: Sequence[Override] = (),
     meter: Meter | None = None,
     allow_code: bool = False,
-) -> Iterator[Adapter]:
-    """Trains every tuning of an experiment on the pool of each task and seed; yields each with its folder
-    below `output`/<name>. What is there already is not trained again. Other arguments as of `run`.
+    made: Callable[[Adapter], None] | None = None,
+) -> list[Adapter]:
+    """Trains every tuning of an experiment on the pool of each task and seed, and keeps each in a folder
+    below `output`/<name>. What is there already is not trained again. `made` is told each as soon as it is
+    there; other arguments as of `run`.
 
     Raises IclError; a tuning that fails does so after the others.
     """
     from icl.experiments.running.adapters import tune as train
 
     with allowing_code(allow_code):
-        yield from train(check(*read_experiment(experiment, overrides)), Path(output), meter)
+        found = []
+        for adapter in train(check(*read_experiment(experiment, overrides)), Path(output), meter):
+            found.append(adapter)
+            if made is not None:
+                made(adapter)
+        return found
 
 
 def compare_runs(

@@ -67,8 +67,7 @@ def tune(
     meter = meter_for(Console(stderr=True), quiet)
     rows: list[Row] = []
     try:
-        for adapter in api.tune(file, output=output, overrides=changed, meter=meter):
-            rows.append(_row(adapter))
+        api.tune(file, output=output, overrides=changed, meter=meter, made=lambda one: rows.append(_row(one)))
     except KeyboardInterrupt:
         print(f"icl: interrupted. {len(rows)} tunings are kept; the same command goes on.", file=sys.stderr)
         raise SystemExit(130) from None

@@ -80,7 +80,7 @@ def test_a_tuning_that_is_there_is_not_trained_again(file, tmp_path):
     assert (again.folder / "tuning.json").stat().st_mtime_ns == about
     assert json.loads((one.folder / "tuning.json").read_text())["of"]["tuning"] == "norm"
     with pytest.raises(ConfigError, match=r"grid.tuning: names nothing but none"):
-        list(icl.tune(file("none"), output=tmp_path))
+        icl.tune(file("none"), output=tmp_path)
 
 
 @pytest.mark.parametrize("given", ["model", "nothing", "empty"])
