@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 import icl
 from icl.cot.self_training import training_rows
-from icl.experiments.file.config import Experiment, Grid, LeaderboardSettings, PromptSettings, read_experiment
+from icl.experiments.file.axes import Grid
+from icl.experiments.file.config import Experiment, LeaderboardSettings, PromptSettings, read_experiment
 from icl.experiments.grid.check import check
 from icl.protocols import methods, orderers, selectors, tuners
 from icl.registry import Entry

@@ -18,7 +18,7 @@ from icl.cot.self_consistency import SelfConsistency
 from icl.cot.shared.chain import STEP_UNITS, count_steps
 from icl.cot.shared.votes import longest
 from icl.errors import ConfigError
-from icl.experiments.file.config import Component
+from icl.experiments.file.axes import Component
 from icl.protocols import methods
 from icl.types import Example
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from icl.errors import ConfigError, nearest
+from icl.experiments.file.axes import Grid, Label, Section, Shots, listed, refuse_twice
 from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.overrides import Override, overridden
-from icl.experiments.records import UNTUNED
 from icl.printable import shortened
 from icl.tasks import TaskFile
 from icl.tasks.sources import parted
@@ -30,11 +30,6 @@ from icl.thinking import Markers, pairs_of
 MOST_CELLS = 100_000
 
 
-def _listed(value: Any) -> Any:
-    """One item may be written without brackets."""
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
 def _all_is_none(value: Any) -> Any:
     """`all` stands for every row there is. An empty value is not a size, and neither is another word."""
     if value is None or (isinstance(value, str | list | dict) and value != "all"):
@@ -42,142 +37,18 @@ def _all_is_none(value: Any) -> Any:
     return None if value == "all" else value
 
 
-class Component(BaseModel):
-    """A component by name with its parameters: `knn`, or `mmr: {lambda: 0.5}`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parse(cls, value: Any) -> Any:
-        if isinstance(value, str) and value:
-            return {"name": value}
-        if isinstance(value, Mapping) and len(value) == 1:
-            ((name, parameters),) = value.items()
-            if isinstance(name, str) and (parameters is None or isinstance(parameters, Mapping)):
-                return {"name": name, "parameters": dict(parameters or {})}
-            raise ValueError(
-                f"the parameters of {as_written(name)} must be a mapping {{key: value}}, not "
-                f"{as_written(parameters)}"
-            )
-        several = isinstance(value, Mapping) and len(value) > 1
-        hint = "; a list of components needs a dash or a comma between them" if several else ""
-        raise ValueError(f"must be a name or {{name: {{parameters}}}}, not {as_written(value)}{hint}")
-
-    @property
-    def label(self) -> str:
-        """ "mmr(lambda=0.5)"; parameters sorted, so that their order in the file does not matter."""
-        if not self.parameters:
-            return self.name
-        return f"{self.name}({', '.join(f'{k}={self._value(k)}' for k in sorted(self.parameters))})"
-
-    def _value(self, key: str) -> str:
-        """What a regime adapts with is a component, and shown as one."""
-        value = self.parameters[key]
-        if key == "with" and isinstance(value, Mapping) and len(value) == 1:
-            ((name, inner),) = value.items()
-            if isinstance(name, str) and isinstance(inner, Mapping):
-                return Component.model_validate(dict(value)).label
-        return _shown(value)
-
-    @property
-    def plain(self) -> Any:
-        """What stands in the resolved file."""
-        return {self.name: self.parameters} if self.parameters else self.name
-
-
-def _shown(value: Any) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-    )
-
-
-def _saved(value: Any) -> Any:
-    """{saved: folder} is short for {saved: {folder: folder}}."""
-    return [
-        {"saved": {"folder": item["saved"]}}
-        if isinstance(item, Mapping) and len(item) == 1 and isinstance(item.get("saved"), str)
-        else item
-        for item in _listed(value)
-    ]
-
-
-Components = Annotated[tuple[Component, ...], BeforeValidator(_listed), Field(min_length=1)]
-Tunings = Annotated[Components, BeforeValidator(_saved)]
-Shots = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 Size = Annotated[Annotated[int, Field(ge=1, strict=True)] | None, BeforeValidator(_all_is_none)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _label(value: Any) -> Any:
-    """A component as the grid has it, or as the leaderboard has it."""
-    return value if isinstance(value, str) and value else Component.model_validate(value).label
-
-
-Label = Annotated[str, BeforeValidator(_label)]
-
-
-def _wanted(value: Any) -> Any:
-    """Values of one axis that a pattern allows: one, or a list of some."""
-    items = value if isinstance(value, list | tuple) and value else [value]
-    return tuple(item if isinstance(item, int) else _label(item) for item in items)
-
-
-Wanted = Annotated[tuple[str | int, ...], BeforeValidator(_wanted)]
-
-
-class Pattern(_Section):
-    """Cells that have these values; an axis that is not named may have any."""
-
-    selector: Wanted | None = None
-    shots: Wanted | None = None
-    orderer: Wanted | None = None
-    method: Wanted | None = None
-    tuning: Wanted | None = None
-
-    @property
-    def named(self) -> dict[str, tuple[str | int, ...]]:
-        """Axis -> labels, names or numbers."""
-        return {axis: value for axis, value in self.model_dump().items() if value is not None}
-
-
-class Grid(_Section):
-    """Lists whose product is the experiment; every one may also hold a single item.
-
-    only: of the product, the cells that fit one of these patterns; all of it where there are none.
-    """
-
-    selector: Components
-    shots: Annotated[tuple[Shots, ...], BeforeValidator(_listed), Field(min_length=1)]
-    orderer: Components = (Component.model_validate("as_selected"),)
-    method: Components = (Component.model_validate("direct"),)
-    tuning: Tunings = (Component.model_validate(UNTUNED),)
-    only: Annotated[tuple[Pattern, ...], BeforeValidator(_listed)] = ()
-
-    @field_validator("selector", "shots", "orderer", "method", "tuning")
-    @classmethod
-    def _once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
-        _refuse_twice([i.label if isinstance(i, Component) else i for i in items])
-        return items
-
-
-class PromptSettings(_Section):
+class PromptSettings(Section):
     """How prompts are written for the model."""
 
     chat: Literal[False, True, "turns", "single"] = False
     overflow: Literal["drop", "fail"] = "drop"
 
 
-class CompareTo(_Section):
+class CompareTo(Section):
     """The baseline: a selector by name, or a value for each of one or more components."""
 
     selector: Label | None = None
@@ -212,14 +83,14 @@ class CompareTo(_Section):
         return self.selector if set(self.named) == {"selector"} else self.named
 
 
-class LeaderboardSettings(_Section):
+class LeaderboardSettings(Section):
     """How rows are judged; `metric` is each task's own when it is not given."""
 
     metric: str | None = None
     compare_to: CompareTo | None = None
 
 
-class Experiment(_Section):
+class Experiment(Section):
     """One experiment file."""
 
     name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._=,-]{0,99}$")]
@@ -229,11 +100,11 @@ class Experiment(_Section):
     context_length: Annotated[int, Field(ge=8, strict=True)] | None = None
     batch_invariant: Annotated[bool, Field(strict=True)] = False
     task: Annotated[
-        tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(_listed), Field(min_length=1)
+        tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(listed), Field(min_length=1)
     ]
     pool: Size = 512
     test: Size = 256
-    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), Field(min_length=1)] = (0,)
     encoder: Annotated[str, Field(strict=True)] = "minilm"
     grid: Grid
     prompt: PromptSettings = PromptSettings()
@@ -263,7 +134,7 @@ class Experiment(_Section):
     @field_validator("task", "seeds")
     @classmethod
     def _once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
-        _refuse_twice(items)
+        refuse_twice(items)
         return items
 
     @model_validator(mode="after")
@@ -300,14 +171,6 @@ class Experiment(_Section):
         if self.leaderboard.compare_to is not None:
             plain["leaderboard"]["compare_to"] = self.leaderboard.compare_to.plain
         return plain
-
-
-def _refuse_twice(items: Any) -> None:
-    seen: set[Any] = set()
-    for item in items:
-        if item in seen:
-            raise ValueError(f"{as_written(item)} is given twice")
-        seen.add(item)
 
 
 @dataclass(frozen=True, slots=True)

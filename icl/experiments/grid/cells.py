@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from icl.errors import IclError
-from icl.experiments.file.config import Component, Experiment, Pattern
+from icl.experiments.file.axes import Component, Pattern
+from icl.experiments.file.config import Experiment
 from icl.experiments.records import UNTUNED, Cell
 from icl.protocols import methods
 

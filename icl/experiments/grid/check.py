@@ -16,8 +16,9 @@ from icl.encoders import encoder_source
 from icl.errors import Collector, ConfigError, IclError, unknown_name
 from icl.experiments.asking.models import check_model
 from icl.experiments.asking.thinking import with_marks
+from icl.experiments.file.axes import Component
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
-from icl.experiments.file.config import Component, Experiment, Source
+from icl.experiments.file.config import Experiment, Source
 from icl.experiments.grid.cells import BASE, ZERO_SHOT, PlannedCell, fits, majority_cell, plan_cells
 from icl.experiments.grid.rehearsal import Rehearsal
 from icl.experiments.grid.trainable import check_pool, check_regimes, check_saved, check_trainable

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from icl.experiments import contracts
 from icl.experiments.asking.metered import Cost, MeteredModel
-from icl.experiments.file.config import Component
+from icl.experiments.file.axes import Component
 from icl.experiments.grid.cells import ZERO_SHOT, PlannedCell
 from icl.protocols import Method, Resources, Selector, methods, orderers, selectors
 from icl.tasks import Split

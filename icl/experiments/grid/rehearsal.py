@@ -15,7 +15,8 @@ from icl.encoders.hashed import HashEncoder
 from icl.engine.fake import FakeModel
 from icl.errors import Collector, IclError
 from icl.experiments import contracts
-from icl.experiments.file.config import Component, Experiment, Source
+from icl.experiments.file.axes import Component
+from icl.experiments.file.config import Experiment, Source
 from icl.prompts import PromptRenderer
 from icl.protocols import Method, Resources, methods, metrics, orderers, selectors
 from icl.tasks import Split

@@ -13,7 +13,8 @@ from typing import Any
 from icl.engine import resolve
 from icl.engine.loading.sources import file_digest, weights_fingerprint
 from icl.errors import ConfigError, IclError
-from icl.experiments.file.config import Component, Experiment, Source
+from icl.experiments.file.axes import Component
+from icl.experiments.file.config import Experiment, Source
 from icl.experiments.grid.cells import BASE
 from icl.labels import LABELLED
 from icl.protocols import tuners

@@ -16,7 +16,8 @@ from icl.engine.fake import ByteTokenizer
 from icl.errors import Collector, ContextOverflow, IclError
 from icl.experiments.asking.models import context_without_weights
 from icl.experiments.contracts import is_own
-from icl.experiments.file.config import Component, Experiment, Source
+from icl.experiments.file.axes import Component
+from icl.experiments.file.config import Experiment, Source
 from icl.prompts import PromptRenderer
 from icl.protocols import Method, Orderer, Resources, Selector, methods, orderers, selectors
 from icl.tasks import Split

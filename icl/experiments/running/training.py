@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from icl.experiments.file.config import Component
+from icl.experiments.file.axes import Component
 from icl.experiments.grid.cells import BASE
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.trainable import SAVED, placed

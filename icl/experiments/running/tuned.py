@@ -32,7 +32,7 @@ from icl.training import Network, Root, TrainingStep, Tuned, VirtualTokens
 from icl.types import Example, Task
 
 if TYPE_CHECKING:
-    from icl.experiments.file.config import Component
+    from icl.experiments.file.axes import Component
 
 TRAINED_IN = "float32"
 
