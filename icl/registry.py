@@ -12,6 +12,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from icl.errors import ConfigError, nearest, unknown_name
@@ -93,6 +94,14 @@ class Registry(Generic[T]):
             package = importlib.import_module(package_name)
             for module in pkgutil.iter_modules(package.__path__, package_name + "."):
                 importlib.import_module(module.name)
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The file of each component of icl's own by the component's name, sorted; none is imported."""
+        found = []
+        for package_name in self.packages:
+            for folder in importlib.import_module(package_name).__path__:
+                found += [(path.stem, path) for path in Path(folder).glob("*.py") if path.stem != "__init__"]
+        return sorted(found)
 
     def __iter__(self) -> Iterator[str]:
         self._load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,20 +38,32 @@ def add_to(app: typer.Typer) -> None:
 def components(
     kind: Annotated[Kind | None, typer.Argument(help="Only these.", show_default=False)] = None,
 ) -> None:
-    """List selectors, orderers, methods, tuners and metrics with their parameters and papers.
+    """List selectors, orderers, methods, tuners and metrics with their parameters and papers; tuners, which
+    bring torch along, by name alone unless they are asked for.
 
     Into a pipe or a file: a line each, with tabs between name, parameters, what it does and paper.
     """
     from icl import protocols
 
     for one in Kind if kind is None else (kind,):
-        headers = (one.value, "parameters", "what it does", "paper")
-        show(one.value, headers, _rows(getattr(protocols, one.value)), stacked=True)
+        registry = getattr(protocols, one.value)
+        rows = _unopened(registry) if kind is None and one is Kind.TUNERS else _rows(registry)
+        show(one.value, (one.value, "parameters", "what it does", "paper"), rows, stacked=True)
 
 
 def _rows(registry: Registry[Any]) -> list[Row]:
     entries = [registry.entry(name) for name in registry]
     return [(e.name, "\n".join(map(_shown, e.parameters)), e.summary, e.paper) for e in entries]
+
+
+def _unopened(registry: Registry[Any]) -> list[Row]:
+    """Names and first lines of the files, none of which is imported."""
+    rows: list[Row] = []
+    for name, file in registry.files():
+        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        first = text.split("\n\n", 1)[0].replace("\n", " ")
+        rows.append((name, f"see icl list {Kind.TUNERS.value}", first, ""))
+    return rows
 
 
 def _shown(parameter: Parameter) -> str:

@@ -36,7 +36,7 @@ def imported(*arguments: str, heavy: list[str]) -> str:
         ("version", ["numpy", "jinja2", "rich"]),
         ("tasks", ["rich"]),
         ("models", ["jinja2", "rich"]),
-        ("list methods", ["rich"]),
+        ("list", ["rich"]),
         ("run --help", ["numpy", "jinja2"]),
         ("check experiment.yaml", []),
         ("check task.yaml", []),

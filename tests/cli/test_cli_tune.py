@@ -54,3 +54,10 @@ def test_plan_check_and_list_know_of_it(icl, tuned):
     listed = icl("list", "tuners").out
     assert "\nlora\t" in listed
     assert "\nsaved\tfolder" in listed
+
+
+def test_the_list_of_all_names_tuners_without_opening_them(icl):
+    """What is shown there comes from the files' names and first lines."""
+    assert [name for name, _ in tuners.files()] == [name for name in tuners if ":" not in name]
+    listed = icl("list").out
+    assert "\nlora\tsee icl list tuners\tLoRA: low-rank updates beside frozen weights.\t" in listed

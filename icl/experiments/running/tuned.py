@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icl.engine.forward.chunks import out_of_memory
 from icl.engine.loading.load import DTYPES, Opened, engine_on, open_network
 from icl.errors import ConfigError, IclError, ModelError, StorageError, retold
 from icl.experiments import contracts
@@ -201,6 +200,8 @@ class Workshop:
         except IclError as error:
             raise retold(error, f"tuning {work.words}: {error}") from error
         except Exception as error:
+            from icl.engine.forward.chunks import out_of_memory  # which brings torch along
+
             if not out_of_memory(error):
                 raise
             said = f"{type(error).__name__}: {error}".splitlines()[0]
