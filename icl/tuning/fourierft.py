@@ -47,7 +47,7 @@ class FourierFt(AdaptingTuner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("n_frequency", self.n_frequency, low=1, whole=True)
-        check_number("scaling", float(self.scaling), low=1e-6)
+        check_number("scaling", self.scaling, low=1e-6)
         check_number("entries", self.entries, low=0, high=2**63 - 1, whole=True)
         check_choice("layers", self.layers, ("query_value", *LAYERS))
         check_choice("init", self.init, INITS)
