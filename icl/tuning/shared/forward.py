@@ -35,6 +35,11 @@ def token_logprobs(
     return (_trie if layout == "trie" else _padded)(network, rows, root)
 
 
+def virtual_length(root: Root | None) -> int:
+    """Tokens that are forwarded before each text: given keys and values are not."""
+    return root.length if isinstance(root, VirtualTokens) else 0
+
+
 def _trie(network: Network, rows: Sequence[TokenRow], root: Root | None) -> list[Tensor]:
     device = network.device
     trie = build_trie(as_arrays([row.ids[:-1] for row in rows]))

@@ -20,7 +20,7 @@ from icl.seeding import stream_key
 from icl.training import TrainingCost, TrainingStep
 from icl.tuning.shared.attached import Attached
 from icl.tuning.shared.checkpoint import Checkpoint, parted
-from icl.tuning.shared.forward import Layout, token_logprobs
+from icl.tuning.shared.forward import Layout, token_logprobs, virtual_length
 from icl.tuning.shared.objective import Objective
 from icl.tuning.shared.settings import TrainingSettings
 from icl.tuning.shared.tokens import TokenRow, seam
@@ -99,6 +99,8 @@ class _Loop:
     done: int = 0
     trained: Trained = field(default_factory=Trained)
     best: dict[str, Tensor] = field(default_factory=dict)
+    virtual: int = 0
+    """Tokens before each text."""
 
     def run(self) -> Trained:
         parameters = self.attached.parameters()
@@ -107,6 +109,8 @@ class _Loop:
         )
         self.trained.cost = TrainingCost(trainable=sum(p.numel() for p in parameters.values()))
         self._resume(optimiser)
+        with torch.no_grad():
+            self.virtual = virtual_length(self.attached.root())
         self.attached.network.train()
         began = time.perf_counter()
         while self.done < self.settings.steps and not self._tired():
@@ -136,7 +140,7 @@ class _Loop:
             torch.autograd.backward(extra)
         parameters = [p for p in self.attached.parameters().values() if p.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf)
-        tokens = sum(len(row.ids) for row in rows)
+        tokens = sum(len(row.ids) + self.virtual for row in rows)
         self.trained.cost += TrainingCost(tokens=tokens)
         if not (math.isfinite(loss) and math.isfinite(float(norm))):
             optimiser.zero_grad()
@@ -192,7 +196,9 @@ class _Loop:
             ).sum()
         torch.autograd.backward(loss / norm)
         ids = [row.ids for row in rows]
-        forwarded = count_unique(as_arrays(ids)) if self.layout == "trie" else sum(map(len, ids))
+        shares = self.layout == "trie"
+        forwarded = count_unique(as_arrays(ids)) if shares else sum(map(len, ids))
+        forwarded += self.virtual * (1 if shares else len(rows))
         self.trained.cost += TrainingCost(tokens_forwarded=forwarded)
         return float(loss.detach()) / norm
 

@@ -11,7 +11,7 @@ from icl.labels import LABELLED
 from icl.protocols import Renderer, Tokenizer
 from icl.training import TrainingRow
 from icl.tuning.shared.attached import Attached
-from icl.tuning.shared.forward import Layout, token_logprobs
+from icl.tuning.shared.forward import Layout, token_logprobs, virtual_length
 from icl.tuning.shared.loop import cut
 from icl.tuning.shared.tokens import TokenRow, tokenised
 from icl.types import Example, Task
@@ -64,7 +64,8 @@ class Validation:
             likelihood += means[id(group[gold])]
         count = max(len(self._groups), 1)
         value = right / count + 1e-3 * likelihood / count if labelled else likelihood / count
-        return value, sum(len(row.ids) for row in rows)
+        virtual = virtual_length(root) * len(rows)
+        return value, sum(len(row.ids) for row in rows) + virtual
 
 
 def _labels(example: Example, task: Task) -> list[str]:
