@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, Self, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -302,8 +302,7 @@ class TuningResources:
     fresh: Callable[[], Network] | None = None
     """Another fresh network, where the first has been changed and is no longer needed."""
     ask: Callable[..., LanguageModel] | None = None
-    """ask(network, root=None): an engine on a network as it is now, with what stands before every text, for
-    what samples from the model or scores with it."""
+    """ask(network, root=None): an engine on a network as it is now, with what stands before every text."""
     folder: Path | None = None
     """Where checkpoints are kept, so that a killed run goes on; None: nowhere."""
     report: Callable[[TrainingStep], None] | None = None
@@ -347,8 +346,4 @@ methods: Registry[Method] = Registry("method", ("icl.methods", "icl.calibration"
 tuners: Registry[Tuner] = Registry("tuner", ("icl.tuning",), Tuner)
 metrics: Registry[Metric] = Registry("metric", ("icl.metrics",), Metric)
 
-ALL_KINDS: frozenset[TaskKind] = frozenset(
-    {"classification", "multiple_choice", "numeric", "boolean", "string"}
-)
-
-JsonValue: TypeAlias = Any
+ALL_KINDS: frozenset[TaskKind] = frozenset(get_args(TaskKind))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -14,9 +14,8 @@ from icl.components import check_choice, check_flag, check_number
 from icl.protocols import TuningResources, tuners
 from icl.training import Network, Root
 from icl.tuning.shared.attached import Attached
-from icl.tuning.shared.peft_attached import PeftAttached, check_rank
-from icl.tuning.shared.targets import LAYERS, Layers, targets
-from icl.tuning.shared.tuner import AdaptingTuner
+from icl.tuning.shared.low_rank import LowRank
+from icl.tuning.shared.peft_attached import PeftAttached
 
 Updated = Literal["all", "frozen"]
 UPDATED = ("all", "frozen")
@@ -28,7 +27,7 @@ UPDATED = ("all", "frozen")
     "Search-Free Low-Rank Adaptation",
 )
 @dataclass(kw_only=True)
-class DyLora(AdaptingTuner):
+class DyLora(LowRank):
     """LoRA whose first b rows of A and columns of B are a LoRA of rank b, for each b up to `rank`.
 
     Each step draws b from lowest_rank .. rank and runs with the first b alone, scaled by alpha / b. updated:
@@ -38,24 +37,15 @@ class DyLora(AdaptingTuner):
     """
 
     name = "dylora"
-    learning_rate: float | Sequence[float] = 1e-4
-    rank: int = 8
     lowest_rank: int = 1
-    alpha: int = 32
-    layers: Layers = "all"
-    dropout: float = 0.0
     updated: Updated = "all"
     ask_rank: int = 0
     every_rank: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("rank", self.rank, low=1, whole=True)
         check_number("lowest_rank", self.lowest_rank, low=1, high=self.rank, whole=True)
         check_number("ask_rank", self.ask_rank, low=0, high=self.rank, whole=True)
-        check_number("alpha", self.alpha, low=1, whole=True)
-        check_number("dropout", self.dropout, low=0, high=0.99)
-        check_choice("layers", self.layers, LAYERS)
         check_choice("updated", self.updated, UPDATED)
         check_flag("every_rank", self.every_rank)
 
@@ -66,17 +56,7 @@ class DyLora(AdaptingTuner):
 
     def attach(self, network: Network, resources: TuningResources | None) -> Attached:
         """peft's LoRA, of which a part runs."""
-        import peft
-
-        check_rank(self.name, self.rank, network)
-        config = peft.LoraConfig(
-            r=self.rank,
-            lora_alpha=self.alpha,
-            lora_dropout=self.dropout,
-            target_modules=targets(network, self.layers, self.name),
-            task_type="CAUSAL_LM",
-        )
-        return _Attached(network, config, self)
+        return _Attached(network, self.peft_settings(network), self)
 
 
 class _Attached(PeftAttached):

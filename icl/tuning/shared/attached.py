@@ -33,7 +33,8 @@ class Attached:
         return None
 
     def before_step(self, step: int, of: int, generator: torch.Generator) -> None:
-        """Before the forwards of step 0 .. of-1; draws come from a generator of this step alone."""
+        """Before the forwards of step 0 .. of-1; draws come from a generator of this step alone. Most methods
+        do nothing here, nor after a step."""
 
     def after_step(self, step: int, of: int) -> None:
         """After the optimiser's step, while the gradients are there."""
@@ -64,7 +65,7 @@ class Attached:
         return {}
 
     def load_schedule_state(self, state: Mapping[str, Any]) -> None:
-        """Takes it over."""
+        """Takes it over; nothing where `schedule_state` is empty."""
 
     def finish(self) -> tuple[Network, Root | None]:
         """The network to ask, merged where the method merges, and what stands before every text."""

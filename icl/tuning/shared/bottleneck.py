@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from icl.components import check_choice, check_number
-from icl.protocols import TuningResources
 from icl.training import Network
 from icl.tuning.shared.attached import Attached
 from icl.tuning.shared.sublayers import Part, SubLayer, sublayers
@@ -94,7 +93,3 @@ class BottleneckTuner(AdaptingTuner):
                 hidden, self.size, self.activation, scale, parallel=parallel, like=torch.empty(0).to(like)
             ).hook(sub)
         return Attached(network)
-
-    def attach(self, network: Network, resources: TuningResources | None) -> Attached:
-        """See AdaptingTuner."""
-        raise NotImplementedError

@@ -5,6 +5,7 @@ A prefix is a row a virtual token, [layer, key or value, head, head size] flatte
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,6 +97,6 @@ class PrefixTuner(RootedTuner):
 
         return Rooted(network, encoder, self.length, as_root, config)
 
+    @abstractmethod
     def encoder(self, config: Any, start: Tensor | None) -> nn.Module:
         """What gives the rows [length, width] and is trained; at first it gives `start`, if there is one."""
-        raise NotImplementedError

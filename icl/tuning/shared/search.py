@@ -7,17 +7,17 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from icl.errors import ConfigError, ModelError
+from icl.errors import ConfigError
 from icl.protocols import TuningResources
 from icl.seeding import stream_key
-from icl.training import Network, TrainingCost, TrainingStep, Tuned
+from icl.training import Network, TrainingCost, Tuned
 from icl.tuning.shared.attached import Attached
 from icl.tuning.shared.checkpoint import Checkpoint
 from icl.tuning.shared.forward import Layout, choose_layout, token_logprobs
@@ -238,17 +238,3 @@ class _Trial:
         attached = self._attached()
         attached.load(state)
         return attached
-
-
-def report_to(resources: TuningResources, step: TrainingStep) -> None:
-    """Tells a step if anyone listens."""
-    if resources.report is not None:
-        resources.report(replace(step))
-
-
-def unfit(method: str, why: str) -> ConfigError:
-    """What to say of a network that a method does not fit."""
-    return ConfigError(f"tuner {method!r}: {why}")
-
-
-__all__ = ["Attach", "ModelError", "Work", "fit", "unfit"]

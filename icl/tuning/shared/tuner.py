@@ -3,8 +3,9 @@ demonstrations, loss on the answers alone."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -28,7 +29,7 @@ NO_NEEDS: frozenset[str] = frozenset()
 
 
 @dataclass(kw_only=True)
-class AdaptingTuner(TrainingSettings):
+class AdaptingTuner(TrainingSettings, ABC):
     """A method says how parameters are adapted (`attach`); the rest is here.
 
     Regimes (`metaicl`, `star`, ...) take such a method and train it on rows of their own.
@@ -38,10 +39,10 @@ class AdaptingTuner(TrainingSettings):
     needs = NO_NEEDS
     name = ""
 
+    @abstractmethod
     def attach(self, network: Network, resources: TuningResources | None) -> Attached:
         """Puts the adaptation into the network. resources: None where a trained state is about to be loaded,
         so that what is drawn or measured for a start may be left out. ConfigError where it does not fit."""
-        raise NotImplementedError
 
     def fit(self, pool: Sequence[Example], resources: TuningResources) -> Tuned:
         """See protocols.Tuner."""
@@ -119,10 +120,6 @@ class AdaptingTuner(TrainingSettings):
     def limit(self, resources: TuningResources) -> int:
         """Tokens of the longest text that is trained on."""
         return min(self.max_tokens or resources.context_length, resources.context_length)
-
-    def with_steps(self, **changes: Any) -> AdaptingTuner:
-        """The same with other settings."""
-        return replace(self, **changes)
 
 
 class RowWork:
