@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +92,22 @@ def predictions() -> Callable[[Path], dict[str, list[str]]]:
         return {f.name: f.read_text(encoding="utf-8").splitlines() for f in files}
 
     return read
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network with its tokenizer, as a folder: something that can be trained."""
+    from tests.experiments.tiny_model import write_model
+
+    return write_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def norm() -> Iterator[None]:
+    """A tuner of the tests' own, the quickest there is, known while a test runs."""
+    from icl.protocols import tuners
+    from tests.experiments.tiny_model import Norm
+
+    tuners.register("norm")(Norm)
+    yield
+    del tuners._entries["norm"]

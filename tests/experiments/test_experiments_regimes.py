@@ -10,14 +10,8 @@ import icl
 from icl.errors import ConfigError
 from icl.experiments.running.progress import Meter
 from tests.experiments.test_experiments_tuning import Heard
-from tests.experiments.tiny_model import write_model
 
 METAICL = {"tasks": ["reviews"], "k": 2, "with": {"lora": {"steps": 2, "batch_size": 2}}}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

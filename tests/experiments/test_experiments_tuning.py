@@ -12,22 +12,11 @@ import icl
 from icl.errors import ConfigError
 from icl.experiments import contracts
 from icl.experiments.running.progress import Meter
-from icl.protocols import tuners
 from icl.training import TrainingCost, Tuned
 from icl.types import NO_USAGE
-from tests.experiments.tiny_model import Norm, write_model
+from tests.experiments.tiny_model import Norm
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def norm():
-    tuners.register("norm")(Norm)
-    yield
-    del tuners._entries["norm"]
+pytestmark = pytest.mark.usefixtures("norm")
 
 
 @pytest.fixture

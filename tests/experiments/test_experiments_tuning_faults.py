@@ -12,21 +12,10 @@ from icl.engine.requests.finite import NotFinite
 from icl.errors import ConfigError, ContextOverflow, ModelError
 from icl.experiments.file.config import read_experiment
 from icl.experiments.grid.check import check
-from icl.protocols import tuners
 from icl.tuning.lora import Lora
-from tests.experiments.tiny_model import Norm, write_model
+from tests.experiments.tiny_model import Norm
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def norm():
-    tuners.register("norm")(Norm)
-    yield
-    del tuners._entries["norm"]
+pytestmark = pytest.mark.usefixtures("norm")
 
 
 @pytest.fixture

@@ -18,18 +18,13 @@ from tests.experiments.tiny_model import Norm, write_model
 
 LORA = {"lora": {"rank": 2, "steps": 2, "batch_size": 2, "learning_rate": [0.01, 0.1], "validation": 4}}
 
+pytestmark = pytest.mark.usefixtures("norm")
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     return write_model(folder / "tiny"), write_model(folder / "other", seed=1)
-
-
-@pytest.fixture(autouse=True)
-def norm():
-    tuners.register("norm")(Norm)
-    yield
-    del tuners._entries["norm"]
 
 
 @pytest.fixture

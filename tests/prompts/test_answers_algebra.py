@@ -157,7 +157,14 @@ def test_plain_numbers_are_read_as_the_whole_pattern_reads_them(
 
 
 @pytest.mark.parametrize(
-    "word", ["\u017fix", "\u212aelvin", "hal\u017f", "\u017feventy-\u017fix", "point \u017fix"]
+    ("word", "number"),
+    [
+        ("\u017fix", "6"),
+        ("\u212aelvin", None),
+        ("hal\u017f", None),
+        ("\u017feventy-\u017fix", "76"),
+        ("point \u017fix", "0.6"),
+    ],
 )
-def test_letters_that_are_others_in_lower_case_end_nothing(word: str) -> None:
-    parse(f"The answer is {word}", TASK, QUERY)
+def test_letters_that_are_others_in_lower_case_end_nothing(word: str, number: str | None) -> None:
+    assert parse(f"The answer is {word}", TASK, QUERY).answer == number
