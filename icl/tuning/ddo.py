@@ -16,7 +16,7 @@ from icl.protocols import TuningResources, tuners
 from icl.training import Network, Root, TrainingCost, TrainingRow, Tuned
 from icl.tuning.shared.asking import engine_of, fresh_network
 from icl.tuning.shared.attached import Attached
-from icl.tuning.shared.forward import Layout, choose_layout, token_logprobs
+from icl.tuning.shared.forward import Layout, choose_layout, token_logprobs, virtual_length
 from icl.tuning.shared.loop import cut
 from icl.tuning.shared.regime import Regime
 from icl.tuning.shared.rounds import Rounds, digest_of
@@ -208,4 +208,4 @@ def logprobs_of(
     for part in cut(rows, at_once):
         for row, logprobs in zip(part, token_logprobs(network, part, root, layout), strict=True):
             found[row.row.id] = float(logprobs.sum())
-    return found, sum(len(row.ids) for row in rows)
+    return found, sum(len(row.ids) + virtual_length(root) for row in rows)

@@ -16,6 +16,7 @@ from icl.training import TrainingStep, Tuned
 from icl.tuning.full import Full
 from icl.tuning.lora import Lora
 from icl.tuning.shared.checkpoint import Checkpoint
+from icl.tuning.shared.validation import Validation
 from tests.tuning.planted import TOKENIZER, Killed, fresh, planted, resources
 
 
@@ -38,6 +39,21 @@ def test_the_better_rate_is_kept_and_all_runs_are_counted() -> None:
     assert tuned.cost.tokens == 2 * alone.cost.tokens
     assert tuned.cost.tokens_validation == 2 * 8 * 2 * len(TOKENIZER.encode("abc:A"))
     assert tuned.cost.trainable == alone.cost.trainable
+
+
+def test_the_validation_split_is_looked_at_as_often_as_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    whole = Validation.__call__
+
+    def counted(self: Validation, *given: Any) -> tuple[float, int]:
+        found = whole(self, *given)
+        looked.append(found[1])
+        return found
+
+    monkeypatch.setattr(Validation, "__call__", counted)
+    tuned = fit(learning_rate=[1e-3, 1e-2], validation=8, evaluate_every=3)
+    assert len(looked) == 2 * 2
+    assert tuned.cost.tokens_validation == sum(looked)
 
 
 def test_tokens_before_each_text_are_in_the_cost_and_given_keys_are_not() -> None:

@@ -15,7 +15,7 @@ from icl.prompts.template import render_side
 from icl.protocols import Renderer, Tokenizer, TuningResources
 from icl.training import TrainingRow
 from icl.tuning.shared.attached import Attached
-from icl.tuning.shared.forward import Layout, token_logprobs
+from icl.tuning.shared.forward import Layout, token_logprobs, virtual_length
 from icl.tuning.shared.loop import cut
 from icl.tuning.shared.tokens import TokenRow, tokenised
 from icl.tuning.shared.tuner import AdaptingTuner
@@ -264,10 +264,13 @@ class EpisodeWork:
         limit = self._settings.limit(self._resources)
         return tokenised(rows, self._resources.tokenizer, limit).rows
 
-    def look(self, attached: Attached, layout: Layout) -> tuple[float, int] | None:
+    @property
+    def can_look(self) -> bool:
+        """See search.Work."""
+        return bool(self._held)
+
+    def look(self, attached: Attached, layout: Layout) -> tuple[float, int]:
         """The mean log-probability of a token of the answers that are held, each answer counting once."""
-        if not self._held:
-            return None
         return likelihood(attached, self._held, layout, self._settings.rows_at_once)
 
     def notes(self, steps: int) -> dict[str, Any]:
@@ -294,4 +297,4 @@ def likelihood(
     total, root = 0.0, attached.root()
     for part in cut(rows, at_once):
         total += sum(float(found.mean()) for found in token_logprobs(attached.network, part, root, layout))
-    return total / len(rows), sum(len(row.ids) for row in rows)
+    return total / len(rows), sum(len(row.ids) + virtual_length(root) for row in rows)

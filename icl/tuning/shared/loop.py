@@ -207,7 +207,8 @@ class _Loop:
     def _looked(self) -> None:
         assert self.look is not None
         self.attached.network.eval()
-        value, tokens = self.look()
+        with torch.no_grad():
+            value, tokens = self.look()
         self.trained.looks.append((self.done, value))
         self.trained.cost += TrainingCost(tokens_validation=tokens)
         if not math.isfinite(value):

@@ -125,10 +125,13 @@ class RolloutWork:
         self.record.add(step, sum(earned) / len(earned), tokens)
         return [row for row in rows if row.row.weight] or rows[:1]
 
-    def look(self, attached: Attached, layout: Layout) -> tuple[float, int] | None:
+    @property
+    def can_look(self) -> bool:
+        """See search.Work."""
+        return bool(self._held)
+
+    def look(self, attached: Attached, layout: Layout) -> tuple[float, int]:
         """The mean reward of greedy rollouts at the positions that are held."""
-        if not self._held:
-            return None
         found, tokens = self._ask(attached, [self._prompt(p) for p in self._held], greedy=True, step=0)
         worth = [self._worth(g.samples[0], p) for g, p in zip(found, self._held, strict=True)]
         return sum(worth) / len(worth), tokens

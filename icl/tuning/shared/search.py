@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,8 +39,13 @@ class Work(Protocol):
         """The rows of a step; same step and weights, same rows."""
         ...
 
-    def look(self, attached: Attached, layout: Layout) -> tuple[float, int] | None:
-        """How good the network is on what is kept from training, and the tokens that took; None without."""
+    @property
+    def can_look(self) -> bool:
+        """Whether anything is kept from training."""
+        ...
+
+    def look(self, attached: Attached, layout: Layout) -> tuple[float, int]:
+        """How good the network is on what is kept from training, and the tokens that took."""
         ...
 
     @property
@@ -80,14 +86,14 @@ def fit(
     attached that can be trained, Diverged where no rate is left.
     """
     trial = _Trial(attach, objective, settings, resources, json.dumps(config, sort_keys=True, default=str))
-    runs = [trial.run(rate, work, chosen=len(settings.rates) == 1) for rate in settings.rates]
+    runs = [trial.run(rate, work) for rate in settings.rates]
     good = [run for run in runs if run.value != DIVERGED]
     if not good:
         raise Diverged(trial.said)
     best = max(good, key=lambda run: run.value)  # the first of equals
     measured = trial.measured(best, work)
     if whole is not None:
-        best = trial.run(best.rate, whole, chosen=True)
+        best = trial.run(best.rate, whole)
         if best.value == DIVERGED:
             raise Diverged(trial.said)
         runs.append(best)
@@ -123,12 +129,8 @@ class _Trial:
         self, attach: Attach, objective: Objective, settings: TrainingSettings, resources: TuningResources,
         config: str,
     ) -> None:  # fmt: skip
-        self._attach, self._objective, self._settings, self._resources = (
-            attach,
-            objective,
-            settings,
-            resources,
-        )
+        self._attach, self._objective = attach, objective
+        self._settings, self._resources = settings, resources
         self._config = config
         self._measures = False
         self._first: Network | None = resources.network
@@ -154,7 +156,7 @@ class _Trial:
             raise ConfigError("nothing of the network is trained by this method")
         return attached
 
-    def run(self, rate: float, work: Work, *, chosen: bool) -> _Run:
+    def run(self, rate: float, work: Work) -> _Run:
         """One learning rate. A finished run that was kept on the disk is not trained again."""
         resources, settings = self._resources, self._settings
         attached = self._attached()
@@ -169,12 +171,7 @@ class _Trial:
         checkpoint = Checkpoint(path, of)
         self.written.append(checkpoint)
 
-        def look() -> tuple[float, int]:
-            found = work.look(attached, self.layout)
-            assert found is not None
-            return found
-
-        looks = work.look(attached, self.layout) is not None if settings.chooses else False
+        look = partial(work.look, attached, self.layout) if settings.chooses and work.can_look else None
         try:
             trained = train(
                 attached,
@@ -184,7 +181,7 @@ class _Trial:
                 rate,
                 seed=resources.seed,
                 layout=self.layout,
-                look=look if looks else None,
+                look=look,
                 checkpoint=checkpoint,
                 report=resources.report,
                 run=name,
@@ -208,18 +205,12 @@ class _Trial:
 
     def measured(self, best: _Run, work: Work) -> dict[str, Any]:
         """What the method wants to know of the best weights; counted."""
-        if not self._measures or not self._settings.chooses:
+        if not (self._measures and self._settings.chooses and work.can_look):
             return {}
         attached = self.attached_with(best.state)
         attached.network.eval()
-
-        def look() -> tuple[float, int]:
-            found = work.look(attached, self.layout)
-            assert found is not None
-            return found
-
         began = time.perf_counter()
-        found, tokens = attached.measured(look)
+        found, tokens = attached.measured(partial(work.look, attached, self.layout))
         self.cost += TrainingCost(tokens_validation=tokens, seconds=time.perf_counter() - began)
         self._last = (attached, best.state)
         return found

@@ -166,10 +166,14 @@ class RowWork:
             self._orders[epoch] = [int(i) for i in drawn]
         return self._orders[epoch]
 
-    def look(self, attached: Attached, layout: Layout) -> tuple[float, int] | None:
+    @property
+    def can_look(self) -> bool:
         """See search.Work."""
-        if self._validation is None:
-            return None
+        return self._validation is not None
+
+    def look(self, attached: Attached, layout: Layout) -> tuple[float, int]:
+        """See search.Work."""
+        assert self._validation is not None
         return self._validation(attached, layout, self._settings.rows_at_once)
 
 
