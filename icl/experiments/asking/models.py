@@ -73,7 +73,8 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
         return TokenizerOnly(model.name, model.tokenizer, model.context_length)
     source = resolve(experiment.model)
     if source.kind == "fake":
-        fake = load_model("fake", context_length=experiment.context_length)
+        length = experiment.context_length
+        fake = FakeModel() if length is None else FakeModel(context_length=length)
         return TokenizerOnly(fake.name, fake.tokenizer, fake.context_length)
     tokenizer = load_tokenizer(experiment.model)
     from transformers import AutoConfig
