@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,13 @@ from icl.protocols import LanguageModel
 from icl.types import Task
 
 if TYPE_CHECKING:
+    import pandas
+
     from icl.experiments.audit import Audit
     from icl.experiments.running.adapters import Adapter
     from icl.leaderboard import ChainCurves, Leaderboard
+
+log = logging.getLogger("icl")
 
 DEFAULT_ROOT = Path("runs")
 
@@ -55,6 +60,16 @@ class Run:
     def results(self) -> list[CellResult]:
         """All cells in the order of the grid, as far as they have been computed."""
         return self.folder.results()
+
+    def predictions(self) -> pandas.DataFrame:
+        """One row a prediction, in the order of the grid, with the columns of `icl.leaderboard.predictions`
+        and the dtypes that pandas gives them where it reads an `icl export`.
+
+        What is left out of a damaged or half-written cell is warned of. Raises DataError, OSError.
+        """
+        from icl.leaderboard.predictions import table
+
+        return table([self.folder], log.warning).to_pandas()
 
     @property
     def overlap(self) -> list[str]:

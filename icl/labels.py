@@ -6,6 +6,7 @@ ties and flags near ties in the same way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
@@ -91,3 +92,17 @@ def choose(label_scores: Mapping[str, float]) -> tuple[str, float | None, tuple[
     first, second = label_scores[best], label_scores[ranked[1]]
     margin = 0.0 if first == second else first - second
     return best, margin, ("near_tie",) if margin < NEAR_TIE else ()
+
+
+def label_probabilities(label_scores: Mapping[str, float]) -> dict[str, float]:
+    """Label -> probability: scores that are shares already (none negative, their sum 1) as they are, all
+    others through the softmax. {} without scores, or where none is finite."""
+    scores = list(label_scores.values())
+    highest = max(scores, default=-math.inf)
+    if not math.isfinite(highest) or any(map(math.isnan, scores)):
+        return {}
+    if min(scores) >= 0 and math.isclose(sum(scores), 1.0, abs_tol=1e-6):
+        return dict(label_scores)
+    weights = [math.exp(score - highest) for score in scores]
+    total = sum(weights)
+    return {label: weight / total for label, weight in zip(label_scores, weights, strict=True)}

@@ -10,7 +10,18 @@ from collections.abc import Sequence
 
 import typer
 
-from icl.cli import checking, listing, measuring, planning, previewing, reading, results, running, tuning
+from icl.cli import (
+    checking,
+    exporting,
+    listing,
+    measuring,
+    planning,
+    previewing,
+    reading,
+    results,
+    running,
+    tuning,
+)
 from icl.cli.usage import UsageError, usage_line
 from icl.errors import IclError
 
@@ -36,6 +47,7 @@ reading.add_to(app)
 planning.add_to(app)
 tuning.add_to(app)
 results.add_to(app)
+exporting.add_to(app)
 measuring.add_to(app)
 listing.add_to(app)
 

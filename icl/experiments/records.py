@@ -101,6 +101,8 @@ class CellResult:
     notes: Mapping[str, Any] = field(default_factory=dict)
     damage: str = ""
     """Why a cell that was complete no longer counts as such: file and reason."""
+    unread: str = ""
+    """What of its lines is not among the predictions, and why: file and reason."""
 
     @property
     def usage(self) -> Usage:

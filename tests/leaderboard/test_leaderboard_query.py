@@ -5,7 +5,8 @@ import pytest
 from icl.errors import ConfigError, DataError
 from icl.experiments.folder.store import Contents, RunFolder
 from icl.experiments.records import Cell, CellResult
-from icl.leaderboard.query import COLUMNS, query
+from icl.leaderboard.predictions import COLUMNS
+from icl.leaderboard.query import query
 from icl.types import Dropped, Prediction, Usage
 
 
@@ -44,7 +45,8 @@ def test_accuracy_by_row_in_sql(run):
 
 
 def test_nested_columns(run):
-    sql = "select demonstrations[1], scores[2], flags, dropped[1], label_scores['no'], "
+    sql = "select demonstrations[1], demonstration_scores[2], flags, dropped[1], "
+    sql += "label_scores[list_position(labels, 'no')], "
     found = query([run], sql + "details->>'$.votes.yes', run from predictions limit 1")
     assert found.rows == (("e1", None, ["near_tie"], "e3", -2.0, "3", "first"),)
 
@@ -53,6 +55,17 @@ def test_all_columns_are_there_and_runs_are_put_together(run):
     found = query([run, run], "select * from predictions")
     assert found.columns == tuple(COLUMNS)
     assert len(found.rows) == 32
+    assert list(COLUMNS)[:9] == [
+        "run",
+        "cell",
+        "model",
+        "task",
+        "selector",
+        "shots",
+        "orderer",
+        "method",
+        "tuning",
+    ]
 
 
 def test_bad_sql_and_foreign_files_are_refused_in_one_message(run, tmp_path):

@@ -130,9 +130,10 @@ def read_cell(folder: Path, cell: Cell, queries: int | None = None) -> CellResul
     except DataError as error:
         return CellResult(cell, read_lines(path)[0], damage=str(error))
     data = path.read_bytes() if path.exists() else b""
-    predictions, _ = parse_lines(data)
+    predictions, whole = parse_lines(data)
+    unread = _unread(path, data, whole, len(predictions))
     if summary is None:
-        return CellResult(cell, predictions)
+        return CellResult(cell, predictions, unread=unread)
     damage = _damage(summary, path, data, len(predictions)) if summary.complete else ""
     return CellResult(
         cell=cell,
@@ -143,7 +144,18 @@ def read_cell(folder: Path, cell: Cell, queries: int | None = None) -> CellResul
         complete=summary.complete and not damage and queries in (None, len(predictions)),
         notes={} if damage else summary.notes,
         damage=damage,
+        unread=unread,
     )
+
+
+def _unread(path: Path, data: bytes, whole: int, lines: int) -> str:
+    """What stands behind the first `whole` bytes, or ""."""
+    if whole == len(data):
+        return ""
+    if data.find(b"\n", whole) == -1:
+        return f"{path}: line {lines + 1}, the last one, is half-written and left out"
+    left = data.count(b"\n", whole) + (not data.endswith(b"\n"))
+    return f"{path}: line {lines + 1} cannot be read; it and all behind it are left out ({left} in all)"
 
 
 def _damage(summary: Summary, path: Path, data: bytes, whole: int) -> str:

@@ -1,0 +1,66 @@
+"""icl export."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SUFFIX = {"parquet": ".parquet", "csv": ".csv", "datasets": ""}
+
+
+class Form(StrEnum):
+    """What `icl export` writes."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    DATASETS = "datasets"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the command."""
+    app.command(
+        "export",
+        epilog="Examples: icl export runs/sst2 | icl export runs/a runs/b --to csv -o both.csv "
+        "| icl export runs/sst2 --to datasets -o sst2",
+    )(export)
+
+
+def export(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
+    to: Annotated[
+        Form, typer.Option("--to", help="One file, or a folder for datasets.load_from_disk.")
+    ] = Form.PARQUET,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Default: <run>.predictions and the suffix, here.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+) -> None:
+    """Write the predictions of runs as a table: one row a prediction, typed columns.
+
+    pandas, polars, duckdb and datasets read it. A run that is still growing is exported as far as it is.
+    """
+    from rich.console import Console
+
+    from icl.cli.display import waiting
+    from icl.experiments.folder.store import RunFolder
+    from icl.leaderboard.export import export as write
+    from icl.printable import visible
+
+    folders = [RunFolder.open(path) for path in runs]
+    path = output or Path(f"{folders[0].name}.predictions{SUFFIX[to.value]}")
+    notes: list[str] = []
+    with waiting(Console(stderr=True), "reading") as step:
+        count = write(folders, to.value, path, overwrite=overwrite, note=notes.append, step=step)
+    for note in notes:
+        typer.echo(visible(note), err=True)
+    typer.echo(visible(f"{count:,} predictions: {path}"))
