@@ -199,7 +199,8 @@ def compare_runs(
     if metric != "accuracy":
         tasks = {name: task for run in runs for name, task in run.tasks().items()}
     # the engine's fingerprint ends in the precision that it ran at, whoever chose it
-    prints = [str((run.folder.manifest().get("model") or {}).get("fingerprint", "")) for run in runs]
+    asked = [entry for run in runs for entry in run.folder.models().values()]
+    prints = [str(entry.get("fingerprint", "")) for entry in asked]
     precision = ", ".join(dict.fromkeys(p.rsplit("-", 1)[1] for p in prints if p.endswith(PRECISIONS)))
     with allowing_code(any(run.allow_code for run in runs)):
         return leaderboard(

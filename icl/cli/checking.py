@@ -68,7 +68,8 @@ def _experiment(checked: Checked) -> Iterator[tuple[str, str]]:
     from icl.experiments.asking.models import model_source
 
     experiment = checked.experiment
-    yield "model", f"{experiment.model_label} ({model_source(experiment)})"
+    for one in experiment.each:
+        yield "model", f"{one.model_label} ({model_source(one)})"
     if checked.needs_encoder:
         yield "encoder", f"{experiment.encoder} ({encoder_source(experiment.encoder).note})"
     rows = {cell.cell.row for cell in checked.cells}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,32 @@ import typer
 from icl.cli import options
 from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
 from icl.printable import visible
+from icl.types import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from icl.engine.measuring.footprint import Footprint
+    from icl.experiments.folder.rates import Span
     from icl.experiments.grid.check import Checked
     from icl.experiments.plan import Plan
 
 COLUMNS = ("task", "cells", "predictions", "requests", "tokens flat", "unique", "sharing", "selection")
+
+
+@dataclass(frozen=True, slots=True)
+class OneModel:
+    """What one of the models is asked, how long and in how much memory."""
+
+    checked: Checked
+    plan: Plan
+    span: Span | None
+    time: str
+    memory: Footprint | None
+
+    @property
+    def label(self) -> str:
+        return self.checked.experiment.model_label
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,6 +56,7 @@ def plan(
 ) -> None:
     """Show what an experiment would ask: cells, requests, tokens, time, memory. Nothing is run.
 
+    Several models are planned one by one and summed up: one is gone from memory before the next is loaded.
     Only the tokenizer of the model is read. Tokens: flat as a plain engine would count them,
     unique with each shared prefix once.
     """
@@ -60,39 +79,76 @@ def plan(
             name = checked.experiment.encoder
             note(f"loading encoder {name}")
             encoder = load_encoder(name, cache=output / CACHE / "embeddings")
-        found = rehearse(checked, encoder, note=note)
-        footprint = _footprint(checked, found)
-        slots = found.largest.texts if footprint is None else footprint.texts
-        time = _time(checked, found, slots, output / CACHE, note)
+        models = []
+        for one in checked.each:
+            found = rehearse(one, encoder, note=note)
+            footprint = _footprint(one, found)
+            slots = found.largest.texts if footprint is None else footprint.texts
+            span, time = _time(one, found, slots, output / CACHE, note)
+            models.append(OneModel(one, found, span, time, footprint))
     console = Console()
-    console.print(_table(checked, found))
-    if found.total.tokens_generated:
-        console.print(
-            f"Of these, {found.total.tokens_generated:,} are generated at most: texts that end before "
-            "their limit take fewer.",
-            highlight=False,
-            soft_wrap=True,
-        )
-    for line in (time, _memory(footprint), *_training(found)):
-        console.print(line, highlight=False, soft_wrap=True)
+    console.print(_table(checked.experiment.name, models))
+    for line in [*(line for one in models for line in _lines(one, len(models) > 1)), *_sum(models)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(checked: Checked, found: Plan) -> Table:
+def _lines(one: OneModel, named: bool) -> list[str]:
+    """Beside the table: what is generated, time, memory, training."""
+    made = one.plan.total.tokens_generated
+    limit = f"Of these, {made:,} are generated at most: texts that end before their limit take fewer."
+    lines = [*([limit] if made else ()), one.time, _memory(one.memory), *_training(one.plan)]
+    return [visible(f"{one.label}: {line}") for line in lines] if named else lines
+
+
+def _sum(models: Sequence[OneModel]) -> list[str]:
+    """All models one after another; nothing where there is one."""
+    from icl.cli.display import duration
+
+    if len(models) == 1:
+        return []
+    total = sum((one.plan.total for one in models), start=NO_USAGE)
+    spans, sizes = [one.span for one in models], [one.memory for one in models]
+    likely = sum(span.likely for span in spans if span)
+    time = f"about {duration(likely)}" if all(spans) else "unknown for one of them"
+    peak = max((size.total for size in sizes if size), default=0)
+    memory = f"{peak / 2**30:.1f} GiB" if all(sizes) else "unknown for one of them"
+    return [
+        f"All {len(models)} models, one after another: {total.requests:,} requests, {total.tokens_unique:,} "
+        f"tokens forwarded; expected time {time}; memory of the largest {memory}."
+    ]
+
+
+def _table(name: str, models: Sequence[OneModel]) -> Table:
+    """A row a task, with the model where there are several, then their sum."""
     from rich.table import Table
     from rich.text import Text
 
-    experiment = checked.experiment
-    table = Table(
-        title=Text(visible(f"{experiment.name}: {experiment.model_label}")), box=None, padding=(0, 2, 0, 0)
-    )
-    for header in COLUMNS:
-        table.add_column(header, justify="left" if header == "task" else "right")
-    for entry in found.tasks:
-        total = entry.inference + entry.selection
-        share = entry.selection.tokens_unique / max(total.tokens_unique, 1)
-        counts = (entry.cells, entry.predictions, total.requests, total.tokens_flat, total.tokens_unique)
+    several = len(models) > 1
+    title = f"{name}: {len(models)} models" if several else f"{name}: {models[0].label}"
+    table = Table(title=Text(visible(title)), box=None, padding=(0, 2, 0, 0))
+    for header in (*(["model"] if several else ()), *COLUMNS):
+        table.add_column(header, justify="left" if header in ("model", "task") else "right")
+
+    def add(names: Sequence[str], cells: int, predictions: int, total: Usage, selection: Usage) -> None:
+        share = selection.tokens_unique / max(total.tokens_unique, 1)
+        counts = (cells, predictions, total.requests, total.tokens_flat, total.tokens_unique)
         ratio = f"{total.tokens_flat / max(total.tokens_unique, 1):.1f}x"
-        table.add_row(Text(entry.task), *(f"{count:,}" for count in counts), ratio, f"{share:.0%}")
+        named = (Text(visible(text)) for text in (names if several else names[1:]))
+        table.add_row(*named, *(f"{count:,}" for count in counts), ratio, f"{share:.0%}")
+
+    for one in models:
+        for entry in one.plan.tasks:
+            total = entry.inference + entry.selection
+            add((one.label, entry.task), entry.cells, entry.predictions, total, entry.selection)
+    if several:
+        plans = [one.plan for one in models]
+        add(
+            ("all", ""),
+            sum(found.cells for found in plans),
+            sum(found.predictions for found in plans),
+            sum((found.total for found in plans), start=NO_USAGE),
+            sum((entry.selection for found in plans for entry in found.tasks), start=NO_USAGE),
+        )
     return table
 
 
@@ -114,8 +170,11 @@ def _training(found: Plan) -> list[str]:
     ]
 
 
-def _time(checked: Checked, found: Plan, slots: int, cache: Path, note: Callable[[str], None]) -> str:
-    """One line: how long, at which rates, and where these come from. slots: for texts written at once."""
+def _time(
+    checked: Checked, found: Plan, slots: int, cache: Path, note: Callable[[str], None]
+) -> tuple[Span | None, str]:
+    """How long, and in one line at which rates, and where these come from. slots: for texts written at
+    once."""
     from icl.cli.display import duration
     from icl.experiments.folder.rates import ASSUMED, expected_rates
 
@@ -125,7 +184,7 @@ def _time(checked: Checked, found: Plan, slots: int, cache: Path, note: Callable
     expected = expected_rates(cache, checked.experiment, texts=texts, context=context, note=note)
     seconds = expected.rates.seconds(total.tokens_unique - limit, limit) if expected else None
     if expected is None or seconds is None:
-        return "Expected time: unknown for this model until it has run once."
+        return None, "Expected time: unknown for this model until it has run once."
     rates, (least, likely, most) = expected.rates, seconds
     span = f"about {duration(likely)}"
     if least < most:
@@ -138,17 +197,18 @@ def _time(checked: Checked, found: Plan, slots: int, cache: Path, note: Callable
             if rates.share is None
             else f"texts of {rates.share:.0%} of their limit"
         )
-    return f"Expected time: {span} ({', '.join(parts)}; {expected.origin}), without loading the model."
+    line = f"Expected time: {span} ({', '.join(parts)}; {expected.origin}), without loading the model."
+    return seconds, line
 
 
 def _footprint(checked: Checked, found: Plan) -> Footprint | None:
     """None for a model whose shape is not at hand."""
     from icl.engine.measuring.footprint import expected_memory
 
-    experiment = checked.experiment
-    if not isinstance(experiment.model, str) or experiment.model == "fake":
+    experiment, choice = checked.experiment, checked.experiment.choice
+    if choice.is_backend or choice.name == "fake":
         return None
-    return expected_memory(experiment.model, experiment.dtype, found.largest, encoder=checked.needs_encoder)
+    return expected_memory(choice.name, experiment.dtype, found.largest, encoder=checked.needs_encoder)
 
 
 def _memory(part: Footprint | None) -> str:

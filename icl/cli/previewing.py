@@ -60,6 +60,10 @@ def preview(
     from icl.experiments.preview import preview as look
 
     console = Console()
+    first, *others = (choice.label for choice in checked.experiment.models)
+    if others:
+        said = f"The prompts of {first}; of the others with --model NAME: {', '.join(others)}"
+        console.print(visible(said), markup=False, highlight=False, soft_wrap=True)
     for task in checked.tasks:
         cell = _cell(checked, task, selector, method)
         for shown in look(checked, cell, n):

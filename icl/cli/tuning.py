@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from icl.experiments.running.adapters import Adapter
 
 HEADERS = (
+    "model",
     "task",
     "seed",
     "tuning",
@@ -79,6 +80,7 @@ def tune(
 def _row(adapter: Adapter) -> Row:
     cost = adapter.kept.cost
     return (
+        adapter.model,
         adapter.task,
         str(adapter.seed),
         adapter.tuning,

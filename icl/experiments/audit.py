@@ -106,11 +106,13 @@ def find_prediction(folder: RunFolder, query: str, cell: str | None = None) -> t
 
 
 def _matching(cells: Sequence[Cell], cell: str) -> list[Cell]:
+    several = len({c.model for c in cells}) > 1
+    names = {c.id: f"{c.model} {c.id}" if several else c.id for c in cells}
     exact = [c for c in cells if c.id == cell]
-    found = exact or [c for c in cells if _bare(cell) in _bare(c.id)]
+    found = exact or [c for c in cells if _bare(cell) in _bare(names[c.id])]
     if len(found) == 1:
         return found
-    some = ", ".join(c.id for c in (found or cells)[:8])
+    some = ", ".join(names[c.id] for c in (found or cells)[:8])
     many = f"fits {len(found)} cells" if found else "fits no cell"
     raise DataError(
         f"--cell {cell!r} {many}; name one of: {some}{', ...' if len(found or cells) > 8 else ''}"
@@ -132,6 +134,8 @@ def audit(folder: RunFolder, cell: Cell, prediction: Prediction) -> Audit:
     if cell.selector == MAJORITY:
         raise DataError("the majority row answers without a prompt; choose another with --cell")
     experiment = folder.read_experiment()
+    if cell.model in {choice.label for choice in experiment.models}:
+        experiment = experiment.of(cell.model)
     task, known = folder.task(cell.task), folder.shown(cell.task)
     if task is None or prediction.query_id not in known:
         data = _data(folder, experiment, cell.task)
@@ -261,10 +265,10 @@ class _Writing:
 
     def _fingerprint(self) -> str:
         """Of the model that was asked: as it is, or tuned."""
-        manifest, cell = self._folder.manifest(), self._cell
+        cell = self._cell
         if cell.tuning != UNTUNED:
             return str(self._folder.result(cell).notes.get("tuning", {}).get("fingerprint", ""))
-        return str((manifest.get("model") or {}).get("fingerprint", ""))
+        return str(self._folder.models().get(cell.model, {}).get("fingerprint", ""))
 
     def _pool(self) -> Sequence[Example]:
         experiment, cell = self._experiment, self._cell

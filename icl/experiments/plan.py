@@ -189,7 +189,7 @@ def plan(
     *,
     note: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """Rehearses the experiment; `note` is told of every step.
+    """Rehearses an experiment of one model; `note` is told of every step.
 
     Raises ContextOverflow where prompts do not fit, ModelError if the tokenizer cannot be read.
     """

@@ -82,7 +82,7 @@ def preview(checked: Checked, cell: PlannedCell, n: int) -> Iterator[Preview]:
 
     Raises ModelError where the tokenizer cannot be read or has no chat template that is asked for.
     """
-    known = open_tokenizer(checked.experiment)
+    known = open_tokenizer(checked.experiment.of(cell.cell.model))
     rehearsal = RehearsalModel(known)
     model = MeteredModel(rehearsal)
     task, seed = cell.cell.task, cell.cell.seed

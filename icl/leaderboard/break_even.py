@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from icl.experiments.records import UNTUNED
-from icl.leaderboard.rows import Row
+from icl.leaderboard.rows import Row, place
 
 DEFINITION = (
     "Break-even: queries after which training is paid for by shorter prompts: by tokens as a plain engine "
@@ -66,10 +66,13 @@ def _after(once: float, mine: float, its: float) -> float:
 def sentences(found: Sequence[BreakEven]) -> list[str]:
     """The definition, then a line a task and untuned row; none where nothing was found."""
     lines: dict[tuple[str, str], list[str]] = {}
+    rows = [one.row for one in found]
     for one in found:
         counts = f"{one.row.name} {_queries(one.by_tokens)} / {_queries(one.by_seconds)}"
-        lines.setdefault((one.row.task, one.rival.setting), []).append(counts)
-    told = [f"Break-even with {rival} ({task}): {'; '.join(each)}." for (task, rival), each in lines.items()]
+        lines.setdefault((place(one.row, rows), one.rival.setting), []).append(counts)
+    told = [
+        f"Break-even with {rival} ({where}): {'; '.join(each)}." for (where, rival), each in lines.items()
+    ]
     return [DEFINITION, *told] if told else []
 
 

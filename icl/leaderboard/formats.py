@@ -15,7 +15,7 @@ from rich.text import Text
 from icl.leaderboard.board import Board
 from icl.leaderboard.break_even import break_evens, sentences
 from icl.leaderboard.columns import Column
-from icl.leaderboard.rows import Extraction, Row
+from icl.leaderboard.rows import Comparison, Extraction, Row, place
 from icl.leaderboard.training import told
 from icl.printable import visible
 
@@ -93,7 +93,7 @@ def footer(board: Board) -> list[str]:
 
 def _training(rows: Sequence[Row]) -> list[str]:
     """What training cost and what tuners wrote down, once a tuning and task; when it is paid for."""
-    tuned = {(row.task, row.tuning): row.training for row in rows if row.training is not None}
+    tuned = {(place(row, rows), row.tuning): row.training for row in rows if row.training is not None}
     if not tuned:
         return []
     lines = [
@@ -114,16 +114,27 @@ def _pairing(rows: Sequence[Row]) -> list[str]:
         comparison = row.comparison
         if comparison and comparison.unmatched:
             lines.append(
-                f"{row.setting}: {comparison.matched} pairs matched with the baseline, "
-                f"{comparison.unmatched} without a partner left out."
+                f"{_with_model(row, rows)}{row.setting}: {comparison.matched} pairs matched with the "
+                f"baseline, {comparison.unmatched} without a partner left out{_of_other_prompts(comparison)}."
             )
     across: dict[str, list[str]] = {}
     for row in rows:
         if row.comparison and row.comparison.nearest:
-            across.setdefault(row.comparison.baseline, []).append(row.name)
+            across.setdefault(row.comparison.baseline, []).append(_with_model(row, rows) + row.name)
     for baseline, names in across.items():
         lines.append(f"{', '.join(dict.fromkeys(names))} compared with: {baseline}.")
     return lines
+
+
+def _with_model(row: Row, rows: Sequence[Row]) -> str:
+    """In front of a row's words, where there are several models."""
+    return f"{row.model}: " if any(other.model != row.model for other in rows) else ""
+
+
+def _of_other_prompts(comparison: Comparison) -> str:
+    if not comparison.other_prompts:
+        return ""
+    return f" ({comparison.other_prompts} of them because the models were shown different demonstrations)"
 
 
 def _losses(rows: Sequence[Row]) -> list[str]:
@@ -164,7 +175,8 @@ def _losses(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.incomplete:
             lines.append(
-                f"! INCOMPLETE, not averaged: {row.task} {row.setting}: {'; '.join(row.incomplete)}."
+                f"! INCOMPLETE, not averaged: {_with_model(row, rows)}{row.task} {row.setting}: "
+                f"{'; '.join(row.incomplete)}."
             )
     return lines
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icl.errors import DataError
@@ -42,8 +42,20 @@ def layout(cells: Sequence[CellResult]) -> Layout:
     return Layout(tuple(by_seed), tuple(order), grid)
 
 
-def match(row: Layout, baseline: Layout) -> tuple[Layout, Layout]:
-    """Both layouts on the (seed, query) pairs that both hold, in the order of `row`."""
+def same_prompt(mine: Prediction, its: Prediction) -> bool:
+    """Whether two models were shown the same demonstrations in the same order, and lost the same of them to
+    their context windows."""
+    ours, theirs = (
+        [[name for name, _ in one.demonstrations], [dropped.id for dropped in one.dropped]]
+        for one in (mine, its)
+    )
+    return ours == theirs
+
+
+def match(
+    row: Layout, baseline: Layout, fits: Callable[[Prediction, Prediction], bool] | None = None
+) -> tuple[Layout, Layout]:
+    """Both layouts on the (seed, query) pairs that both hold and that fit, in the order of `row`."""
     lines, mine = (
         {
             seed: dict(zip(lay.queries, line, strict=True))
@@ -54,7 +66,11 @@ def match(row: Layout, baseline: Layout) -> tuple[Layout, Layout]:
     pairs: dict[int, dict[str, tuple[Prediction, Prediction]]] = {}
     for seed in row.seeds:
         other = lines.get(seed, {})
-        both = {q: (p, o) for q, p in mine[seed].items() if p is not None and (o := other.get(q)) is not None}
+        both = {
+            q: (p, o)
+            for q, p in mine[seed].items()
+            if p is not None and (o := other.get(q)) is not None and (fits is None or fits(p, o))
+        }
         if both:
             pairs[seed] = both
     queries = tuple(q for q in row.queries if any(q in both for both in pairs.values()))

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from icl.errors import DataError
-from icl.experiments.folder.changes import differences
+from icl.experiments.folder.changes import OF_MODELS, differences, other_models
 from icl.experiments.folder.store import RunFolder
 
 MAY_DIFFER = frozenset({"name", "grid", "seeds", "task", "leaderboard", "engine"})
@@ -24,10 +24,12 @@ def refuse_mixture(folders: Sequence[RunFolder]) -> None:
     for first, second in combinations(folders, 2):
         ours, theirs = first.read_experiment(), second.read_experiment()
         shared = [task for task in _tasks(first) if task in _tasks(second)]
-        if ours.model_label != theirs.model_label or not shared:
+        if not shared or not {c.label for c in ours.models} & {c.label for c in theirs.models}:
             continue
         free = MAY_DIFFER if _used_encoder(first, second) else MAY_DIFFER | {"encoder"}
-        found = differences(_without(ours.resolved, free), _without(theirs.resolved, free))
+        found = other_models(ours.resolved, theirs.resolved, MAY_DIFFER)
+        free |= OF_MODELS
+        found += differences(_without(ours.resolved, free), _without(theirs.resolved, free))
         found += _other_data(first, second, shared) + _other_weights(first, second)
         if found:
             raise DataError(
@@ -63,15 +65,14 @@ def _other_weights(first: RunFolder, second: RunFolder) -> list[str]:
     """Of the model, or of what was tuned under one name."""
     ours, theirs = (_weights(folder) for folder in (first, second))
     return [
-        f"other weights{f' of {name}' if name else ''}: {ours[name]} -> {theirs[name]}"
+        f"other weights of {name}: {ours[name]} -> {theirs[name]}"
         for name in ours
         if name in theirs and ours[name] != theirs[name]
     ]
 
 
 def _weights(folder: RunFolder) -> dict[str, str]:
-    """Tuning, or "", -> fingerprint, of those that were asked."""
-    manifest = folder.manifest()
-    found = {"": (manifest.get("model") or {}).get("fingerprint")}
-    found |= {name: entry.get("fingerprint") for name, entry in manifest.get("tunings", {}).items()}
+    """Model or tuning -> fingerprint, of those that were asked."""
+    asked = {**folder.models(), **folder.manifest().get("tunings", {})}
+    found = {name: entry.get("fingerprint") for name, entry in asked.items()}
     return {name: str(fingerprint) for name, fingerprint in found.items() if fingerprint}

@@ -9,7 +9,7 @@ from typing import Any
 from icl.experiments.file.baseline import Baseline
 from icl.experiments.records import UNTUNED, Cell, CellResult, RowKey
 from icl.leaderboard.intervals import Interval
-from icl.leaderboard.layout import Layout, layout, match
+from icl.leaderboard.layout import Layout, layout, match, same_prompt
 from icl.leaderboard.measures import Measure
 from icl.leaderboard.statistics import Resampler, holm
 from icl.leaderboard.training import Training
@@ -33,6 +33,8 @@ class Comparison:
     p_holm: float = 1.0
     p_seeds: float = 1.0
     """For new seeds and new queries, Holm's correction over all rows included."""
+    other_prompts: int = 0
+    """Of those unmatched: pairs across models whose prompts were not the same."""
     nearest: bool = False
     """The baseline is not of the row's own setting, but the nearest that there is."""
 
@@ -162,6 +164,11 @@ class Row:
         )
 
 
+def place(row: Row, rows: Sequence[Row]) -> str:
+    """The row's task, with its model where the rows are of several."""
+    return f"{row.task}, {row.model}" if any(other.model != row.model for other in rows) else row.task
+
+
 def base_name(label: str) -> str:
     """ "mmr(lambda=0.5)" -> "mmr"."""
     return label.split("(", 1)[0]
@@ -209,7 +216,7 @@ def build_rows(
         if baseline is not None and not row.is_baseline and row.value is not None:
             base = find_baseline(group, bases, baseline)
             if base is not None:
-                comparison = compare(group, base, measure, resampler)
+                comparison = compare(group, base, measure, resampler, baseline.across_models)
                 if comparison is not None:
                     comparison = replace(comparison, nearest=not baseline.pairs(group.cell, base.cell))
                 row = replace(row, comparison=comparison)
@@ -268,7 +275,9 @@ def find_baseline(group: Group, baselines: Sequence[Group], baseline: Baseline) 
     then same method, then fewest shots, then same orderer, then the label. Other rows have none.
     """
     cell = group.cell
-    near = [g for g in baselines if (g.cell.model, g.cell.task) == (cell.model, cell.task) and g.complete]
+    near = [g for g in baselines if g.cell.task == cell.task and g.complete]
+    if not baseline.across_models:
+        near = [g for g in near if g.cell.model == cell.model]
     for candidate in near:
         if baseline.pairs(cell, candidate.cell):
             return candidate
@@ -284,9 +293,13 @@ def find_baseline(group: Group, baselines: Sequence[Group], baseline: Baseline) 
     return min(near, key=distance) if near else None
 
 
-def compare(group: Group, baseline: Group, measure: Measure, resampler: Resampler) -> Comparison | None:
-    """Difference and test on the matched pairs; None where no pair matches."""
-    ours, theirs = match(group.layout, baseline.layout)
+def compare(
+    group: Group, baseline: Group, measure: Measure, resampler: Resampler, across_models: bool = False
+) -> Comparison | None:
+    """Difference and test on the matched pairs; None where no pair matches. across_models: only what was
+    asked with the same prompt is a pair."""
+    met = match(group.layout, baseline.layout)[0].predictions
+    ours, theirs = match(group.layout, baseline.layout, same_prompt if across_models else None)
     if not ours.queries:
         return None
     mine, its = measure.values(group.cell.task, ours, theirs)
@@ -299,11 +312,12 @@ def compare(group: Group, baseline: Group, measure: Measure, resampler: Resample
     ]
     test = resampler.test(mine, its, same)
     return Comparison(
-        baseline=baseline.cell.setting,
+        baseline=f"{baseline.cell.model}: " * across_models + baseline.cell.setting,
         difference=resampler.difference(mine, its),
         p=test.p,
         test=test.name,
         p_seeds=resampler.p_for_new_seeds(mine, its),
         matched=ours.predictions,
         unmatched=max(group.layout.predictions, baseline.layout.predictions) - ours.predictions,
+        other_prompts=met - ours.predictions,
     )

@@ -91,6 +91,11 @@ def leaderboard(
     notes = [f"Majority class: the most frequent label of the test set ({name})." for name in tasks_of(made)]
     if judge.name == "score":
         notes.append("score: " + ", ".join(f"{name} {j.name}" for name, j in judge.judged.items()) + ".")
+    if baseline is not None and baseline.across_models:
+        notes.append(
+            "Models are compared on the queries for which they were shown the same demonstrations in the "
+            "same order."
+        )
     named = baseline.text if baseline is not None else None
     return Leaderboard(tuple(rows), judge.name, named, resamples, precision, tuple(notes))
 

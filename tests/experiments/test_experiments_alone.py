@@ -144,7 +144,7 @@ def test_a_run_that_ended_before_its_model_loaded(write, tmp_path, monkeypatch):
     def fails(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("icl.experiments.running.runner.open_model", fails)
+    monkeypatch.setattr("icl.experiments.running.turn.open_model", fails)
     with pytest.raises(KeyboardInterrupt, match="No prediction was kept yet; the same command begins again"):
         icl.run(write(), output=tmp_path / "out")
     run = icl.Run(tmp_path / "out" / "small")

@@ -84,7 +84,7 @@ def refused(path) -> str:
             "name is 'a\\x1b[1m'; allowed: a text that can be printed",
         ),
         ({"model": {"fake": {"dely": 1}}}, "'dely'. Did you mean 'delay'?"),
-        ({"model": {"nobackend": {}}}, "unknown model backend 'nobackend'"),
+        ({"model": {"nobackend": {}}}, "unknown model 'nobackend'"),
         ({"task": "sst3"}, "unknown task 'sst3'. Did you mean 'sst2'?"),
         ({"task": "nowhere.yaml"}, "task file nowhere.yaml does not exist"),
         ({"pool": 400}, "pool is 400, but task 'mine' has"),

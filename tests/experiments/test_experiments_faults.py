@@ -175,7 +175,7 @@ def test_a_file_where_a_folder_belongs(write, tmp_path, occupied, said):
 
 def test_a_cache_that_cannot_be_used_is_found_before_the_model_loads(write, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "icl.experiments.running.runner.open_model", lambda *a, **k: pytest.fail("a model was loaded")
+        "icl.experiments.running.turn.open_model", lambda *a, **k: pytest.fail("a model was loaded")
     )
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".cache").write_text("")
@@ -187,7 +187,7 @@ def test_rates_that_cannot_be_kept_end_no_run(write, tmp_path, monkeypatch, capl
     def fails(*arguments):
         raise PermissionError(errno.EACCES, "Permission denied", "rates.json")
 
-    monkeypatch.setattr("icl.experiments.running.runner.remember", fails)
+    monkeypatch.setattr("icl.experiments.running.turn.remember", fails)
     assert all(r.complete for r in icl.run(write(), output=tmp_path / "out").results)
     assert "rates are not kept for icl plan (rates.json: Permission denied)" in caplog.text
 

@@ -90,7 +90,7 @@ def test_a_finished_run_asks_nothing(write, tmp_path, monkeypatch):
     path = write()
     first = icl.run(path, output=tmp_path)
     monkeypatch.setattr(
-        "icl.experiments.running.runner.open_model", lambda *a, **k: pytest.fail("a model was loaded")
+        "icl.experiments.running.turn.open_model", lambda *a, **k: pytest.fail("a model was loaded")
     )
     assert icl.run(path, output=tmp_path).results == first.results
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -117,11 +118,11 @@ def test_another_experiment_is_never_mixed_in(tmp_path, experiment, data, expect
 
 def test_another_model_is_never_mixed_in(tmp_path):
     folder = begun(tmp_path / "a")
-    for part in ("model", "encoder"):
-        folder.check_source(part, {"name": "m", "fingerprint": "f1"})
-        folder.check_source(part, {"name": "m", "fingerprint": "f1"})
+    for part, check in (("model", partial(folder.check_model, "m")), ("encoder", folder.check_encoder)):
+        check({"name": "m", "fingerprint": "f1"})
+        check({"name": "m", "fingerprint": "f1"})
         with pytest.raises(ConfigError, match=f"the {part}'s fingerprint: f1 -> f2"):
-            folder.check_source(part, {"name": "m", "fingerprint": "f2"})
+            check({"name": "m", "fingerprint": "f2"})
 
 
 def test_restart_keeps_the_old_folder(tmp_path):

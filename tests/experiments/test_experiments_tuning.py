@@ -67,7 +67,7 @@ def test_a_run_trains_once_a_pool_and_asks_both(file, tmp_path):
     held = tunings(run)
     assert len(held) == 2
     prints = {entry["fingerprint"] for entry in held.values()}
-    base = json.loads((run.path / "manifest.json").read_text())["model"]["fingerprint"]
+    (base,) = (entry["fingerprint"] for entry in run.folder.models().values())
     assert len(prints | {base}) == 3
     assert len([n for n in heard.notes if n.endswith(": training")]) == 2
     assert heard.training[0].startswith("tuning norm(steps=3), mine, seed 0: step 1/3, loss ")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from icl.engine import load_model, load_tokenizer, resolve
 from icl.engine.fake import FakeModel
 from icl.engine.loading.files import local_folder
 from icl.engine.loading.sources import agreed_context
-from icl.errors import ConfigError, IclError, unknown_name
+from icl.errors import IclError
 from icl.experiments.file.config import Experiment, Source
+from icl.experiments.file.models import BACKENDS
 from icl.protocols import LanguageModel, Tokenizer
-from icl.registry import Registry
-
-BACKENDS: Registry[LanguageModel] = Registry("model backend", (), LanguageModel)
-BACKENDS.register("fake")(FakeModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,72 +23,80 @@ class TokenizerOnly:
     context_length: int
 
 
-def check_model(experiment: Experiment, source: Source) -> None:
-    """Raises ConfigError, with the file's line, if the model cannot be found. Loads nothing."""
-    try:
-        if isinstance(experiment.model, str):
-            resolve(experiment.model)
-        else:
-            backend, options = _backend(experiment.model)
-            if backend not in BACKENDS:
-                raise ConfigError(unknown_name("model backend", backend, BACKENDS))
-            BACKENDS.create(backend, options)
-    except IclError as error:
-        raise source.error(("model",), str(error)) from error
-    if experiment.context_length is not None and not isinstance(experiment.model, str):
-        raise source.error(("context_length",), "a backend takes it among its options, if at all")
+def check_models(experiment: Experiment, source: Source) -> None:
+    """Raises ConfigError, with the file's line, if one of the models cannot be found, or if two of them are
+    the same under two names. Loads nothing."""
+    met: dict[tuple[str, ...], str] = {}
+    for at, one in enumerate(experiment.each):
+        path = ("model",) if isinstance(experiment.model, str | dict) else ("model", at)
+        choice = one.choice
+        try:
+            if choice.is_backend:
+                BACKENDS.create(choice.name, choice.options)
+            else:
+                found = resolve(choice.name)
+        except IclError as error:
+            several = not choice.is_backend and not isinstance(one.model, str)
+            hint = f". Backends with options: {', '.join(BACKENDS)}" if several else ""
+            raise source.error(path, f"{error}{hint}") from error
+        if choice.is_backend:
+            if one.context_length is not None:
+                raise source.error(("context_length",), "a backend takes it among its options, if at all")
+            continue
+        rest = (one.dtype, one.engine, one.context_length, one.batch_invariant)
+        key = (found.kind, found.location, found.gguf_file or "", *map(str, rest))
+        if key in met:
+            raise source.error(path, f"{choice.label!r} is the same model as {met[key]!r}")
+        met[key] = choice.label
 
 
 def model_source(experiment: Experiment) -> str:
-    """In words, for the manifest."""
-    if isinstance(experiment.model, str):
-        return resolve(experiment.model).origin
-    return f"backend {_backend(experiment.model)[0]}"
+    """In words, for the manifest. experiment: of one model, as in all that follows."""
+    choice = experiment.choice
+    return f"backend {choice.name}" if choice.is_backend else resolve(choice.name).origin
 
 
 def open_model(experiment: Experiment, *, max_memory: int | None = None) -> LanguageModel:
     """Loads the model. Raises ModelError if it cannot be read."""
-    if isinstance(experiment.model, str):
-        return load_model(
-            experiment.model,
-            engine=experiment.engine,
-            dtype=experiment.dtype,
-            max_memory=max_memory,
-            context_length=experiment.context_length,
-            batch_invariant=experiment.batch_invariant,
-        )
-    backend, options = _backend(experiment.model)
-    return BACKENDS.create(backend, options)
+    choice = experiment.choice
+    if choice.is_backend:
+        return BACKENDS.create(choice.name, choice.options)
+    return load_model(
+        choice.name,
+        engine=experiment.engine,
+        dtype=experiment.dtype,
+        max_memory=max_memory,
+        context_length=experiment.context_length,
+        batch_invariant=experiment.batch_invariant,
+    )
 
 
 def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     """The tokenizer and the context length; no weights are read. Raises ModelError."""
-    if not isinstance(experiment.model, str):
+    choice = experiment.choice
+    if choice.is_backend:
         model = open_model(experiment)
         return TokenizerOnly(model.name, model.tokenizer, model.context_length)
-    source = resolve(experiment.model)
+    source = resolve(choice.name)
     if source.kind == "fake":
         length = experiment.context_length
         fake = FakeModel() if length is None else FakeModel(context_length=length)
         return TokenizerOnly(fake.name, fake.tokenizer, fake.context_length)
-    tokenizer = load_tokenizer(experiment.model)
+    tokenizer = load_tokenizer(choice.name)
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
-    length = agreed_context(config, experiment.context_length, experiment.model)
-    return TokenizerOnly(experiment.model, tokenizer, length)
+    length = agreed_context(config, experiment.context_length, choice.name)
+    return TokenizerOnly(choice.name, tokenizer, length)
 
 
 def context_without_weights(experiment: Experiment) -> int | None:
-    """The context length of the fake model; None for others, whose files say it."""
-    plain = isinstance(experiment.model, str)
-    name = experiment.model if plain else _backend(experiment.model)[0]  # type: ignore[arg-type]
-    try:
-        return open_tokenizer(experiment).context_length if name == "fake" else None
-    except IclError:  # said by `check_model`
-        return None
-
-
-def _backend(model: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
-    ((backend, options),) = model.items()
-    return backend, dict(options)
+    """The shortest context length of fake models; None without one: the files of others say theirs."""
+    found = []
+    for one in experiment.each:
+        try:
+            if one.choice.name == "fake":
+                found.append(open_tokenizer(one).context_length)
+        except IclError:  # said by `check_models`
+            continue
+    return min(found, default=None)

@@ -118,6 +118,7 @@ class Pattern(Section):
     orderer: Wanted | None = None
     method: Wanted | None = None
     tuning: Wanted | None = None
+    model: Wanted | None = None
 
     @property
     def named(self) -> dict[str, tuple[str | int, ...]]:

@@ -17,7 +17,7 @@ from icl.experiments.records import Cell
 from icl.protocols import methods, orderers, selectors, tuners
 from icl.registry import Registry
 
-AXES = ("selector", "shots", "orderer", "method", "tuning")
+AXES = ("selector", "shots", "orderer", "method", "tuning", "model")
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "selector": selectors,
     "orderer": orderers,
@@ -46,25 +46,32 @@ class Baseline:
 
     def is_row(self, cell: Cell) -> bool:
         """Whether a row is a baseline. Without demonstrations there is no order to be one by, and what
-        answers without a model is none by the model's tuning."""
+        answers without a model is none by the model or its tuning."""
         if "orderer" in self.labels and cell.shots == 0:
             return False
-        if set(self.labels) == {"tuning"} and cell.selector == MAJORITY:
+        if set(self.labels) <= {"tuning", "model"} and cell.selector == MAJORITY:
             return False
         return all(str(getattr(cell, axis)) == label for axis, label in self.labels.items())
 
     def pairs(self, cell: Cell, baseline: Cell) -> bool:
         """Whether `baseline`, one of the baseline rows, equals `cell` in everything that is not named."""
-        rest = [axis for axis in ("model", "task", *AXES) if axis not in self.labels]
+        rest = [axis for axis in ("task", *AXES) if axis not in self.labels]
         return all(getattr(cell, axis) == getattr(baseline, axis) for axis in rest)
 
     def may_be_near(self, cell: Cell, baseline: Cell) -> bool:
         """Whether `baseline` may stand in where no row pairs: the majority class and zero-shot have
         no selector, order or number of shots of their own to share with it."""
+        if self.across_models and (len(self.labels) == 1 or cell.model != baseline.model):
+            return False
         if cell.selector == MAJORITY:
             return True
         placed = {"selector", "shots"} & set(self.labels)
         return (cell.shots == 0 and set(self.labels) != {"method"}) or (baseline.shots == 0 and bool(placed))
+
+    @property
+    def across_models(self) -> bool:
+        """Whether rows are paired with those of another model."""
+        return "model" in self.labels
 
 
 def parse_baseline(text: str) -> dict[str, str]:

@@ -19,6 +19,16 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from icl.errors import ConfigError, nearest
 from icl.experiments.file.axes import Grid, Label, Section, Shots, listed, refuse_twice
 from icl.experiments.file.baseline import BaselineError, parse_baseline
+from icl.experiments.file.models import (
+    Context,
+    Dtype,
+    Engine,
+    ModelChoice,
+    Plain,
+    choices_of,
+    parse_model,
+    refuse_same,
+)
 from icl.experiments.file.overrides import Override, overridden
 from icl.printable import shortened
 from icl.tasks import TaskFile
@@ -56,6 +66,7 @@ class CompareTo(Section):
     orderer: Label | None = None
     method: Label | None = None
     tuning: Label | None = None
+    model: Label | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -94,10 +105,10 @@ class Experiment(Section):
     """One experiment file."""
 
     name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._=,-]{0,99}$")]
-    model: str | dict[str, dict[str, Any]]
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None
-    engine: Literal["trie", "naive"] = "trie"
-    context_length: Annotated[int, Field(ge=8, strict=True)] | None = None
+    model: Plain | tuple[Plain, ...]
+    dtype: Dtype | None = None
+    engine: Engine = "trie"
+    context_length: Context | None = None
     batch_invariant: Annotated[bool, Field(strict=True)] = False
     task: Annotated[
         tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(listed), Field(min_length=1)
@@ -116,15 +127,7 @@ class Experiment(Section):
     @field_validator("model", mode="before")
     @classmethod
     def _model(cls, value: Any) -> Any:
-        if isinstance(value, str) and value:
-            return value
-        if isinstance(value, Mapping) and len(value) == 1:
-            ((backend, options),) = value.items()
-            if isinstance(backend, str) and (options is None or isinstance(options, Mapping)):
-                return {backend: dict(options or {})}
-        raise ValueError(
-            f"must be an alias, a path, a hub id or {{backend: {{options}}}}, not {as_written(value)}"
-        )
+        return parse_model(value)
 
     @field_validator("think", mode="before")
     @classmethod
@@ -140,22 +143,57 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _bounded(self) -> Experiment:
         grid = self.grid
-        axes = (self.task, self.seeds, grid.selector, grid.shots, grid.orderer, grid.method, grid.tuning)
+        axes = (
+            self.models,
+            self.task,
+            self.seeds,
+            grid.selector,
+            grid.shots,
+            grid.orderer,
+            grid.method,
+            grid.tuning,
+        )
         cells = math.prod(map(len, axes))
         if cells > MOST_CELLS:
             raise ValueError(
                 f"the grid has {cells:,} cells, tasks and seeds included; at most {MOST_CELLS:,} are run "
                 "as one experiment"
             )
+        try:
+            refuse_same(self.models, self.dtype)
+        except ValueError as error:
+            raise ValueError(f"model: {error}") from error
         return self
 
     @property
+    def models(self) -> tuple[ModelChoice, ...]:
+        """The models in the order in which they are worked through."""
+        return choices_of(self.model)
+
+    @property
     def model_label(self) -> str:
-        """The model's name on the leaderboard."""
-        if isinstance(self.model, str):
-            return self.model
-        ((backend, options),) = self.model.items()
-        return f"{backend}:{options['model']}" if "model" in options else backend
+        """The model's name on the leaderboard; those of several with commas."""
+        return ", ".join(choice.label for choice in self.models)
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The only model of an experiment of `each`."""
+        (only,) = self.models
+        return only
+
+    @property
+    def each(self) -> tuple[Experiment, ...]:
+        """An experiment a model, each with its settings in place of the common ones."""
+        if isinstance(self.model, str | dict):
+            return (self.model_copy(update=self.choice.settings),)
+        return tuple(
+            self.model_copy(update={"model": (plain,), **choice.settings})
+            for plain, choice in zip(self.model, self.models, strict=True)
+        )
+
+    def of(self, label: str) -> Experiment:
+        """That of one model. KeyError for a label that it does not have."""
+        return {one.model_label: one for one in self.each}[label]
 
     @property
     def resolved(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What an experiment may change while it goes on in its folder, and what would mix results.
 
-More rows, seeds, tasks and test items may be asked for, and fewer rows: draws are nested, so what is there
-stays right. All else is another experiment.
+More rows, models, seeds, tasks and test items may be asked for, and fewer rows: draws are nested, so what is
+there stays right. All else is another experiment.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from icl.experiments.file.config import Experiment, read_experiment
 
 FREE = frozenset({"name", "grid", "seeds", "task", "leaderboard"})
 """Keys that decide which cells there are, or how they are shown, and nothing of what is in one."""
+OF_MODELS = frozenset({"model", "dtype", "engine", "context_length", "batch_invariant"})
+"""Keys that are compared model by model."""
 
 
 def read_held(experiment: Mapping[str, Any], where: str) -> Experiment:
@@ -33,9 +35,9 @@ def conflicts(
     `old` and `new` have all their defaults. `encoder_used`: vectors decided in the folder. `carved`: tasks
     whose pool is what the test leaves of one split.
     """
-    free = FREE if encoder_used else FREE | {"encoder"}
+    free = (FREE if encoder_used else FREE | {"encoder"}) | OF_MODELS
     fixed = [{k: v for k, v in e.items() if k not in free and k != "test"} for e in (old, new)]
-    found = differences(fixed[0], fixed[1])
+    found = [*other_models(old, new), *differences(fixed[0], fixed[1])]
     before, after = (float("inf") if e["test"] == "all" else e["test"] for e in (old, new))
     if after < before:
         found.append(
@@ -47,6 +49,34 @@ def conflicts(
             f"test: {old['test']} -> {new['test']} (task {carved[0]!r} has no train split: its pool is what "
             "the test leaves, and would be another)"
         )
+    return found
+
+
+def other_models(
+    old: Mapping[str, Any], new: Mapping[str, Any], free: frozenset[str] = frozenset()
+) -> list[str]:
+    """How models of one name differ, one entry a key; that none is in both, where that is so. free: keys that
+    may differ."""
+    before, after = (_settings(experiment, free) for experiment in (old, new))
+    shared = [label for label in before if label in after]
+    if not shared:
+        return differences({"model": old["model"]}, {"model": new["model"]})
+    several = len(before) > 1 or len(after) > 1
+    return [
+        difference
+        for label in shared
+        for difference in differences(before[label], after[label], f"{label}: " if several else "")
+    ]
+
+
+def _settings(experiment: Mapping[str, Any], free: frozenset[str]) -> dict[str, dict[str, Any]]:
+    """Label -> the model with its settings. A backend's options are in its `model`."""
+    found = {}
+    for one in read_experiment(experiment)[0].each:
+        choice = one.choice
+        plain = {key: getattr(one, key) for key in sorted(OF_MODELS - free - {"model"})}
+        model = {choice.name: dict(choice.options)} if choice.is_backend else choice.name
+        found[choice.label] = {"model": model, **plain}
     return found
 
 

@@ -75,7 +75,7 @@ def first_manifest(checked: Checked) -> dict[str, Any]:
         "hardware": hardware(),
         "tasks": {name: _rows_of(data) for name, data in checked.tasks.items()},
         "overlap": leaks,
-        "model": None,
+        "models": {},
         "encoder": None,
         "sessions": [],
     }

@@ -71,7 +71,10 @@ class Expected:
 
 
 def _key(experiment: Experiment) -> str:
-    return " ".join([experiment.model_label, experiment.dtype or "default", experiment.engine, processor()])
+    """experiment: of one model, as in all that follows."""
+    choice = experiment.choice
+    name = choice.label if choice.is_backend else choice.name
+    return " ".join([name, experiment.dtype or "default", experiment.engine, processor()])
 
 
 def remember(cache: Path, experiment: Experiment, work: Work) -> None:
@@ -121,13 +124,14 @@ def expected_rates(
     known = _rates(_read(cache).get(_key(experiment)))
     if known.read and (known.write or not texts):
         return Expected(known, "as in earlier runs with this model here")
-    if not isinstance(experiment.model, str) or experiment.model == "fake":
+    name = experiment.choice.name
+    if experiment.choice.is_backend or name == "fake":
         return None
     note("measuring how fast the model runs here")
     from icl.engine.measuring.pace import measure_pace
 
     try:
-        pace = measure_pace(experiment.model, experiment.dtype, experiment.engine, texts or 1, context)
+        pace = measure_pace(name, experiment.dtype, experiment.engine, texts or 1, context)
     except IclError:
         return None
     measured = Rates(known.read or pace.read, known.write or pace.write, known.share)

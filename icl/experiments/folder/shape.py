@@ -26,6 +26,7 @@ class _Manifest(BaseModel):
     tunings: dict[str, dict[str, Any]] = {}
     sessions: list[dict[str, Any]] = []
     model: dict[str, Any] | None = None
+    models: dict[str, dict[str, Any]] = {}
     encoder: dict[str, Any] | None = None
 
 

@@ -116,8 +116,9 @@ class RunFolder:
             self._write_manifest({**contents.manifest, **entries})
             return
         self._check_same(contents)
+        named = {"models": self.models()}  # by an experiment that is about to be replaced
         self._write_experiment(contents.experiment)
-        held, came = self.manifest(), {**contents.manifest, **entries}
+        held, came = {**self.manifest(), **named}, {**contents.manifest, **entries}
         entries |= {key: {**held.get(key, {}), **came.get(key, {})} for key in MERGED}
         entries |= {key: came[key] for key in ("source", "folder") if key in came}
         self._write_manifest({**held, **entries})
@@ -190,13 +191,23 @@ class RunFolder:
             "or begin anew with --restart (the old folder is kept under a new name)"
         )
 
-    def check_source(self, part: str, entry: Mapping[str, Any]) -> None:
-        """Writes down where "model" or "encoder" came from, or ConfigError if its fingerprint was another."""
-        held = self.manifest().get(part) or {}
+    def check_encoder(self, entry: Mapping[str, Any]) -> None:
+        """Writes down where the encoder came from, or ConfigError if its fingerprint was another."""
+        self._refuse_other("the encoder's fingerprint", self.manifest().get("encoder") or {}, entry)
+        self.update_manifest(encoder=dict(entry))
+
+    def check_model(self, label: str, entry: Mapping[str, Any]) -> None:
+        """The same of one of the models, by its name on the leaderboard."""
+        held = self.models()
+        several = len(held.keys() | {label}) > 1
+        what = f"the fingerprint of {label!r}" if several else "the model's fingerprint"
+        self._refuse_other(what, held.get(label, {}), entry)
+        self.update_manifest(models={**held, label: dict(entry)})
+
+    def _refuse_other(self, what: str, held: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
         old, new = held.get("fingerprint"), entry.get("fingerprint")
         if old is not None and old != new:
-            raise ConfigError(self._changed([f"the {part}'s fingerprint: {old} -> {new}"]))
-        self.update_manifest(**{part: dict(entry)})
+            raise ConfigError(self._changed([f"{what}: {old} -> {new}"]))
 
     def update_manifest(self, **entries: Any) -> None:
         """Sets entries of the manifest."""
@@ -249,6 +260,14 @@ class RunFolder:
             )
         check_shape(loaded, self.path / MANIFEST)
         return loaded
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """Label -> name, origin and fingerprint, of the models that were asked."""
+        manifest = self.manifest()
+        held = manifest.get("models") or {}
+        if not held and (alone := manifest.get("model")):  # of a folder from before there were several
+            return {self.read_experiment().model_label: alone}
+        return dict(held)
 
     def cells(self) -> list[Cell]:
         """Cells in the order of the grid."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from icl.errors import IclError
 from icl.experiments.file.axes import Component, Pattern
 from icl.experiments.file.config import Experiment
+from icl.experiments.file.models import ModelChoice
 from icl.experiments.records import UNTUNED, Cell
 from icl.protocols import methods
 
@@ -27,6 +28,7 @@ class PlannedCell:
     orderer: Component
     method: Component
     tuning: Component = BASE
+    model: ModelChoice | None = None
 
     @property
     def shots(self) -> int:
@@ -35,15 +37,21 @@ class PlannedCell:
 
 
 def plan_cells(experiment: Experiment, tasks: Sequence[str]) -> list[PlannedCell]:
-    """The cells of the named tasks in a stable order: tuning, task, seed, then the file's order of the axes.
+    """The cells of the named tasks in a stable order: model, tuning, task, seed, then the file's order of the
+    axes.
 
-    The model as it is comes first: it is gone from memory before one is trained. Zero shots are the same
-    whatever the selector and the orderer: they are one row, which is there for every method even if the file
-    does not ask for it, and the only one of a method that shows none of the selector's demonstrations; so
-    under every tuning. A method that never asks the model is run once, without tuning. Every other row runs
-    under all seeds, also where no component draws at random, since the seed draws the pool.
+    A model as it is comes before its tunings: it is gone from memory before one is trained. Zero shots are
+    the same whatever the selector and the orderer: they are one row, which is there for every method even if
+    the file does not ask for it, and the only one of a method that shows none of the selector's
+    demonstrations; so under every tuning. A method that never asks the model is run once, without tuning.
+    Every other row runs under all seeds, also where no component draws at random, since the seed draws the
+    pool.
     """
-    cells = []
+    return [cell for one in experiment.each for cell in _of_model(one, tasks)]
+
+
+def _of_model(experiment: Experiment, tasks: Sequence[str]) -> Iterator[PlannedCell]:
+    choice = experiment.choice
     for tuning in (BASE, *(item for item in experiment.grid.tuning if item != BASE)):
         methods = [m for m in experiment.grid.method if _runs_under(tuning, m, experiment)]
         settings = _settings(experiment, methods)
@@ -51,7 +59,7 @@ def plan_cells(experiment: Experiment, tasks: Sequence[str]) -> list[PlannedCell
             for seed in experiment.seeds:
                 for selector, shots, orderer, method in settings:
                     cell = Cell(
-                        model=experiment.model_label,
+                        model=choice.label,
                         task=task,
                         selector=selector.label,
                         shots=shots,
@@ -60,17 +68,16 @@ def plan_cells(experiment: Experiment, tasks: Sequence[str]) -> list[PlannedCell
                         seed=seed,
                         tuning=tuning.label,
                     )
-                    planned = PlannedCell(cell, selector, orderer, method, tuning)
+                    planned = PlannedCell(cell, selector, orderer, method, tuning, choice)
                     if not experiment.grid.only or any(fits(planned, p) for p in experiment.grid.only):
-                        cells.append(planned)
-    return cells
+                        yield planned
 
 
 def fits(planned: PlannedCell, pattern: Pattern) -> bool:
     """Whether a cell has the values of a pattern: its components by their names or whole labels."""
     for axis, values in pattern.named.items():
         item = planned.shots if axis == "shots" else getattr(planned, axis)
-        if not ({item.label, item.name} if isinstance(item, Component) else {item}) & set(values):
+        if not ({item} if isinstance(item, int) else {item.label, item.name}) & set(values):
             return False
     return True
 
@@ -82,7 +89,7 @@ def _runs_under(tuning: Component, method: Component, experiment: Experiment) ->
 
 
 def majority_cell(experiment: Experiment, task: str, seed: int) -> Cell:
-    """The row that answers every query with the most frequent label of the pool."""
+    """The row that answers every query with the most frequent label of the pool. experiment: of one model."""
     return Cell(experiment.model_label, task, MAJORITY, 0, NONE, NONE, seed)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from icl.encoders import encoder_source
 from icl.errors import Collector, ConfigError, IclError, unknown_name
-from icl.experiments.asking.models import check_model
+from icl.experiments.asking.models import check_models
 from icl.experiments.asking.thinking import with_marks
 from icl.experiments.file.axes import Component
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
@@ -45,6 +45,18 @@ class Checked:
     needs_encoder: bool
 
     @property
+    def each(self) -> tuple[Checked, ...]:
+        """The same a model, with the cells of that model."""
+        return tuple(
+            replace(
+                self,
+                experiment=one,
+                cells=tuple(c for c in self.cells if c.cell.model == one.model_label),
+            )
+            for one in self.experiment.each
+        )
+
+    @property
     def data_fingerprints(self) -> dict[str, str]:
         """task -> hash of its definition and rows."""
         return {name: data.fingerprint for name, data in self.tasks.items()}
@@ -72,7 +84,7 @@ def check(experiment: Experiment, source: Source, *, wants_all: bool = False) ->
         _check_only(experiment, source)
         _check_baseline(experiment, source)
     with problems.one():
-        check_model(experiment, source)
+        check_models(experiment, source)
         check_trainable(experiment, source)
         check_saved(experiment, source)
     needs_encoder = any("encoder" in getattr(part, "needs", ()) for axis in built.values() for part in axis)
@@ -172,7 +184,7 @@ def _check_only(experiment: Experiment, source: Source) -> None:
     for index, pattern in enumerate(experiment.grid.only):
         for axis, values in pattern.named.items():
             items = [c.shots if axis == "shots" else getattr(c, axis) for c in whole]
-            known = {str(n) for i in items for n in ((i.label, i.name) if isinstance(i, Component) else (i,))}
+            known = {str(n) for i in items for n in ((i,) if isinstance(i, int) else (i.label, i.name))}
             for value in values:
                 if str(value) not in known:
                     raise source.error(("grid", "only", index, axis), unknown_name(axis, str(value), known))
@@ -185,7 +197,8 @@ def _check_baseline(experiment: Experiment, source: Source) -> None:
     wanted = experiment.leaderboard.compare_to
     if wanted is None:
         return
-    rows = [majority_cell(experiment, "", 0), *(c.cell for c in plan_cells(experiment, [""]))]
+    majorities = [majority_cell(one, "", 0) for one in experiment.each]
+    rows = [*majorities, *(c.cell for c in plan_cells(experiment, [""]))]
     try:
         resolve_baseline(wanted.named, rows)
     except BaselineError as error:

@@ -15,7 +15,8 @@ from icl.engine.loading.sources import file_digest, weights_fingerprint
 from icl.errors import ConfigError, IclError
 from icl.experiments.file.axes import Component
 from icl.experiments.file.config import Experiment, Source
-from icl.experiments.grid.cells import BASE
+from icl.experiments.file.models import ModelChoice
+from icl.experiments.grid.cells import BASE, plan_cells
 from icl.labels import LABELLED
 from icl.protocols import tuners
 from icl.tasks import Split, TaskData, load_task
@@ -62,18 +63,28 @@ def source_digest(item: Component, source: Source) -> str:
 
 def check_trainable(experiment: Experiment, source: Source) -> None:
     """Raises ConfigError where something is to be trained and the model has no weights at hand."""
-    for at, item in tunings(experiment):
-        if isinstance(experiment.model, str):
+    for one, at, item in _asked(experiment):
+        choice = one.choice
+        if not choice.is_backend:
             try:
-                if resolve(experiment.model).kind != "fake":
-                    return
+                if resolve(choice.name).kind != "fake":
+                    continue
             except IclError:  # said by the check of the model
-                return
+                continue
         raise source.error(
             ("grid", "tuning", at),
-            f"{item.name!r} trains weights, and the model {experiment.model_label!r} has none here; allowed "
+            f"{item.name!r} trains weights, and the model {choice.label!r} has none here; allowed "
             "with it: none",
         )
+
+
+def _asked(experiment: Experiment) -> list[tuple[Experiment, int, Component]]:
+    """Tunings under each of the models, those that `only` leaves out left out."""
+    found = []
+    for one in experiment.each:
+        there = {c.cell.tuning for c in plan_cells(one, [""])}
+        found += [(one, at, item) for at, item in tunings(one) if item.label in there]
+    return found
 
 
 def refuse_given(experiment: Experiment, source: Source) -> None:
@@ -88,7 +99,7 @@ def refuse_given(experiment: Experiment, source: Source) -> None:
 
 def check_saved(experiment: Experiment, source: Source) -> None:
     """Raises ConfigError where a saved tuning is not there, is damaged, or is known to be of another base."""
-    for at, item in tunings(experiment):
+    for one, at, item in _asked(experiment):
         if item.name != SAVED:
             continue
         folder = Path(str(placed(item, source).parameters.get("folder")))
@@ -96,7 +107,7 @@ def check_saved(experiment: Experiment, source: Source) -> None:
         if not folder.is_dir():
             raise source.error(path, f"{str(folder)!r} is no folder: icl tune makes them")
         try:
-            wrong = of_another_base(folder, _known_weights(experiment.model)) or _damage(folder)
+            wrong = of_another_base(folder, _known_weights(one.choice)) or _damage(folder)
         except IclError as error:
             raise source.error(path, str(error)) from error
         if wrong:
@@ -139,10 +150,10 @@ def of_another_base(folder: Path, base: str) -> str:
     return ""
 
 
-def _known_weights(model: Any) -> str:
+def _known_weights(model: ModelChoice) -> str:
     """Fingerprint of the weights where it can be had at once; "" for what would have to be fetched."""
     try:
-        found = resolve(model) if isinstance(model, str) else None
+        found = None if model.is_backend else resolve(model.name)
         if found is None or found.kind in ("fake", "hub"):
             return ""
         if found.gguf_file is None:

@@ -21,8 +21,9 @@ log = logging.getLogger("icl")
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A tuning on one pool, and the folder that it stands in."""
+    """A tuning of one model on one pool, and the folder that it stands in."""
 
+    model: str
     task: str
     seed: int
     tuning: str
@@ -58,9 +59,9 @@ def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator
     watched = meter or Meter()
     watched.start(0, 0)
     try:
-        shop = Workshop(checked, TuningFolder(folder), watched)
-        for item, task, seed in trained(checked):
+        for one, item, task, seed in [(c, *work) for c in checked.each for work in trained(c)]:
             let_go()
+            shop = Workshop(one, TuningFolder(folder), watched)
             try:
                 of, kept, _ = shop.prepare(Work(item, task, seed))
             except StorageError:
@@ -69,7 +70,7 @@ def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator
                 log.warning("%s", error)
                 failed.append(ConfigError(str(error)))  # its traceback would hold the network
                 continue
-            yield Adapter(task, seed, item.label, shop.kept.place(of), kept)
+            yield Adapter(one.experiment.model_label, task, seed, item.label, shop.kept.place(of), kept)
     finally:
         watched.stop()
         lock.release()

@@ -13,8 +13,10 @@ from icl.protocols import Encoder, LanguageModel, Resources
 
 
 def groups(cells: Sequence[PlannedCell]) -> Iterator[tuple[tuple[str, int], list[PlannedCell]]]:
-    """Cells by (task, seed) of one tuning; the grid's order keeps them together."""
-    for (key, _), group in groupby(cells, key=lambda c: ((c.cell.task, c.cell.seed), c.cell.tuning)):
+    """Cells by (task, seed) of one model and tuning; the grid's order keeps them together."""
+    for (key, *_), group in groupby(
+        cells, key=lambda c: ((c.cell.task, c.cell.seed), c.cell.tuning, c.cell.model)
+    ):
         yield key, list(group)
 
 

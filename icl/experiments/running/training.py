@@ -21,8 +21,8 @@ MEASURED = 64
 def expected_training(
     checked: Checked, tokenizer: Tokenizer, context_length: int
 ) -> dict[str, TrainingCost | None]:
-    """Tuning -> its cost over all tasks and seeds; None for one of which neither its own `plan` nor its
-    settings tell."""
+    """Tuning -> its cost for one model over all tasks and seeds; None for one of which neither its own
+    `plan` nor its settings tell."""
     found: dict[str, TrainingCost | None] = {}
     for item, task, seed in trained(checked):
         given = placed(item, checked.source)

@@ -60,7 +60,7 @@ class Work:
 
 
 class Workshop:
-    """Trains for one experiment, and keeps what it made in a folder.
+    """Trains for an experiment of one model, and keeps what it made in a folder.
 
     met: is told name and fingerprint of the model as it would be asked untuned, and may refuse it.
     """
@@ -134,8 +134,8 @@ class Workshop:
 
     def _open(self) -> Opened:
         experiment = self.checked.experiment
-        assert isinstance(experiment.model, str)  # a backend has been refused
-        opened = open_network(experiment.model, dtype=TRAINED_IN, context_length=experiment.context_length)
+        name = experiment.choice.name  # of no backend, which has been refused
+        opened = open_network(name, dtype=TRAINED_IN, context_length=experiment.context_length)
         ending = f"{self._asked_in(opened)}{'-invariant' * experiment.batch_invariant}"
         self._met(opened.name, f"{weights_of(opened.fingerprint)}-{ending}")
         return opened
