@@ -24,6 +24,7 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     CSV = "csv"
     LATEX = "latex"
+    JSON = "json"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -82,6 +83,7 @@ def leaderboard(
             Format.MARKDOWN: board.to_markdown,
             Format.CSV: board.to_csv,
             Format.LATEX: board.to_latex,
+            Format.JSON: board.to_json,
         }[notation]()
         typer.echo(text, nl=False)
 
@@ -92,8 +94,8 @@ def _chains(runs: list[Run], notation: Format, plot: Path | None) -> None:
 
     from icl import api
 
-    if notation is Format.LATEX:
-        raise ConfigError("--chains has no LaTeX; allowed: terminal, markdown, csv")
+    if notation in (Format.LATEX, Format.JSON):
+        raise ConfigError(f"--chains has no {notation.value}; allowed: terminal, markdown, csv")
     curves = api.chains_of_runs(runs)
     if notation is Format.TERMINAL:
         console = Console()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from icl.leaderboard.columns import Column, constant_size, measured_columns, setting_columns
-from icl.leaderboard.rows import Row
+from icl.leaderboard.rows import SECTIONS, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Board:
     resamples: int
     precision: str = ""
     notes: tuple[str, ...] = ()
+    sections: tuple[str, ...] = SECTIONS
+    """What the rows of one section of the table are alike in."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -30,6 +32,17 @@ class Board:
         """Columns of the table for people; the CSV has all of them."""
         varying, _ = setting_columns(self.rows)
         return varying + measured_columns(self.rows, self.metric, self.compare_to)
+
+    def section(self, row: Row) -> tuple[str, ...]:
+        """The values that it shares with the rows of its section."""
+        return tuple(str(getattr(row, axis)) for axis in self.sections)
+
+    def short_name(self, row: Row) -> str:
+        """The settings in which rows differ, without those of the section."""
+        if row.is_reference:
+            return row.name
+        own = [c for c in setting_columns(self.rows)[0] if c.key not in ("model", "task", *self.sections)]
+        return " ".join(f"{c.show(row)}-shot" if c.key == "shots" else c.show(row) for c in own)
 
     @property
     def title(self) -> str:

@@ -14,11 +14,10 @@ from icl.cot.shared.curves import Rule, chains_of_all, sample_values
 from icl.errors import DataError
 from icl.experiments.records import UNTUNED, CellResult
 from icl.leaderboard.intervals import Interval
-from icl.leaderboard.layout import Layout
+from icl.leaderboard.layout import Group, Layout, group_cells
 from icl.leaderboard.measures import Floats, stand_in_task, weighted_mean
 from icl.leaderboard.names import short_labels
 from icl.leaderboard.results import without_copies
-from icl.leaderboard.rows import Group, group_cells
 from icl.leaderboard.statistics import Resampler
 from icl.prompts.answers import equivalent
 from icl.types import Prediction, Task

@@ -1,4 +1,4 @@
-"""Seeds x queries: a row's predictions laid out, and two rows brought onto what both hold."""
+"""Seeds x queries: cells by row, their predictions laid out, and two rows brought onto what both hold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icl.errors import DataError
-from icl.experiments.records import CellResult
+from icl.experiments.records import Cell, CellResult, RowKey
 from icl.types import Prediction
 
 
@@ -79,3 +79,44 @@ def match(
         grid = tuple(tuple(both[q][side] if q in both else None for q in queries) for both in pairs.values())
         sides.append(Layout(tuple(pairs), queries, grid))
     return sides[0], sides[1]
+
+
+def same_answers(row: Layout, baseline: Layout) -> list[bool]:
+    """Of two layouts with the same seeds and queries: whether both say the same of a query in every seed."""
+    return [
+        all(
+            a is None or b is None or (a.answer == b.answer and a.correct == b.correct)
+            for a, b in ((row.grid[s][q], baseline.grid[s][q]) for s in range(len(row.seeds)))
+        )
+        for q in range(len(row.queries))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The cells of one row: those that count and the layout of their predictions."""
+
+    key: RowKey
+    complete: tuple[CellResult, ...]
+    open: tuple[CellResult, ...]
+    layout: Layout
+
+    @property
+    def cell(self) -> Cell:
+        """The setting as a cell; its seed stands for all."""
+        model, task, selector, shots, orderer, method, tuning = self.key
+        return Cell(model, task, selector, shots, orderer, method, 0, tuning)
+
+
+def group_cells(results: Sequence[CellResult]) -> list[Group]:
+    """Results by row, in order of first appearance."""
+    rows: dict[RowKey, list[CellResult]] = {}
+    for result in results:
+        rows.setdefault(result.cell.row, []).append(result)
+    groups = []
+    for key, cells in rows.items():
+        whole = layout(cells)  # refuses seeds and queries that stand twice, in incomplete cells too
+        done = tuple(r for r in cells if r.complete and r.predictions)
+        left = tuple(r for r in cells if not (r.complete and r.predictions))
+        groups.append(Group(key, done, left, layout(done) if left else whole))
+    return groups

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from icl.experiments.file.baseline import Baseline
-from icl.experiments.records import UNTUNED, Cell, CellResult, RowKey
+from icl.experiments.records import UNTUNED, Cell, CellResult
+from icl.leaderboard.extraction import NONE_READ, Extraction
 from icl.leaderboard.intervals import Interval
-from icl.leaderboard.layout import Layout, layout, match, same_prompt
+from icl.leaderboard.layout import Group, match, same_answers, same_prompt
 from icl.leaderboard.measures import Measure
+from icl.leaderboard.standings import Standing, standings
 from icl.leaderboard.statistics import Resampler, holm
 from icl.leaderboard.training import Training
-from icl.types import NO_USAGE, Prediction, Usage
+from icl.types import NO_USAGE, Usage
 
 MAJORITY = "majority_class"
 REFERENCES = frozenset({"zero_shot", MAJORITY})
+SECTIONS = ("model", "task")
+"""What rows are alike in that stand together, unless told otherwise."""
 Counts = Mapping[str, int]
 
 
@@ -47,48 +51,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Extraction:
-    """Answers that were read out of text: how many, and how sure that reading was."""
-
-    read: int = 0
-    unparsed: int = 0
-    """No answer could be read, and the model did not say that it has none."""
-    cut: int = 0
-    """The answer, a chain or a decomposition ended at its token limit."""
-    differ: int = 0
-    """The first match, the last and the one after a trigger phrase are not all the same."""
-    tied: int = 0
-    """Votes that two answers won."""
-    abstained: int = 0
-    """The model said that it does not know."""
-    thinking_tokens: int = 0
-    """In thinking blocks, among those drawn."""
-
-    @classmethod
-    def of(cls, predictions: Sequence[Prediction]) -> Extraction:
-        """Of those predictions for which the model wrote a text."""
-        read = [p for p in predictions if p.output]
-
-        def count(ending: str) -> int:
-            return sum(any(flag.endswith(ending) for flag in p.flags) for p in read)
-
-        silent = [p for p in read if p.answer is None]
-        abstained = sum(any(flag.endswith("abstained") for flag in p.flags) for p in silent)
-        return cls(
-            len(read),
-            len(silent) - abstained,
-            count("cut_by_length"),
-            count("_disagree"),
-            count("tied_vote"),
-            abstained,
-            sum(int(p.details.get("thinking_tokens") or 0) for p in read),
-        )
-
-    def __add__(self, other: Extraction) -> Extraction:
-        return Extraction(*map(sum, zip(astuple(self), astuple(other), strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One line of the leaderboard: everything but the seed."""
 
@@ -110,7 +72,7 @@ class Row:
     selection: Usage = NO_USAGE
     selection_seconds: float = 0.0
     flags: Counts = field(default_factory=dict)
-    extraction: Extraction = Extraction()
+    extraction: Extraction = NONE_READ
     dropped: int = 0
     kept_out: int = 0
     """Near duplicates of test items that were kept out of the pools."""
@@ -120,6 +82,8 @@ class Row:
     """One line a cell that was left out because it is not complete."""
     comparison: Comparison | None = None
     is_baseline: bool = False
+    standing: Standing | None = None
+    """Among the rows of its section; None while it is incomplete, or shares no query with the best."""
     training: Training | None = None
     """What the tuning cost; None without one."""
 
@@ -127,6 +91,11 @@ class Row:
     def is_reference(self) -> bool:
         """Majority class and zero-shot: what a selector must beat to be worth its demonstrations."""
         return base_name(self.selector) in REFERENCES
+
+    @property
+    def leads(self) -> bool:
+        """Best of its section or not distinguishable from it."""
+        return self.standing is not None and self.standing.group == 1
 
     @property
     def sharing(self) -> float | None:
@@ -174,40 +143,15 @@ def base_name(label: str) -> str:
     return label.split("(", 1)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The cells of one row: those that count and the layout of their predictions."""
-
-    key: RowKey
-    complete: tuple[CellResult, ...]
-    open: tuple[CellResult, ...]
-    layout: Layout
-
-    @property
-    def cell(self) -> Cell:
-        """The setting as a cell; its seed stands for all."""
-        model, task, selector, shots, orderer, method, tuning = self.key
-        return Cell(model, task, selector, shots, orderer, method, 0, tuning)
-
-
-def group_cells(results: Sequence[CellResult]) -> list[Group]:
-    """Results by row, in order of first appearance."""
-    rows: dict[RowKey, list[CellResult]] = {}
-    for result in results:
-        rows.setdefault(result.cell.row, []).append(result)
-    groups = []
-    for key, cells in rows.items():
-        whole = layout(cells)  # refuses seeds and queries that stand twice, in incomplete cells too
-        done = tuple(r for r in cells if r.complete and r.predictions)
-        left = tuple(r for r in cells if not (r.complete and r.predictions))
-        groups.append(Group(key, done, left, layout(done) if left else whole))
-    return groups
-
-
 def build_rows(
-    groups: Sequence[Group], measure: Measure, resampler: Resampler, baseline: Baseline | None
+    groups: Sequence[Group],
+    measure: Measure,
+    resampler: Resampler,
+    baseline: Baseline | None,
+    sections: Sequence[str] = SECTIONS,
 ) -> list[Row]:
-    """Rows with intervals, comparisons and Holm's correction over all of them."""
+    """Rows with intervals, comparisons and Holm's correction over all of them, and rank groups within each
+    section: the rows that are alike in `sections`."""
     bases = [g for g in groups if baseline is not None and baseline.is_row(g.cell)]
     rows = []
     for group in groups:
@@ -228,7 +172,8 @@ def build_rows(
     )
     for i, comparison, p, p_seeds in corrected:
         rows[i] = replace(rows[i], comparison=replace(comparison, p_holm=p, p_seeds=p_seeds))
-    return rows
+    stand = standings(groups, measure, resampler, lambda g: tuple(getattr(g.cell, axis) for axis in sections))
+    return [replace(row, standing=stand.get(row.cell.row)) for row in rows]
 
 
 def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
@@ -303,14 +248,7 @@ def compare(
     if not ours.queries:
         return None
     mine, its = measure.values(group.cell.task, ours, theirs)
-    same = [
-        all(
-            a is None or b is None or (a.answer == b.answer and a.correct == b.correct)
-            for a, b in ((ours.grid[s][q], theirs.grid[s][q]) for s in range(len(ours.seeds)))
-        )
-        for q in range(len(ours.queries))
-    ]
-    test = resampler.test(mine, its, same)
+    test = resampler.test(mine, its, same_answers(ours, theirs))
     return Comparison(
         baseline=f"{baseline.cell.model}: " * across_models + baseline.cell.setting,
         difference=resampler.difference(mine, its),

@@ -9,11 +9,13 @@ from rich.table import Table
 from icl.errors import DataError
 from icl.experiments.file.baseline import BaselineError, resolve_baseline
 from icl.experiments.records import CellResult
-from icl.leaderboard import formats
+from icl.leaderboard import fields, formats
 from icl.leaderboard.board import Board
+from icl.leaderboard.footer import footer
+from icl.leaderboard.layout import group_cells
 from icl.leaderboard.measures import measure
 from icl.leaderboard.results import majority_cells, without_copies
-from icl.leaderboard.rows import build_rows, group_cells
+from icl.leaderboard.rows import build_rows
 from icl.leaderboard.statistics import Resampler
 from icl.protocols import Metric
 from icl.types import Task
@@ -27,7 +29,7 @@ class Leaderboard(Board):
     @property
     def footer(self) -> list[str]:
         """Sentences on statistics, marks, and whatever was left out, dropped or unparsed."""
-        return formats.footer(self)
+        return footer(self)
 
     def to_rich(self, width: int = 100) -> Table:
         """For the terminal: the least important columns go where `width` is too narrow, and the
@@ -40,7 +42,11 @@ class Leaderboard(Board):
 
     def to_csv(self) -> str:
         """Every field of every row in full precision; fractions, not per cent."""
-        return formats.to_csv(self)
+        return fields.to_csv(self)
+
+    def to_json(self) -> str:
+        """The rows as in the CSV, the title and the footer, as one object."""
+        return fields.to_json(self)
 
     def to_latex(self) -> str:
         """A booktabs table, escaped."""

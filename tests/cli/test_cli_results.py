@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 
 import pytest
@@ -20,12 +21,13 @@ def run(icl, folder):
     return "runs/small"
 
 
-def test_leaderboard_in_four_notations(icl, run):
+def test_leaderboard_in_five_notations(icl, run):
     assert "vs random" in icl("leaderboard", run).out
     assert "| selector |" in icl("leaderboard", run, "--format", "markdown").out
     assert r"\toprule" in icl("leaderboard", run, "-f", "latex").out
     rows = list(csv.DictReader(io.StringIO(icl("leaderboard", run, "-f", "csv").out)))
     assert {r["selector"] for r in rows} == {"majority_class", "zero_shot", "random", "knn"}
+    assert len(json.loads(icl("leaderboard", run, "-f", "json").out)["rows"]) == len(rows)
     assert {r["baseline"].split()[0] for r in rows if r["baseline"]} == {"random"}
 
 
@@ -67,7 +69,7 @@ def test_curves_over_chains_and_their_plot(icl, folder):
     assert icl("leaderboard", "runs/small", "--chains", "-f", "csv").out.startswith(
         "model,task,setting,rule,n"
     )
-    assert "no LaTeX" in icl("leaderboard", "runs/small", "--chains", "-f", "latex").err
+    assert "no latex" in icl("leaderboard", "runs/small", "--chains", "-f", "latex").err
     said = icl("leaderboard", "runs/small", "--plot", "no/such/folder/curves.svg")
     assert (said.code, "cannot be written" in said.err) == (2, True)
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from icl.errors import DataError
 from icl.leaderboard import leaderboard
+from icl.printable import visible
 from icl.types import Dropped
 
 from .cells import board_cells, cell
@@ -231,6 +233,18 @@ def test_csv_holds_full_precision_and_every_row():
         assert float(line["low"]) == row.value.low
         assert line["p_holm"] == (str(row.comparison.p_holm) if row.comparison else "")
         assert int(line["tokens_flat"]) == row.usage.tokens_flat
+
+
+def test_json_reads_back_equal_to_the_csv():
+    results = [*board_cells(), cell("x\u202ey", complete=False)]
+    board = leaderboard(results, compare_to="random", resamples=100)
+    whole = json.loads(board.to_json())
+    assert "\u202e" not in board.to_json()
+    assert (whole["metric"], whole["compare_to"], whole["notes"]) == ("accuracy", "random", board.footer)
+    lines = csv.DictReader(io.StringIO(board.to_csv()))
+    for line, row in zip(lines, whole["rows"], strict=True):
+        row["selector"] = visible(row["selector"])
+        assert line == {name: "" if value is None else str(value) for name, value in row.items()}
 
 
 def test_latex_rows_have_as_many_cells_as_the_head():

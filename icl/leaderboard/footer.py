@@ -1,0 +1,180 @@
+"""What stands below a leaderboard: how its numbers were made, and whatever must not pass in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from icl.leaderboard.board import Board
+from icl.leaderboard.break_even import break_evens, sentences
+from icl.leaderboard.extraction import Extraction
+from icl.leaderboard.rows import Comparison, Row, place
+from icl.leaderboard.training import told
+
+NAMED = 6
+"""Rows of a rank group that are named in the footer."""
+FEW_SEEDS = {
+    1: "One seed: the intervals say nothing about other seeds.",
+    2: "Two seeds hardly tell how much seeds differ: the intervals allow for it, a third would halve them.",
+}
+
+
+def footer(board: Board) -> list[str]:
+    """Sentences: how the numbers were made, then everything that must not pass in silence."""
+    lines = [f"{board.metric} in %: mean over seeds; 95 % intervals for new seeds and new queries."]
+    if any(row.usage.tokens_flat for row in board.rows):
+        lines.append(
+            "tokens: as a plain engine would count them → forwarded, shared prefixes once. s: seconds."
+        )
+    compared = [row for row in board.rows if row.comparison]
+    if compared:
+        tests = " / ".join(dict.fromkeys(row.comparison.test for row in compared if row.comparison))
+        drawn = f" ({board.resamples:,} resamples)" if "permutation" in tests else ""
+        lines.append(
+            f"Baseline {board.compare_to}: paired by (seed, query); {tests}{drawn}, two-sided, Holm over "
+            f"{_rows(len(compared))}. * p<0.05 ** p<0.01 *** p<0.001"
+        )
+        if any(row.comparison.mark.startswith("(") for row in compared if row.comparison):
+            lines.append(
+                "(*) holds for new queries with these seeds; all rows allowed for, nothing is shown for "
+                "new seeds."
+            )
+        lines += _pairing(board.rows)
+    if board.compare_to is not None:
+        alone = sum(1 for r in board.rows if not r.comparison and not r.is_baseline and r.value)
+        if alone:
+            lines.append(f"{_rows(alone)} without a baseline of the same setting: not compared.")
+    lines += _leading(board)
+    if any(row.is_reference for row in board.rows):
+        lines.append("† reference row.")
+    lines += board.notes
+    fewest = min((row.seeds for row in board.rows if row.value and not row.is_reference), default=0)
+    if fewest in FEW_SEEDS:
+        lines.append(FEW_SEEDS[fewest])
+    lines += _training(board.rows)
+    if board.precision:
+        lines.append(f"Precision: {board.precision}.")
+    return [*lines, *_losses(board.rows)]
+
+
+def _leading(board: Board) -> list[str]:
+    """A line a section: the best row and those that cannot be told apart from it."""
+    lines = []
+    for section in dict.fromkeys((board.section(row), row.task) for row in board.rows):
+        rows = [row for row in board.rows if (board.section(row), row.task) == section]
+        standing = next((row.standing for row in rows if row.standing), None)
+        if standing is None:
+            continue
+        top = next((row for row in rows if row.cell.row == standing.best.row), None)
+        best = board.short_name(top) if top else standing.best.setting
+        if standing.of > 1:
+            others = [board.short_name(row) for row in rows if row.leads and row is not top]
+            where = ", ".join(dict.fromkeys((*section[0], section[1])))
+            kind = "for new queries with this seed" if standing.one_seed else "for new seeds and queries"
+            lines.append(
+                f"Best{f' ({where})' if _sections(board) > 1 else ''}: {best}. Not distinguishable from it: "
+                f"{_few(others) or 'no other row'} (paired p {kind}, Bonferroni over "
+                f"{_rows(standing.of - 1)})."
+            )
+        apart = [board.short_name(row) for row in rows if row.value is not None and row.standing is None]
+        if apart:
+            lines.append(f"No query in common with {best}, so in no rank group: {_few(apart)}.")
+    return lines
+
+
+def _sections(board: Board) -> int:
+    return len({(board.section(row), row.task) for row in board.rows})
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _training(rows: Sequence[Row]) -> list[str]:
+    """What training cost and what tuners wrote down, once a tuning and task; when it is paid for."""
+    tuned = {(place(row, rows), row.tuning): row.training for row in rows if row.training is not None}
+    if not tuned:
+        return []
+    lines = [
+        "trained: parameters; train tok, train s: of one seed, search over learning rates and validation "
+        "included; s: without them."
+    ]
+    return [*lines, *told(tuned), *sentences(break_evens(rows))]
+
+
+def _rows(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
+
+
+def _pairing(rows: Sequence[Row]) -> list[str]:
+    """Rows compared on fewer pairs than there are, and references compared across settings."""
+    lines = []
+    for row in rows:
+        comparison = row.comparison
+        if comparison and comparison.unmatched:
+            lines.append(
+                f"{_with_model(row, rows)}{row.setting}: {comparison.matched} pairs matched with the "
+                f"baseline, {comparison.unmatched} without a partner left out{_of_other_prompts(comparison)}."
+            )
+    across: dict[str, list[str]] = {}
+    for row in rows:
+        if row.comparison and row.comparison.nearest:
+            across.setdefault(row.comparison.baseline, []).append(_with_model(row, rows) + row.name)
+    for baseline, names in across.items():
+        lines.append(f"{', '.join(dict.fromkeys(names))} compared with: {baseline}.")
+    return lines
+
+
+def _with_model(row: Row, rows: Sequence[Row]) -> str:
+    """In front of a row's words, where there are several models."""
+    return f"{row.model}: " if any(other.model != row.model for other in rows) else ""
+
+
+def _of_other_prompts(comparison: Comparison) -> str:
+    if not comparison.other_prompts:
+        return ""
+    return f" ({comparison.other_prompts} of them because the models were shown different demonstrations)"
+
+
+def _losses(rows: Sequence[Row]) -> list[str]:
+    lines = []
+    found = sum((row.extraction for row in rows), start=Extraction())
+    if found.read:
+        said = f", abstained (says that it does not know) {found.abstained}" if found.abstained else ""
+        lines.append(
+            f"Answers read from text: {found.read}; unparsed {found.unparsed}{said}, cut by the token limit "
+            f"{found.cut}, first, last and trigger reading differ {found.differ}, tied votes {found.tied}."
+        )
+    if found.thinking_tokens:
+        lines.append(
+            f"Tokens of thinking in the outputs that were read: {found.thinking_tokens}, in all token counts "
+            "and within max_tokens."
+        )
+    flags: dict[str, int] = {}
+    for row in rows:
+        for name in sorted(row.flags):
+            flags[name] = flags.get(name, 0) + row.flags[name]
+    if flags:
+        total = sum(row.predictions for row in rows)
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in flags.items())
+        lines.append(f"Flagged of {total} predictions: {counts}.")
+    dropped = sum(row.dropped for row in rows)
+    if dropped:
+        lines.append(f"Demonstrations dropped to fit the context window: {dropped}.")
+    kept_out: dict[str, int] = {}
+    for row in rows:
+        kept_out[row.task] = max(row.kept_out, kept_out.get(row.task, 0))
+    for task in kept_out:
+        skipped = max(row.skipped_rows for row in rows if row.task == task)
+        if skipped:
+            lines.append(f"Bad rows of {task} left out (skip_bad_rows): {skipped}; the manifest names them.")
+    for task, count in kept_out.items():
+        if count:
+            lines.append(f"Duplicates of test items kept out of the pools of {task} (all seeds): {count}.")
+    for row in rows:
+        if row.incomplete:
+            lines.append(
+                f"! INCOMPLETE, not averaged: {_with_model(row, rows)}{row.task} {row.setting}: "
+                f"{'; '.join(row.incomplete)}."
+            )
+    return lines
