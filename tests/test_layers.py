@@ -65,7 +65,7 @@ ROOMS: dict[str, list[set[str]]] = {
         {"grid"},
         {"folder"},
         {"running"},
-        {"plan", "audit"},
+        {"plan", "audit", "status"},
         {"preview"},
         {"__init__"},
     ],

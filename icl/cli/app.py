@@ -20,6 +20,7 @@ from icl.cli import (
     reading,
     results,
     running,
+    status,
     tuning,
 )
 from icl.cli.usage import UsageError, usage_line
@@ -47,6 +48,7 @@ reading.add_to(app)
 planning.add_to(app)
 tuning.add_to(app)
 results.add_to(app)
+status.add_to(app)
 exporting.add_to(app)
 measuring.add_to(app)
 listing.add_to(app)

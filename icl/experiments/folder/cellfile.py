@@ -148,6 +148,22 @@ def read_cell(folder: Path, cell: Cell, queries: int | None = None) -> CellResul
     )
 
 
+def count_cell(folder: Path, cell: Cell) -> tuple[int, Summary | None, str]:
+    """Line ends of a cell, its summary, and what is wrong with either, or "". Parses no prediction; a last
+    line without its end is that of a process at work, or of one that was killed. Raises OSError."""
+    path = folder / f"{cell.id}.jsonl"
+    summary, damage = None, ""
+    try:
+        summary = read_summary(folder, cell)  # first: one that is complete comes after all its lines
+    except DataError as error:
+        damage = str(error)
+    data = path.read_bytes() if path.exists() else b""
+    lines = data.count(b"\n")
+    if summary is not None and summary.complete:
+        damage = _damage(summary, path, data, lines)
+    return lines, summary, damage
+
+
 def _unread(path: Path, data: bytes, whole: int, lines: int) -> str:
     """What stands behind the first `whole` bytes, or ""."""
     if whole == len(data):

@@ -42,6 +42,8 @@ class Meter:
     """
 
     display: Display | None = None
+    watchers: list[Display] = field(default_factory=list)
+    """Who else is told."""
     total: int = 0
     done: int = 0
     found: int = 0
@@ -131,12 +133,9 @@ class Meter:
     def _tell(self, act: Callable[[Display], None]) -> None:
         """A run does not end because nobody can be told: where the output is closed or full, the display
         is given up."""
-        if self.display is None:
-            return
-        try:
-            act(self.display)
-        except (OSError, ValueError):  # ValueError: a file that was closed in this process
+        if self.display is not None and not _told(self.display, act):
             self.display = None
+        self.watchers = [watcher for watcher in self.watchers if _told(watcher, act)]
 
     @property
     def reached(self) -> float:
@@ -174,3 +173,12 @@ class Meter:
             return None
         asking = time.monotonic() - self.asked - self.training_seconds
         return (self.total - self.reached) * asking / made
+
+
+def _told(display: Display, act: Callable[[Display], None]) -> bool:
+    """Whether it could be told."""
+    try:
+        act(display)
+    except (OSError, ValueError):  # ValueError: a file that was closed in this process
+        return False
+    return True

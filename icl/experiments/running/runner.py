@@ -20,6 +20,7 @@ from icl.experiments.grid.trainable import refuse_given
 from icl.experiments.records import Cell, CellResult
 from icl.experiments.running.grouped import groups
 from icl.experiments.running.judge import about_data, judge, majority
+from icl.experiments.running.live import ProgressFile
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.session import recorded, said_in_one_line
 from icl.experiments.running.tuned import let_go
@@ -72,6 +73,7 @@ class Runner:
         try:
             with said_in_one_line(folder, self.meter):
                 older = self._begin()
+                self.meter.watchers.append(ProgressFile(folder.path))
                 self._texts = {name: folder.texts(data.task) for name, data in checked.tasks.items()}
                 for (task, _), split in checked.splits.items():
                     self._texts[task].add(split.test)
