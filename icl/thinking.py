@@ -9,6 +9,9 @@ from functools import lru_cache
 Markers = tuple[tuple[str, str], ...]
 """(opens, closes) of the blocks a task's models write beside the known ones."""
 
+Marks = list[str] | list[tuple[str, str]]
+"""As a file has them: one pair, or a list of pairs."""
+
 KNOWN: Markers = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),

@@ -65,7 +65,7 @@ ROOMS: dict[str, list[set[str]]] = {
         {"grid"},
         {"folder"},
         {"running"},
-        {"plan", "audit", "status"},
+        {"plan", "audit", "status", "schema"},
         {"preview"},
         {"__init__"},
     ],

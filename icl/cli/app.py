@@ -20,6 +20,7 @@ from icl.cli import (
     reading,
     results,
     running,
+    schemas,
     status,
     tuning,
 )
@@ -52,6 +53,7 @@ status.add_to(app)
 exporting.add_to(app)
 measuring.add_to(app)
 listing.add_to(app)
+schemas.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from icl.prompts.answers.wording.pattern import problem
-from icl.thinking import Markers, pairs_of
+from icl.thinking import Markers, Marks, pairs_of
 from icl.types import ReadingRules
 
 
@@ -41,7 +41,7 @@ class AnswerFile(BaseModel):
             raise ValueError(f"is {value!r}: must be an amount of 0 or more, or a share such as '1%'")
         return float(value) if isinstance(value, int) else value
 
-    @field_validator("think", mode="before")
+    @field_validator("think", mode="before", json_schema_input_type=Marks)
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         return pairs_of(value)

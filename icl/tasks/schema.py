@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from icl.errors import ConfigError, nearest
 from icl.prompts.answers.wording.languages import language
@@ -43,6 +53,11 @@ class FieldSpec(_Strict):
             raise ValueError("needs either 'column' or 'columns'")
         self._steps = [_step(step) for step in self.transforms]
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A column, or the mapping."""
+        return {"anyOf": [{"type": "string"}, handler(core)]}
 
     @property
     def steps(self) -> list[tuple[str, Any]]:

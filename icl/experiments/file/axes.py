@@ -6,7 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from icl.experiments.records import UNTUNED
 from icl.tasks.wording import as_written
@@ -15,6 +26,10 @@ from icl.tasks.wording import as_written
 def listed(value: Any) -> Any:
     """One item may be written without brackets."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+Named = Annotated[dict[str, dict[str, Any] | None], Field(min_length=1, max_length=1)]
+"""A name with its parameters, as a file has it."""
 
 
 class Component(BaseModel):
@@ -41,6 +56,11 @@ class Component(BaseModel):
         several = isinstance(value, Mapping) and len(value) > 1
         hint = "; a list of components needs a dash or a comma between them" if several else ""
         raise ValueError(f"must be a name or {{name: {{parameters}}}}, not {as_written(value)}{hint}")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As a file has it."""
+        return handler(TypeAdapter(str | Named).core_schema)
 
     @property
     def label(self) -> str:
@@ -82,8 +102,11 @@ def _saved(value: Any) -> Any:
     ]
 
 
-Components = Annotated[tuple[Component, ...], BeforeValidator(listed), Field(min_length=1)]
-Tunings = Annotated[Components, BeforeValidator(_saved)]
+OneOrMore = Component | Annotated[list[Component], Field(min_length=1)]
+Components = Annotated[
+    tuple[Component, ...], BeforeValidator(listed, json_schema_input_type=OneOrMore), Field(min_length=1)
+]
+Tunings = Annotated[Components, BeforeValidator(_saved, json_schema_input_type=OneOrMore)]
 Shots = Annotated[int, Field(ge=0, strict=True)]
 
 
@@ -98,7 +121,7 @@ def label_of(value: Any) -> Any:
     return value if isinstance(value, str) and value else Component.model_validate(value).label
 
 
-Label = Annotated[str, BeforeValidator(label_of)]
+Label = Annotated[str, BeforeValidator(label_of, json_schema_input_type=Component)]
 
 
 def _wanted(value: Any) -> Any:
@@ -107,7 +130,10 @@ def _wanted(value: Any) -> Any:
     return tuple(item if isinstance(item, int) else label_of(item) for item in items)
 
 
-Wanted = Annotated[tuple[str | int, ...], BeforeValidator(_wanted)]
+Value = Component | int
+Wanted = Annotated[
+    tuple[str | int, ...], BeforeValidator(_wanted, json_schema_input_type=Value | list[Value])
+]
 
 
 class Pattern(Section):
@@ -133,11 +159,17 @@ class Grid(Section):
     """
 
     selector: Components
-    shots: Annotated[tuple[Shots, ...], BeforeValidator(listed), Field(min_length=1)]
+    shots: Annotated[
+        tuple[Shots, ...],
+        BeforeValidator(listed, json_schema_input_type=Shots | Annotated[list[Shots], Field(min_length=1)]),
+        Field(min_length=1),
+    ]
     orderer: Components = (Component.model_validate("as_selected"),)
     method: Components = (Component.model_validate("direct"),)
     tuning: Tunings = (Component.model_validate(UNTUNED),)
-    only: Annotated[tuple[Pattern, ...], BeforeValidator(listed)] = ()
+    only: Annotated[
+        tuple[Pattern, ...], BeforeValidator(listed, json_schema_input_type=Pattern | list[Pattern])
+    ] = ()
 
     @field_validator("selector", "shots", "orderer", "method", "tuning")
     @classmethod

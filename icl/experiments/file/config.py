@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from icl.errors import ConfigError, nearest
-from icl.experiments.file.axes import Grid, Label, Section, Shots, listed, refuse_twice
+from icl.experiments.file.axes import Grid, Label, Named, Section, Shots, listed, refuse_twice
 from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.models import (
     Context,
@@ -35,7 +37,7 @@ from icl.tasks import TaskFile
 from icl.tasks.sources import parted
 from icl.tasks.strict_yaml import KeyPath, Lines, place_of, read_yaml, validate
 from icl.tasks.wording import as_written
-from icl.thinking import Markers, pairs_of
+from icl.thinking import Markers, Marks, pairs_of
 
 MOST_CELLS = 100_000
 
@@ -48,7 +50,9 @@ def _all_is_none(value: Any) -> Any:
 
 
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
-Size = Annotated[Annotated[int, Field(ge=1, strict=True)] | None, BeforeValidator(_all_is_none)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Size = Annotated[Count | None, BeforeValidator(_all_is_none, json_schema_input_type=Count | Literal["all"])]
+Name = Annotated[str, Field(strict=True)]
 
 
 class PromptSettings(Section):
@@ -83,6 +87,11 @@ class CompareTo(Section):
             return value
         raise ValueError(f"must be a selector or {{component: value}}, not {as_written(value)}")
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A name, or the mapping."""
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core) | {"minProperties": 1}]}
+
     @property
     def named(self) -> dict[str, str | int]:
         """What is named: component -> label or name."""
@@ -111,12 +120,18 @@ class Experiment(Section):
     context_length: Context | None = None
     batch_invariant: Annotated[bool, Field(strict=True)] = False
     task: Annotated[
-        tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(listed), Field(min_length=1)
+        tuple[Name, ...],
+        BeforeValidator(listed, json_schema_input_type=Name | Annotated[list[Name], Field(min_length=1)]),
+        Field(min_length=1),
     ]
     pool: Size = 512
     test: Size = 256
-    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), Field(min_length=1)] = (0,)
-    encoder: Annotated[str, Field(strict=True)] = "minilm"
+    seeds: Annotated[
+        tuple[Seed, ...],
+        BeforeValidator(listed, json_schema_input_type=Seed | Annotated[list[Seed], Field(min_length=1)]),
+        Field(min_length=1),
+    ] = (0,)
+    encoder: Name = "minilm"
     grid: Grid
     prompt: PromptSettings = PromptSettings()
     think: Markers = ()
@@ -124,12 +139,12 @@ class Experiment(Section):
     duplicate_threshold: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
     leaderboard: LeaderboardSettings = LeaderboardSettings()
 
-    @field_validator("model", mode="before")
+    @field_validator("model", mode="before", json_schema_input_type=Name | Named | list[Name | Named])
     @classmethod
     def _model(cls, value: Any) -> Any:
         return parse_model(value)
 
-    @field_validator("think", mode="before")
+    @field_validator("think", mode="before", json_schema_input_type=Marks)
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         return pairs_of(value)

@@ -1,0 +1,132 @@
+"""The JSON schema of experiment and task files, for editors: from the models that read them, and the names of
+components and their parameters.
+
+An editor sees names, types and parameters; what needs the data or the grid as a whole is `icl check`'s.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from icl.errors import ConfigError, unknown_name
+from icl.experiments.file.baseline import REGISTRIES
+from icl.experiments.file.config import Experiment
+from icl.experiments.file.models import BACKENDS, ModelSettings
+from icl.experiments.grid.cells import BASE
+from icl.registry import Entry, Registry
+from icl.tasks import TaskFile
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+OUTSIDE = r"^[\w.]+:\w+$"
+"""A class outside icl, `package.module:Class`; its parameters are not known here."""
+Schema = dict[str, Any]
+
+
+def schema(kind: str) -> Schema:
+    """Of "experiment" or "task" files, as plain data. ConfigError for another kind."""
+    if kind not in KINDS:
+        raise ConfigError(unknown_name("schema", kind, KINDS))
+    return {"$schema": DIALECT, **_without_titles(KINDS[kind]())}
+
+
+def _experiment() -> Schema:
+    made = Experiment.model_json_schema()
+    kinds = made["$defs"]
+    for axis, registry in REGISTRIES.items():
+        if axis not in kinds["Grid"]["properties"]:
+            continue
+        kinds[axis] = _component(registry, axis)
+        default = Experiment.model_fields["grid"].annotation.model_fields[axis]  # type: ignore[union-attr]
+        kinds["Grid"]["properties"][axis] = {"anyOf": [_of(axis), _list_of(axis)]}
+        if not default.is_required():
+            kinds["Grid"]["properties"][axis]["default"] = [item.label for item in default.default]
+    kinds["model"] = _model()
+    made["properties"]["model"] = {"anyOf": [_of("model"), _list_of("model")]}
+    return made
+
+
+def _of(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _list_of(name: str) -> Schema:
+    return {"type": "array", "items": _of(name), "minItems": 1}
+
+
+def _model() -> Schema:
+    """A name, a name with settings of its own, or a backend with options."""
+    own = ModelSettings.model_json_schema()
+    backends = {name: {"type": ["object", "null"]} for name in BACKENDS}
+    return {
+        "anyOf": [
+            {"type": "string", "minLength": 1},
+            {
+                "type": "object",
+                "properties": backends,
+                "additionalProperties": {"anyOf": [own, {"type": "null"}]},
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
+    }
+
+
+def _component(registry: Registry[Any], axis: str) -> Schema:
+    """A name of the registry with its parameters, or a class outside icl."""
+    entries = [registry.entry(name) for name in registry]
+    given = {entry.name: _parameters(entry) for entry in entries}
+    names = [entry.name for entry in entries if not any(p.required for p in entry.parameters)]
+    if axis == "tuning":
+        names.append(BASE.name)
+        given["saved"] = {"anyOf": [given["saved"], {"type": "string", "description": "The folder."}]}
+    return {
+        "anyOf": [
+            {"enum": sorted(names)},
+            {"type": "string", "pattern": OUTSIDE},
+            {
+                "type": "object",
+                "properties": given,
+                "patternProperties": {OUTSIDE: {"type": ["object", "null"]}},
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
+    }
+
+
+def _parameters(entry: Entry[Any]) -> Schema:
+    """Names are checked, values are not: `icl check` builds the component."""
+    properties: dict[str, Schema] = {}
+    for parameter in entry.parameters:
+        properties[parameter.name.rstrip("_")] = _default(parameter.default)
+    required = [p.name.rstrip("_") for p in entry.parameters if p.required]
+    found: Schema = {
+        "description": entry.summary,
+        "type": ["object", "null"] if not required else "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    return {**found, "required": required} if required else found
+
+
+def _default(value: Any) -> Schema:
+    plain = isinstance(value, str | int | float | bool) or value is None
+    return {"default": value} if plain and value is not inspect.Parameter.empty else {}
+
+
+def _without_titles(value: Any) -> Any:
+    """A title says again what the key is called."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_titles(item)
+            for key, item in value.items()
+            if not (key == "title" and isinstance(item, str))
+        }
+    return [_without_titles(item) for item in value] if isinstance(value, list) else value
+
+
+KINDS: Mapping[str, Callable[[], Schema]] = {"experiment": _experiment, "task": TaskFile.model_json_schema}
+"""Kinds of file that have a schema."""
