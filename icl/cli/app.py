@@ -12,6 +12,7 @@ import typer
 
 from icl.cli import (
     checking,
+    doctor,
     exporting,
     listing,
     measuring,
@@ -52,6 +53,7 @@ results.add_to(app)
 status.add_to(app)
 exporting.add_to(app)
 measuring.add_to(app)
+doctor.add_to(app)
 listing.add_to(app)
 schemas.add_to(app)
 

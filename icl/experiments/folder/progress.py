@@ -41,13 +41,13 @@ class Progress:
     step: str
     """What it is at, in words."""
     tokens: int
-    """Forwarded by the engine in this session."""
+    """Forwarded by the engine since it began."""
     tokens_per_second: float
     seconds_left: float | None
 
     @property
     def predictions_per_second(self) -> float:
-        """Of this session, since it began."""
+        """Since it began."""
         return (self.done - self.found) / max(self.at - self.began, 1e-9)
 
     @property
