@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icl.experiments.asking.conversations import Window
+from icl.experiments.audit import Audit
 from icl.experiments.file.config import Experiment, read_experiment
 from icl.experiments.file.overrides import Override
 from icl.experiments.folder.store import RunFolder
@@ -23,13 +25,31 @@ from icl.types import Task
 if TYPE_CHECKING:
     import pandas
 
-    from icl.experiments.audit import Audit
     from icl.experiments.running.adapters import Adapter
     from icl.leaderboard import ChainCurves, Leaderboard
 
 log = logging.getLogger("icl")
 
 DEFAULT_ROOT = Path("runs")
+
+
+class Shown(Audit):
+    """One prediction with all that it was made from; a notebook shows it."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from icl.leaderboard.rich_html import prediction_html
+
+        return prediction_html(
+            self.prediction,
+            self.prompt,
+            self.examples,
+            heading=f"{self.cell.id}, query {self.query.id}",
+            task=self.task,
+            query=self.query,
+            notes=self.notes,
+        )
 
 
 class Run:
@@ -90,12 +110,13 @@ class Run:
         """Accuracy at 1, 2, 4, ... of the stored chains, or at `ns`, for every row that holds several."""
         return chains_of_runs([self], ns)
 
-    def show(self, query: str, cell: str | None = None) -> Audit:
+    def show(self, query: str, cell: str | None = None) -> Shown:
         """One prediction with the prompt that led to it. Raises DataError for an unknown id."""
         from icl.experiments.audit import audit, find_prediction
 
         with allowing_code(self.allow_code):
-            return audit(self.folder, *find_prediction(self.folder, query, cell))
+            found = audit(self.folder, *find_prediction(self.folder, query, cell))
+        return Shown(**{field.name: getattr(found, field.name) for field in fields(found)})
 
     def tasks(self) -> dict[str, Task]:
         """Definitions of the run's tasks, for metrics that need the labels: those in the folder, or, in

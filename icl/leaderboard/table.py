@@ -15,6 +15,7 @@ from icl.leaderboard.footer import footer
 from icl.leaderboard.layout import group_cells
 from icl.leaderboard.measures import measure
 from icl.leaderboard.results import majority_cells, without_copies
+from icl.leaderboard.rich_html import board_html
 from icl.leaderboard.rows import build_rows
 from icl.leaderboard.statistics import Resampler
 from icl.protocols import Metric
@@ -35,6 +36,10 @@ class Leaderboard(Board):
         """For the terminal: the least important columns go where `width` is too narrow, and the
         caption says which."""
         return formats.to_rich(self, width)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return board_html(self)
 
     def to_markdown(self) -> str:
         """A GitHub table with the title above and the footer below."""
