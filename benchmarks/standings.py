@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from icl.experiments.records import Cell, CellResult
+from icl.leaderboard.analysis import values_of
 from icl.leaderboard.layout import Group, Layout
 from icl.leaderboard.measures import Floats, Judged, Measure, stand_in_task
 from icl.leaderboard.standings import standings
@@ -39,7 +40,11 @@ def boards(rows: int, seeds: int, spread: float, step: float, runs: int) -> tupl
         rates = [RATE - step * at for at in range(rows)]
         groups = [row(i, drawn(rng, rate, seeds, spread, query)) for i, rate in enumerate(rates)]
         first = {
-            key for key, s in standings(groups, measure, resampler, lambda _: ()).items() if s.group == 1
+            key
+            for key, s in standings(
+                groups, values_of(groups, measure), measure, resampler, lambda _: ()
+            ).items()
+            if s.group == 1
         }
         out += groups[0].key not in first
         size += len(first)

@@ -98,13 +98,17 @@ class Run:
         return [f"{name}: {report['summary']}" for name, report in reports.items() if report["dropped"]]
 
     def leaderboard(
-        self, metric: str | None = None, compare_to: str | Mapping[str, str | int] | None = None
+        self,
+        metric: str | None = None,
+        compare_to: str | Mapping[str, str | int] | None = None,
+        view: str = "results",
     ) -> Leaderboard:
         """Means with intervals and paired tests; by default as the experiment says.
 
+        view: which columns, see `icl leaderboard --help`.
         compare_to: a selector, or values of components, {"orderer": "as_selected"}.
         """
-        return compare_runs([self], metric=metric, compare_to=compare_to)
+        return compare_runs([self], metric=metric, compare_to=compare_to, view=view)
 
     def chains(self, ns: Sequence[int] | None = None) -> ChainCurves:
         """Accuracy at 1, 2, 4, ... of the stored chains, or at `ns`, for every row that holds several."""
@@ -206,6 +210,7 @@ def compare_runs(
     *,
     metric: str | None = None,
     compare_to: str | Mapping[str, str | int] | None = None,
+    view: str = "results",
 ) -> Leaderboard:
     """One table over several runs; baseline and metric are those of the first if not given (there: each
     task's own). Raises DataError for runs that asked one model about one task under other conditions."""
@@ -230,6 +235,7 @@ def compare_runs(
             compare_to=compare_to or (settings.compare_to.named if settings.compare_to else None),
             tasks=tasks,
             precision=precision,
+            view=view,
         )
 
 

@@ -32,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "leaderboard",
         epilog="Examples: icl leaderboard runs/sst2 | icl leaderboard runs/a runs/b --format csv > table.csv"
+        " | icl leaderboard runs/sst2 --view variance"
         " | icl leaderboard runs/cot --chains --plot chains.svg",
     )(leaderboard)
     app.command(
@@ -53,6 +54,13 @@ def leaderboard(
             show_default=False,
         ),
     ] = None,
+    view: Annotated[
+        str,
+        typer.Option(
+            help="Columns: results; variance (what a row varies by with seeds, orders, queries); reliability "
+            "(calibration error, label bias); headroom (worst, best, oracle); cost (accuracy at equal cost)."
+        ),
+    ] = "results",
     chains: Annotated[
         bool, typer.Option("--chains", help="Accuracy at 1, 2, 4, ... of the stored chains of each row.")
     ] = False,
@@ -74,7 +82,7 @@ def leaderboard(
         _chains(found, notation, plot)
         return
     baseline = ",".join(compare_to) if compare_to else None
-    board = api.compare_runs(found, metric=metric, compare_to=baseline)
+    board = api.compare_runs(found, metric=metric, compare_to=baseline, view=view)
     if notation is Format.TERMINAL:
         console = Console()
         console.print(board.to_rich(console.width))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from icl.leaderboard.columns import Column, constant_size, measured_columns, setting_columns
 from icl.leaderboard.rows import SECTIONS, Row
+from icl.leaderboard.views import RESULTS, VIEWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Board:
     notes: tuple[str, ...] = ()
     sections: tuple[str, ...] = SECTIONS
     """What the rows of one section of the table are alike in."""
+    view: str = RESULTS
+    """Which columns stand beside the settings."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -31,7 +34,8 @@ class Board:
     def columns(self) -> list[Column]:
         """Columns of the table for people; the CSV has all of them."""
         varying, _ = setting_columns(self.rows)
-        return varying + measured_columns(self.rows, self.metric, self.compare_to)
+        found = measured_columns(self.rows, self.metric, self.compare_to)
+        return varying + (found if self.view == RESULTS else [*found[:2], *VIEWS[self.view].columns])
 
     def section(self, row: Row) -> tuple[str, ...]:
         """The values that it shares with the rows of its section."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icl.experiments.records import UNTUNED
-from icl.leaderboard.rows import MAJORITY, Row
+from icl.leaderboard.names import MAJORITY
+from icl.leaderboard.rows import Row
 from icl.leaderboard.training import Training
 
 NOT_YET = "–"

@@ -5,12 +5,36 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Mapping
 
 from icl.leaderboard.board import Board
 from icl.leaderboard.footer import footer
 from icl.leaderboard.rows import Row
 from icl.printable import visible, visible_json
+
+
+def _component(name: str) -> Callable[[Row], object]:
+    """The standard deviation of a component."""
+
+    def show(row: Row) -> object:
+        variance = getattr(row.analysis.components, name) if row.analysis else None
+        return None if variance is None else math.sqrt(variance)
+
+    return show
+
+
+def _share(name: str) -> Callable[[Row], object]:
+    return lambda row: row.analysis.components.shares[name] if row.analysis else None
+
+
+def _oracle(name: str) -> Callable[[Row], object]:
+    def show(row: Row) -> object:
+        found = row.analysis.headroom.of_rows if row.analysis else None
+        return None if found is None else getattr(found, name)
+
+    return show
+
 
 FIELDS: dict[str, Callable[[Row], object]] = {
     "model": lambda r: r.model,
@@ -34,6 +58,26 @@ FIELDS: dict[str, Callable[[Row], object]] = {
     "p_holm": lambda r: r.comparison.p_holm if r.comparison else None,
     "test": lambda r: r.comparison.test if r.comparison else None,
     "pairs": lambda r: r.comparison.matched if r.comparison else None,
+    **{f"sd_{name}": _component(name) for name in ("seed", "query", "rest", "set", "order")},
+    "sd_seed_low": _component("seed_low"),
+    "sd_seed_high": _component("seed_high"),
+    **{f"share_{name}": _share(name) for name in ("seed", "query", "rest")},
+    "ece": lambda r: r.analysis.reliability.ece if r.analysis else None,
+    "overconfidence": lambda r: r.analysis.reliability.overconfidence if r.analysis else None,
+    "label_bias": lambda r: r.analysis.reliability.bias if r.analysis else None,
+    "preferred_label": lambda r: r.analysis.reliability.preferred if r.analysis else None,
+    "preferred_gap": lambda r: r.analysis.reliability.preferred_gap if r.analysis else None,
+    "worst_seed": lambda r: r.analysis.headroom.worst if r.analysis else None,
+    "best_seed": lambda r: r.analysis.headroom.best if r.analysis else None,
+    "oracle_seeds": lambda r: r.analysis.headroom.oracle if r.analysis else None,
+    "oracle_rows": _oracle("value"),
+    "oracle_rows_low": _oracle("low"),
+    "oracle_rows_high": _oracle("high"),
+    "cost": lambda r: r.cost,
+    "equal_cost_row": lambda r: r.equal_cost.rival.setting if r.equal_cost else None,
+    "equal_cost_difference": lambda r: r.equal_cost.difference.value if r.equal_cost else None,
+    "equal_cost_low": lambda r: r.equal_cost.difference.low if r.equal_cost else None,
+    "equal_cost_high": lambda r: r.equal_cost.difference.high if r.equal_cost else None,
     "seeds": lambda r: r.seeds,
     "queries": lambda r: r.queries,
     "predictions": lambda r: r.predictions,

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from icl.leaderboard.board import Board
 from icl.leaderboard.break_even import break_evens, sentences
+from icl.leaderboard.columns import percent
 from icl.leaderboard.extraction import Extraction
+from icl.leaderboard.names import MAJORITY, base_name
 from icl.leaderboard.rows import Comparison, Row, place
 from icl.leaderboard.training import told
+from icl.leaderboard.views import RESULTS, VIEWS, interval_text
 
 NAMED = 6
 """Rows of a rank group that are named in the footer."""
@@ -21,12 +24,14 @@ FEW_SEEDS = {
 def footer(board: Board) -> list[str]:
     """Sentences: how the numbers were made, then everything that must not pass in silence."""
     lines = [f"{board.metric} in %: mean over seeds; 95 % intervals for new seeds and new queries."]
-    if any(row.usage.tokens_flat for row in board.rows):
+    if board.view != RESULTS:
+        lines += [*VIEWS[board.view].notes, *_oracles(board)]
+    elif any(row.usage.tokens_flat for row in board.rows):
         lines.append(
             "tokens: as a plain engine would count them → forwarded, shared prefixes once. s: seconds."
         )
     compared = [row for row in board.rows if row.comparison]
-    if compared:
+    if compared and board.view == RESULTS:
         tests = " / ".join(dict.fromkeys(row.comparison.test for row in compared if row.comparison))
         drawn = f" ({board.resamples:,} resamples)" if "permutation" in tests else ""
         lines.append(
@@ -39,7 +44,7 @@ def footer(board: Board) -> list[str]:
                 "new seeds."
             )
         lines += _pairing(board.rows)
-    if board.compare_to is not None:
+    if board.compare_to is not None and board.view == RESULTS:
         alone = sum(1 for r in board.rows if not r.comparison and not r.is_baseline and r.value)
         if alone:
             lines.append(f"{_rows(alone)} without a baseline of the same setting: not compared.")
@@ -50,7 +55,8 @@ def footer(board: Board) -> list[str]:
     fewest = min((row.seeds for row in board.rows if row.value and not row.is_reference), default=0)
     if fewest in FEW_SEEDS:
         lines.append(FEW_SEEDS[fewest])
-    lines += _training(board.rows)
+    if board.view == RESULTS:
+        lines += _training(board.rows)
     if board.precision:
         lines.append(f"Precision: {board.precision}.")
     return [*lines, *_losses(board.rows)]
@@ -78,6 +84,23 @@ def _leading(board: Board) -> list[str]:
         apart = [board.short_name(row) for row in rows if row.value is not None and row.standing is None]
         if apart:
             lines.append(f"No query in common with {best}, so in no rank group: {_few(apart)}.")
+    return lines
+
+
+def _oracles(board: Board) -> list[str]:
+    """The view of headroom: a line a section."""
+    lines = []
+    for section in dict.fromkeys((board.section(row), row.task) for row in board.rows):
+        rows = [r for r in board.rows if (board.section(r), r.task) == section and r.analysis and r.value]
+        room = next((row.analysis.headroom for row in rows if row.analysis), None)
+        if board.view != "headroom" or room is None or room.of_rows is None:
+            continue
+        values = [row.value.value for row in rows if row.value and base_name(row.selector) != MAJORITY]
+        where = ", ".join(dict.fromkeys((*section[0], section[1])))
+        lines.append(
+            f"Oracle over {_rows(room.rows)} ({where}): {percent(room.of_rows.value)} "
+            f"{interval_text(room.of_rows)}; best row {percent(max(values))}, worst {percent(min(values))}."
+        )
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Names for plots: a label without what all others of its kind have in common."""
+"""Names of rows: references, and labels without what all others of their kind have in common."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from icl.experiments.file.baseline import split_outside
+
+MAJORITY = "majority_class"
+REFERENCES = frozenset({"zero_shot", MAJORITY})
+
+
+def base_name(label: str) -> str:
+    """ "mmr(lambda=0.5)" -> "mmr"."""
+    return label.split("(", 1)[0]
 
 
 def short_labels(labels: Sequence[str]) -> list[str]:

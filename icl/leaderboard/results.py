@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from icl.errors import DataError
 from icl.experiments.records import Cell, CellResult
-from icl.leaderboard.rows import MAJORITY, base_name
+from icl.leaderboard.names import MAJORITY, base_name
 from icl.types import Prediction
 
 

@@ -8,17 +8,18 @@ from typing import Any
 
 from icl.experiments.file.baseline import Baseline
 from icl.experiments.records import UNTUNED, Cell, CellResult
+from icl.leaderboard.analysis import Analysis, analyse, values_of
+from icl.leaderboard.cost import EqualCost, equal_costs
 from icl.leaderboard.extraction import NONE_READ, Extraction
 from icl.leaderboard.intervals import Interval
 from icl.leaderboard.layout import Group, match, same_answers, same_prompt
 from icl.leaderboard.measures import Measure
+from icl.leaderboard.names import REFERENCES, base_name
 from icl.leaderboard.standings import Standing, standings
 from icl.leaderboard.statistics import Resampler, holm
 from icl.leaderboard.training import Training
 from icl.types import NO_USAGE, Usage
 
-MAJORITY = "majority_class"
-REFERENCES = frozenset({"zero_shot", MAJORITY})
 SECTIONS = ("model", "task")
 """What rows are alike in that stand together, unless told otherwise."""
 Counts = Mapping[str, int]
@@ -84,6 +85,10 @@ class Row:
     is_baseline: bool = False
     standing: Standing | None = None
     """Among the rows of its section; None while it is incomplete, or shares no query with the best."""
+    analysis: Analysis | None = None
+    """None while it is incomplete."""
+    equal_cost: EqualCost | None = None
+    """None where no row of its section costs as little."""
     training: Training | None = None
     """What the tuning cost; None without one."""
 
@@ -107,6 +112,13 @@ class Row:
         """Flat tokens a query: what a plain engine or a paid service would count."""
         flat = self.usage.tokens_flat
         return flat / self.predictions if self.predictions and flat else None
+
+    @property
+    def cost(self) -> float:
+        """Tokens forwarded a query: answering, choosing demonstrations, and training where the row trains."""
+        trained = self.seeds * self.training.forwarded if self.training is not None else 0.0
+        whole = self.usage.tokens_unique + self.selection.tokens_unique + trained
+        return whole / self.predictions if self.predictions else 0.0
 
     @property
     def seconds(self) -> float:
@@ -138,11 +150,6 @@ def place(row: Row, rows: Sequence[Row]) -> str:
     return f"{row.task}, {row.model}" if any(other.model != row.model for other in rows) else row.task
 
 
-def base_name(label: str) -> str:
-    """ "mmr(lambda=0.5)" -> "mmr"."""
-    return label.split("(", 1)[0]
-
-
 def build_rows(
     groups: Sequence[Group],
     measure: Measure,
@@ -172,8 +179,20 @@ def build_rows(
     )
     for i, comparison, p, p_seeds in corrected:
         rows[i] = replace(rows[i], comparison=replace(comparison, p_holm=p, p_seeds=p_seeds))
-    stand = standings(groups, measure, resampler, lambda g: tuple(getattr(g.cell, axis) for axis in sections))
-    return [replace(row, standing=stand.get(row.cell.row)) for row in rows]
+    values = values_of(groups, measure)
+    section: Callable[[Group], Any] = lambda g: tuple(getattr(g.cell, axis) for axis in sections)  # noqa: E731
+    stand = standings(groups, values, measure, resampler, section)
+    found = analyse(groups, values, section)
+    spent = equal_costs(groups, {row.cell.row: row.cost for row in rows}, values, measure, resampler, section)
+    return [
+        replace(
+            row,
+            standing=stand.get(group.key),
+            analysis=found.get(group.key),
+            equal_cost=spent.get(group.key),
+        )
+        for row, group in zip(rows, groups, strict=True)
+    ]
 
 
 def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:

@@ -10,13 +10,14 @@ the paired test for this seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from icl.experiments.records import Cell, RowKey
-from icl.leaderboard.layout import Group, Layout, match, same_answers
+from icl.leaderboard.layout import Group
 from icl.leaderboard.measures import Measure, Values
-from icl.leaderboard.statistics import Resampler, estimate
+from icl.leaderboard.pairs import Pairs
+from icl.leaderboard.statistics import Resampler
 
 LEVEL = 0.05
 
@@ -38,11 +39,16 @@ class Standing:
 
 
 def standings(
-    groups: Sequence[Group], measure: Measure, resampler: Resampler, section: Callable[[Group], Hashable]
+    groups: Sequence[Group],
+    values: Mapping[RowKey, Values],
+    measure: Measure,
+    resampler: Resampler,
+    section: Callable[[Group], Hashable],
 ) -> dict[RowKey, Standing]:
     """The standing of every complete row that shares a query with the best of its section.
 
-    section: which rows compete. Rows of several tasks in one section compete task by task.
+    values: every complete row as the measure sees it. section: which rows compete; rows of several tasks
+    in one section compete task by task.
     """
     places: dict[Hashable, list[Group]] = {}
     for group in groups:
@@ -50,11 +56,11 @@ def standings(
             places.setdefault((group.cell.task, section(group)), []).append(group)
     found: dict[RowKey, Standing] = {}
     for members in places.values():
-        found |= _of_section(members, _Pairs(members, measure, resampler))
+        found |= _of_section(members, Pairs(members, values, measure, resampler))
     return found
 
 
-def _of_section(members: Sequence[Group], pairs: _Pairs) -> dict[RowKey, Standing]:
+def _of_section(members: Sequence[Group], pairs: Pairs) -> dict[RowKey, Standing]:
     top = pairs.best(range(len(members)))
     against = {i: pairs.p_below(i, top) for i in range(len(members))}
     left = [i for i, p in against.items() if p is not None]
@@ -74,50 +80,3 @@ def _of_section(members: Sequence[Group], pairs: _Pairs) -> dict[RowKey, Standin
             found[members[i].key] = Standing(number, p_top, members[top].cell, first, one_seed)
         left = out
     return found
-
-
-class _Pairs:
-    """Paired p-values of the rows of one task; what two rows of one shape need is worked out once a row."""
-
-    def __init__(self, members: Sequence[Group], measure: Measure, resampler: Resampler) -> None:
-        self.members = members
-        self.measure = measure
-        self.resampler = resampler
-        self.task = members[0].cell.task
-        alike: dict[Hashable, list[int]] = {}
-        for at, group in enumerate(members):
-            alike.setdefault((group.layout.seeds, group.layout.queries), []).append(at)
-        self._values: dict[int, Values] = {}
-        for same in alike.values():
-            found = measure.values(self.task, *(members[at].layout for at in same))
-            self._values |= dict(zip(same, found, strict=True))
-        self._means = [estimate(self._values[at]) for at in range(len(members))]
-
-    def best(self, among: Iterable[int]) -> int:
-        """The highest mean; of equals the one that stands first."""
-        return max(among, key=lambda i: (self._means[i], -i))
-
-    def one_seed(self, i: int, j: int) -> bool:
-        """Whether the two have no more than one seed in common."""
-        return len(set(self.members[i].layout.seeds) & set(self.members[j].layout.seeds)) < 2
-
-    def p_below(self, i: int, best: int) -> float | None:
-        """Two-sided p where row i lies below `best`, else 1; None where they share no query."""
-        if i == best:
-            return 1.0
-        ours, theirs = self.members[i].layout, self.members[best].layout
-        mine, its = self._values[i], self._values[best]
-        if (ours.seeds, ours.queries) != (theirs.seeds, theirs.queries) or _gaps(ours) or _gaps(theirs):
-            ours, theirs = match(ours, theirs)
-            if not ours.queries:
-                return None
-            mine, its = self.measure.values(self.task, ours, theirs)
-        if estimate(mine) >= estimate(its):
-            return 1.0
-        if len(ours.seeds) > 1:
-            return self.resampler.p_for_new_seeds(mine, its)
-        return self.resampler.test(mine, its, same_answers(ours, theirs)).p
-
-
-def _gaps(lay: Layout) -> bool:
-    return lay.predictions < len(lay.seeds) * len(lay.queries)

@@ -18,6 +18,7 @@ from icl.leaderboard.results import majority_cells, without_copies
 from icl.leaderboard.rich_html import board_html
 from icl.leaderboard.rows import build_rows
 from icl.leaderboard.statistics import Resampler
+from icl.leaderboard.views import RESULTS, check_view
 from icl.protocols import Metric
 from icl.types import Task
 
@@ -68,6 +69,7 @@ def leaderboard(
     tasks: Mapping[str, Task] | None = None,
     precision: str = "",
     majority: bool = True,
+    view: str = RESULTS,
 ) -> Leaderboard:
     """Means over seeds with 95 % intervals, and paired differences to a baseline.
 
@@ -79,6 +81,7 @@ def leaderboard(
     equals it in everything else (model, task, selector, shots, orderer, method, tuning); zero-shot and
     majority rows with the nearest one (same method first, then fewest shots). p-values are
     Holm-corrected over all rows compared.
+    view: which columns stand beside the settings; numbers do not depend on it.
     majority: adds a majority-class row for labelled tasks that have none. `precision` is said in
     the footer. Only complete cells count; the others are listed.
 
@@ -97,6 +100,7 @@ def leaderboard(
     except BaselineError as error:
         raise BaselineError(f"compare_to: {error}", error.axis) from error
     rows = build_rows(groups, judge, Resampler(resamples, seed), baseline)
+    check_view(view, rows)
     places = {name: i for i, name in enumerate(dict.fromkeys((r.model, r.task) for r in rows))}
     rows.sort(key=lambda r: (places[r.model, r.task], r.value is None, -(r.value.value if r.value else 0.0)))
     notes = [f"Majority class: the most frequent label of the test set ({name})." for name in tasks_of(made)]
@@ -108,7 +112,7 @@ def leaderboard(
             "same order."
         )
     named = baseline.text if baseline is not None else None
-    return Leaderboard(tuple(rows), judge.name, named, resamples, precision, tuple(notes))
+    return Leaderboard(tuple(rows), judge.name, named, resamples, precision, tuple(notes), view=view)
 
 
 def tasks_of(cells: Sequence[CellResult]) -> list[str]:

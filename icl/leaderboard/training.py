@@ -51,6 +51,11 @@ class Training:
         return cls(**means, notes=notes)
 
     @property
+    def forwarded(self) -> float:
+        """As `work`, with a prefix that a batch shares counted once."""
+        return (1 + BACKWARD) * self.tokens_forwarded + self.tokens_validation
+
+    @property
     def work(self) -> float:
         """In tokens forwarded: what is gone back through counts as three forwards, the rest as one."""
         return (1 + BACKWARD) * self.tokens + self.tokens_validation

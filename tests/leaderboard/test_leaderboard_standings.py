@@ -6,6 +6,7 @@ from scipy import stats
 
 from icl.experiments.records import Cell, CellResult
 from icl.leaderboard import leaderboard
+from icl.leaderboard.analysis import values_of
 from icl.leaderboard.intervals import p_of_difference
 from icl.leaderboard.layout import Group, Layout
 from icl.leaderboard.measures import Judged, Measure, stand_in_task
@@ -31,7 +32,7 @@ def ranked(*tables):
     """Rank group of each table, in order."""
     groups = [group(f"row{i}", scores) for i, scores in enumerate(tables)]
     measure = Measure({"t": Judged("accuracy", None, stand_in_task("t", []))})
-    found = standings(groups, measure, Resampler(500), lambda g: ())
+    found = standings(groups, values_of(groups, measure), measure, Resampler(500), lambda g: ())
     return [found[g.key] for g in groups]
 
 
