@@ -105,6 +105,14 @@ def _channels(text: str) -> tuple[list[tuple[int, int]], bool]:
     return spans, any(not hit["end"] for hit in hits)
 
 
+def opened_by(prompt_end: str, own: Sequence[tuple[str, str]] = ()) -> str:
+    """The mark of a thinking block with which a prompt ends, as some chat templates do; else the empty
+    text."""
+    plain = prompt_end.rstrip()
+    marks = (opens for opens, _ in (*own, *KNOWN))
+    return next((mark for mark in marks if plain.endswith(mark.rstrip())), "")
+
+
 def hide_thinking(text: str, own: Sequence[tuple[str, str]] = ()) -> tuple[str, bool]:
     """The text with spaces in place of its thinking, so that positions stay; whether a block is still
     open."""

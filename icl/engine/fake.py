@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from icl.engine.requests.encoding import Limits, encode_prompts, encode_scores
-from icl.engine.requests.stops import first_stop, opened_by
+from icl.engine.requests.stops import first_stop
 from icl.engine.script import script_digest
+from icl.thinking import opened_by
 from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores, Text, TokenIds, Usage
 
 EOS = 256

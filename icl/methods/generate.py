@@ -54,13 +54,14 @@ class Generate(MethodDefaults):
         (generation,) = yield [GenerateRequest(prompt.text, max_tokens=room, stop=stop)]
         assert isinstance(generation, Generation)
         sample = generation.samples[0]
-        parsed = read(sample.text, task, query, self.where, cut=sample.stop_reason == "length")
+        cut = sample.stop_reason == "length"
+        parsed = read(sample.text, task, query, self.where, cut=cut, after=prompt.text)
         flags = list(parsed.flags)
         if "run_on" not in flags and _ran_on(sample, resources):
             flags.append("run_on")
-        if sample.stop_reason == "length":
+        if cut:
             flags.append("cut_by_length")
-        readings = audit(sample.text, task, query, cut=sample.stop_reason == "length")
+        readings = audit(sample.text, task, query, cut=cut, after=prompt.text)
         flags += [flag for flag in readings.flags if flag.endswith("_disagree")]
         details = {
             "readings": {name: said for name, said in readings.as_dict().items() if name != "flags"},
@@ -71,15 +72,17 @@ class Generate(MethodDefaults):
         return Outcome(parsed.answer, prompt, sample.text, flags=tuple(flags), details=details)
 
 
-def read(output: str, task: Task, query: Query, where: ReadAt, *, cut: bool = False) -> ParsedAnswer:
+def read(
+    output: str, task: Task, query: Query, where: ReadAt, *, cut: bool = False, after: str = ""
+) -> ParsedAnswer:
     """The answer in `output`; "auto" prefers a trigger phrase and else takes the first match.
 
-    cut: the output was broken off (see `parse`).
+    cut: the output was broken off; after: the prompt (see `parse`).
     """
     policy: Where = "trigger" if where == "auto" else where
-    parsed = parse(output, task, query, where=policy, cut=cut)
+    parsed = parse(output, task, query, where=policy, cut=cut, after=after)
     if where == "auto" and "no_trigger" in parsed.flags:
-        return parse(output, task, query, where="first", cut=cut)
+        return parse(output, task, query, where="first", cut=cut, after=after)
     return parsed
 
 

@@ -124,16 +124,14 @@ class Annotated:
         room = task.max_answer_tokens
         separator = task.template.separator
         stop = (separator,) if separator.strip(" \t") else ()
-        requests = [
-            GenerateRequest(
-                self._renderer.prompt(query, shown, reserve=room).text, max_tokens=room, stop=stop
-            )
-            for query in queries
-        ]
+        prompts = [self._renderer.prompt(query, shown, reserve=room).text for query in queries]
+        requests = [GenerateRequest(prompt, max_tokens=room, stop=stop) for prompt in prompts]
         annotations = []
-        for query, generation in zip(queries, self._model.generate(requests), strict=True):
+        answered = zip(queries, prompts, self._model.generate(requests), strict=True)
+        for query, prompt, generation in answered:
             sample = generation.samples[0]
-            answer = parse(sample.text, task, query, cut=sample.stop_reason == "length").answer
+            cut = sample.stop_reason == "length"
+            answer = parse(sample.text, task, query, cut=cut, after=prompt).answer
             mean = float(sum(sample.logprobs)) / max(len(sample.logprobs), 1)
             annotations.append(_Annotation(answer, float(np.exp(mean))))
         return annotations

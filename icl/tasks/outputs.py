@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from icl.errors import ConfigError, DataError, unknown_name
 from icl.prompts.answers import ParsedAnswer, Where, default_where, equivalent, parse
-from icl.prompts.answers.gold import gold_number
+from icl.prompts.answers.gold import gold_label, gold_number
 from icl.prompts.answers.wording.languages import language
 from icl.tasks.sources import find_definition
 from icl.tasks.transforms import choices
@@ -88,8 +88,10 @@ def read_outputs(
 
     A row holds `text` (or `output`) and says how it is read: `task` (a built-in one or a task file) or
     `kind` with `labels`, `choices`, `verbalisers`, `language`; `where` ("auto", "first", "last",
-    "trigger"), `cut`, `think` (marks of thinking blocks beside the known ones and the task's); `gold` (a
-    text or a list of them) or `right` (null: there is no answer to be had). Other fields are passed over.
+    "trigger"), `cut`, `think` (marks of thinking blocks beside the known ones and the task's), `begin` (what
+    the answer was begun with, or the whole prompt: a thinking block with which it ends is open); `gold` (a
+    text or a list of them; of labels also other words for one) or `right` (null: there is no answer to be
+    had). Other fields are passed over.
     `defaults` stand in for fields that a row lacks. Raises DataError naming file and line.
     """
     found = []
@@ -118,7 +120,10 @@ def _read(values: Mapping[str, Any], place: str) -> OutputRow:
     where = values.get("where", "auto" if task.kind != "classification" else "first")
     if where not in WHERE:
         raise ValueError(unknown_name("where", str(where), WHERE))
-    found = _by(text, task, query, where, cut=values.get("cut") is True)
+    begin = values.get("begin", "")
+    if not isinstance(begin, str) or isinstance(begin, Number):
+        raise ValueError(f"begin is {shown(begin)}: must be what the answer was begun with, as text")
+    found = _by(text, task, query, where, cut=values.get("cut") is True, after=begin)
     golds = _golds(values, task)
     right = None
     if golds is not None:
@@ -127,11 +132,13 @@ def _read(values: Mapping[str, Any], place: str) -> OutputRow:
     return OutputRow(place, text, found, golds, right)
 
 
-def _by(text: str, task: Task, query: Query, where: str, *, cut: bool) -> ParsedAnswer:
+def _by(text: str, task: Task, query: Query, where: str, *, cut: bool, after: str) -> ParsedAnswer:
     if where != "auto":
-        return parse(text, task, query, where=_policy(where, task), cut=cut)
-    found = parse(text, task, query, where="trigger", cut=cut)
-    return parse(text, task, query, where="first", cut=cut) if "no_trigger" in found.flags else found
+        return parse(text, task, query, where=_policy(where, task), cut=cut, after=after)
+    found = parse(text, task, query, where="trigger", cut=cut, after=after)
+    if "no_trigger" in found.flags:
+        return parse(text, task, query, where="first", cut=cut, after=after)
+    return found
 
 
 def _policy(where: str, task: Task) -> Where:
@@ -209,5 +216,7 @@ def _golds(values: Mapping[str, Any], task: Task) -> tuple[str, ...] | None:
         text = as_text(one)
         if task.kind == "numeric":
             text = gold_number(text, "en" if isinstance(one, Number) else task.language)
+        elif task.kind in ("boolean", "classification"):
+            text = gold_label(text, task)
         golds.append(text)
     return tuple(golds)

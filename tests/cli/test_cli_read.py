@@ -54,6 +54,42 @@ def test_json_and_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert document["summary"]["right"] == 1
 
 
+def test_golds_in_the_words_of_their_language_and_what_an_answer_was_begun_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"kind": "boolean", "language": "fr", "text": "Oui, bien sûr.", "gold": "oui"},
+        {"kind": "numeric", "text": "It may be 3", "begin": "<think>\n", "gold": None},
+        {"kind": "numeric", "text": "3? 4?</think> 5", "begin": "<think>\n", "gold": 5},
+    ]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(map(json.dumps, rows))))
+    assert run("-", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["answer"] for row in document["rows"]] == ["yes", None, "5"]
+    assert document["summary"]["right"] == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            {"kind": "boolean", "text": "Yes", "gold": "maybe"},
+            "the gold 'maybe' is none of the labels: yes, no",
+        ),
+        ({"kind": "numeric", "text": "4", "begin": 4}, "begin is 4: must be what the answer was begun with"),
+    ],
+)
+def test_what_cannot_be_right_is_said(
+    row: dict[str, object],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(row)))
+    assert run("-") == 2
+    assert f"stdin:1: {said}" in capsys.readouterr().err
+
+
 def test_json_steers_no_terminal_and_reads_back_equal(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = "\u202eab\x9b2J\U000e0041 \U0001f600 ü\x7f"
     Path(file).write_text(json.dumps({"kind": "string", "text": text, "gold": text}), encoding="utf-8")

@@ -8,8 +8,9 @@ import pytest
 
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.fake import ByteTokenizer, FakeModel
-from icl.engine.requests.stops import first_stop, opened_by
+from icl.engine.requests.stops import first_stop
 from icl.errors import RequestError
+from icl.thinking import opened_by
 from icl.types import GenerateRequest
 
 

@@ -41,6 +41,18 @@ def test_without_it_the_text_ends_in_the_block_and_nothing_is_counted(ran):
     assert {request.think for request in model.requests} == {()}
 
 
+def test_a_block_that_the_prompt_opens_is_thinking_all_through(write, tmp_path):
+    """As chat templates do that end in an opening mark: a text that the limit broke off has no answer yet."""
+    template = {"query": "Text: {{ text }}\nThink:\n<think>", "answer": "{{ answer }}"}
+    model = FakeModel(reply_with=lambda prompt, sample: "good, or rather bad")
+    grid = {"selector": ["zero_shot", "random"], "shots": 2, "method": [{"generate": {"max_tokens": 12}}]}
+    made = icl.run(write(template, grid=grid, seeds=[0]), output=tmp_path / "out", model=model)
+    row = next(r for r in made.results if r.cell.selector == "random").predictions[0]
+    assert (row.answer, row.output) == (None, "good, or rat")
+    assert {"thinking", "unparsed", "cut_by_length"} <= set(row.flags)
+    assert row.details["thinking_tokens"] == len(row.output)
+
+
 def test_another_think_is_another_experiment(ran):
     ran(think=PAIRS, seeds=[0])
     ran(think=PAIRS, seeds=[0, 1])

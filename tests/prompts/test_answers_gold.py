@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from icl.prompts.answers import is_right
-from icl.prompts.answers.gold import check_readable, gold_number
+from icl.prompts.answers.gold import check_readable, gold_label, gold_number
 from icl.types import Example, Task, Template
 
 NUMBERS = Task("t", "numeric", Template(query="Q: {{ q }}\nA:"), ("q",))
@@ -49,6 +49,29 @@ def test_what_is_no_number(text: str) -> None:
 @pytest.mark.parametrize(("text", "value"), [("7,25", "7.25"), ("9.876,54", "9876.54"), ("4.000", "4000")])
 def test_a_comma_begins_the_decimals_in_german(text: str, value: str) -> None:
     assert gold_number(text, "de") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "label"),
+    [
+        ("yes", "en", "yes"),
+        ("No", "en", "no"),
+        ("true", "en", "yes"),
+        ("sí", "es", "yes"),
+        ("Nein.", "de", "no"),
+        ("はい", "ja", "yes"),
+    ],
+)
+def test_another_word_for_a_label(text: str, language: str, label: str) -> None:
+    task = replace(FEELINGS, kind="boolean", labels=("yes", "no"), verbalisers={}, language=language)
+    assert gold_label(text, task) == label
+
+
+@pytest.mark.parametrize("text", ["perhaps", "yes and no", "no one", ""])
+def test_what_names_no_label(text: str) -> None:
+    task = replace(FEELINGS, kind="boolean", labels=("yes", "no"), verbalisers={})
+    with pytest.raises(ValueError, match="none of the labels: yes, no"):
+        gold_label(text, task)
 
 
 def test_what_comes_back_is_no_error() -> None:

@@ -89,6 +89,20 @@ def test_an_answer_is_still_to_come_while_a_block_is_open() -> None:
     assert (found.answer, found.flags) == (None, ("thinking", "unparsed"))
 
 
+def test_a_block_that_the_prompt_opened_is_thinking() -> None:
+    prompt = "<|assistant|>\n<think>\n"
+    assert parse("It is 12, I think", task("numeric"), QUERY).answer == "12"
+    found = parse("It is 12, I think", task("numeric"), QUERY, after=prompt)
+    assert (found.answer, found.flags) == (None, ("thinking", "unparsed"))
+    output = "3 or 4?</think> The answer is 7."
+    for where in ("first", "last", "trigger"):
+        found = parse(output, task("numeric"), QUERY, where=where, after=prompt)
+        assert found.answer == "7"
+        assert found.span is not None
+        assert output[slice(*found.span)] == "7"
+    assert parse("3", task("numeric"), QUERY, after="What is <think>?").answer == "3"
+
+
 def test_spans_are_those_of_the_whole_output() -> None:
     output = "<think>5?\n\nQ: no</think>\nThe answer is 7."
     found = parse(output, task("numeric"), QUERY)

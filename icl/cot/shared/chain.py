@@ -202,12 +202,15 @@ class Reading:
 
 
 def read_answer(
-    sample: Sample, task: Task, query: Query, reading: Reading
+    sample: Sample, task: Task, query: Query, reading: Reading, *, after: str = ""
 ) -> tuple[str | None, tuple[str, ...], dict[str, Any]]:
-    """The answer in a sample's text, the flags of reading it, and the three readings side by side."""
+    """The answer in a sample's text, the flags of reading it, and the three readings side by side.
+
+    after: the prompt that it goes on from.
+    """
     cut = sample.stop_reason == "length"
-    parsed = parse(sample.text, task, query, where=reading.where, rules=reading.rules, cut=cut)
-    audited = audit(sample.text, task, query, cut=cut)
+    parsed = parse(sample.text, task, query, where=reading.where, rules=reading.rules, cut=cut, after=after)
+    audited = audit(sample.text, task, query, cut=cut, after=after)
     disagree = [flag for flag in audited.flags if flag.endswith("_disagree")]
     readings = {k: v for k, v in audited.as_dict().items() if k != "flags"}
     return parsed.answer, tuple(dict.fromkeys([*parsed.flags, *disagree])), readings
@@ -215,7 +218,7 @@ def read_answer(
 
 def read_chain(sample: Sample, prompt: Prompt, task: Task, query: Query, reading: Reading) -> Chain:
     """A chain of one stage, its answer at its own end."""
-    answer, flags, readings = read_answer(sample, task, query, reading)
+    answer, flags, readings = read_answer(sample, task, query, reading, after=prompt.text)
     if sample.stop_reason == "length":
         flags = (*flags, "cut_by_length")
     return Chain(

@@ -6,8 +6,9 @@ therefore decoded from a few tokens back, and searched there.
 
 from __future__ import annotations
 
-from icl.engine.requests.stops import first_stop, opened_by
+from icl.engine.requests.stops import first_stop
 from icl.protocols import Tokenizer
+from icl.thinking import opened_by
 from icl.types import GenerateRequest, StopReason
 
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from icl.thinking import KNOWN, Markers, thinking_spans
-
-_OPENING = tuple(opens for opens, _ in KNOWN)
+from icl.thinking import Markers, thinking_spans
 
 
 def first_stop(text: str, stops: Sequence[str], opened: str = "", own: Markers = ()) -> int | None:
     """Position of the first stop string in `text` that no thinking block holds; None where there is none.
 
-    opened: the mark by which the prompt opened a block, if it did (see `opened_by`). own: marks beside the
-    known ones.
+    opened: the mark by which the prompt opened a block, if it did (`icl.thinking.opened_by`). own: marks
+    beside the known ones.
     """
     found = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
     if not found or not (opened or own or "<" in text or "[" in text or "◁" in text):
@@ -35,10 +33,3 @@ def _outside(text: str, stop: str, spans: Sequence[tuple[int, int]]) -> int | No
             return at
         at = text.find(stop, max(max(inside), at + 1))
     return None
-
-
-def opened_by(prompt_end: str, own: Markers = ()) -> str:
-    """The mark of a thinking block with which a prompt ends, as some chat templates do; else the empty
-    text."""
-    plain = prompt_end.rstrip()
-    return next((opens for opens in (*(a for a, _ in own), *_OPENING) if plain.endswith(opens.rstrip())), "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from icl.experiments.asking.infront import InFront
 from icl.protocols import LanguageModel, OnGeneration, OnScores, Solve, Tokenizer
-from icl.thinking import Markers, thinking_spans
+from icl.thinking import Markers, opened_by, thinking_spans
 from icl.types import GenerateRequest, Generation, Outcome, Request, ScoreRequest, Scores, Task
 
 
@@ -21,10 +21,13 @@ def with_marks(task: Task, marks: Markers) -> Task:
     return replace(task, reading=replace(task.reading, think=(*task.reading.think, *new)))
 
 
-def thinking_tokens(output: str, task: Task, tokenizer: Tokenizer) -> int:
-    """Tokens of the thinking blocks in an output, marks included."""
-    spans, _ = thinking_spans(output, task.reading.think)
-    return sum(len(tokenizer.encode(output[start:end])) for start, end in spans)
+def thinking_tokens(outcome: Outcome, task: Task, tokenizer: Tokenizer) -> int:
+    """Tokens of the thinking blocks in an output, marks included but for one that the prompt ends with."""
+    output = outcome.output
+    opened = opened_by(outcome.prompt.text[-200:], task.reading.think)
+    spans, _ = thinking_spans(opened + output, task.reading.think)
+    places = [(max(0, start - len(opened)), end - len(opened)) for start, end in spans]
+    return sum(len(tokenizer.encode(output[start:end])) for start, end in places)
 
 
 def marked(solve: Solve, marks: Markers) -> Solve:

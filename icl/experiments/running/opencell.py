@@ -69,6 +69,9 @@ class OpenCell:
     def receive(self, index: int, outcome: Outcome, usage: Usage) -> bool:
         """Takes one outcome. True once the cell is final."""
         # The prompt's text is as long as all the rest together, and can be rendered again.
+        model = self.choices.resources.model
+        if model and (thought := thinking_tokens(outcome, self.task, model.tokenizer)):
+            outcome = replace(outcome, details={**outcome.details, "thinking_tokens": thought})
         self.outcomes[index] = (replace(outcome, prompt=replace(outcome.prompt, text="")), usage)
         while (at := len(self.predictions)) in self.outcomes:
             self.predictions.append(self._predict(at, *self.outcomes[at]))
@@ -84,9 +87,6 @@ class OpenCell:
         example = self.choices.split.test[index]
         if self.reasons and self.reasons[index]:
             outcome = replace(outcome, details={**outcome.details, "order": dict(self.reasons[index])})
-        model = self.choices.resources.model
-        if model and (thought := thinking_tokens(outcome.output, self.task, model.tokenizer)):
-            outcome = replace(outcome, details={**outcome.details, "thinking_tokens": thought})
         shown = self.demonstrations[index]
         chosen = {d.example.id for d in shown}
         own = [i for i in outcome.prompt.demonstrations if i not in chosen]

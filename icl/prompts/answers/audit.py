@@ -33,11 +33,14 @@ class Audit:
         return {**readings, "flags": list(self.flags)}
 
 
-def audit(output: str, task: Task, query: Query, *, cut: bool = False) -> Audit:
-    """Reads `output` by each policy and says where they disagree (up to `equivalent`); cut: see `parse`."""
-    first = parse(output, task, query, where="first", cut=cut)
-    last = parse(output, task, query, where="last", cut=cut)
-    by_trigger = parse(output, task, query, where="trigger", cut=cut)
+def audit(output: str, task: Task, query: Query, *, cut: bool = False, after: str = "") -> Audit:
+    """Reads `output` by each policy and says where they disagree (up to `equivalent`).
+
+    cut, after: see `parse`.
+    """
+    first = parse(output, task, query, where="first", cut=cut, after=after)
+    last = parse(output, task, query, where="last", cut=cut, after=after)
+    by_trigger = parse(output, task, query, where="trigger", cut=cut, after=after)
     trigger = None if "no_trigger" in by_trigger.flags else by_trigger
     readings = {"first": first, "last": last} | ({"trigger": trigger} if trigger else {})
     names = list(readings)

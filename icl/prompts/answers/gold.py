@@ -16,6 +16,7 @@ from icl.prompts.template import render_side
 from icl.types import Example, Query, Task, TaskKind, Template
 
 _AROUND = " \t\r\n$€£¥￥₹%.+\\"
+_ENDS = " \t\r\n.!。！"
 _HUGE = lazy(r"\d\s*(?:[eE]|\^|\*\*)\s*[-+]?\d{3}")
 _COMMA = "in English a comma groups thousands (12,345); decimals with a comma need another `language`"
 
@@ -27,7 +28,7 @@ def gold_number(text: str, language: str = "en") -> str:
     "10:30", words beside the number, a number too long to be an answer.
     """
     numbers = find_numbers(text, language)
-    shown = repr(text if len(text) <= 60 else text[:57] + "...")
+    shown = quoted(text)
     if len(text) > MAX_DIGITS or (_HUGE.search(text) and all(n.value is None for n in numbers)):
         raise ValueError(f"{shown} has more than {MAX_DIGITS} digits")
     if len(numbers) != 1:
@@ -42,6 +43,27 @@ def gold_number(text: str, language: str = "en") -> str:
         hint = f": {_COMMA}" if number.value is None and "," in text else ""
         raise ValueError(f"{shown} is not a number{hint}")
     return name
+
+
+def quoted(text: str) -> str:
+    """For a message: in quotes, and not too long."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def gold_label(text: str, task: Task) -> str:
+    """The label that a gold of a labelled task names: itself in any case, its verbaliser, or another word
+    for it ("oui" for "yes" in French).
+
+    Raises ValueError where it names none: no output could be right.
+    """
+    said = text.strip().casefold()
+    for label in task.labels:
+        if said in (label.strip().casefold(), task.verbalise(label).strip().casefold()):
+            return label
+    found = parse(text, task, Query("", {}), where="first")
+    if found.answer is None or found.span is None or text[slice(*found.span)].strip() != text.strip(_ENDS):
+        raise ValueError(f"the gold {quoted(text)} is none of the labels: {', '.join(task.labels)}")
+    return found.answer
 
 
 def check_readable(example: Example, task: Task) -> None:

@@ -11,7 +11,7 @@ from icl.prompts.answers.reading import ParsedAnswer, Where
 from icl.prompts.answers.wording.languages import abstention
 from icl.prompts.answers.wording.pattern import find_all
 from icl.prompts.answers.wording.triggers import cut_run_on, mask_cue
-from icl.thinking import hide_thinking
+from icl.thinking import hide_thinking, opened_by
 from icl.types import Query, Task
 
 Rules = Literal["robust", "zero_shot_cot"]
@@ -30,6 +30,7 @@ def parse(
     where: Where | None = None,
     rules: Rules = "robust",
     cut: bool = False,
+    after: str = "",
 ) -> ParsedAnswer:
     """Reads the answer out of `output`; never raises, whatever the model wrote.
 
@@ -41,6 +42,8 @@ def parse(
     cut: the output was broken off by the token limit. An announcement, or a last number, that its end
     broke into ("The answer is 4", of 43900) counts only where there is none before it. "first" and
     the published rules pay no heed to it.
+    after: the prompt that the output goes on from. A thinking block with which it ends is open: what the
+    output has before the closing mark is thinking, and all of it where there is none.
 
     Thinking blocks are no part of the answer. What cannot be told (two answers side by side, a letter that is
     not on offer, "I don't know") is no answer, and the flags say why (see ParsedAnswer). The task's `reading`
@@ -50,7 +53,19 @@ def parse(
     unit, separators and trailing zeros ("1/3" where decimals would not end), or the text without
     quotes and closing punctuation. Reading a canonical form gives the same form.
     """
-    where = where or default_where(task)
+    opened = opened_by(after[-_MARK:], task.reading.think) if after else ""
+    found = _parsed(opened + output, task, query, where or default_where(task), rules, cut)
+    if not opened or found.span is None:
+        return found
+    start, end = found.span
+    return replace(found, span=(start - len(opened), end - len(opened)))
+
+
+_MARK = 200
+"""Characters at the end of a prompt among which an opening mark is looked for."""
+
+
+def _parsed(output: str, task: Task, query: Query, where: Where, rules: Rules, cut: bool) -> ParsedAnswer:
     if rules == "zero_shot_cot":
         seen, _ = hide_thinking(output, task.reading.think)
         answer = zero_shot_cot_cleansing(seen, task, query, few_shot=where != "first")
