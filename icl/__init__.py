@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from icl.api import Run, compare_runs, run, tune
+    from icl.api import Run, compare_runs, reproduce, run, tune
     from icl.encoders import load_encoder
     from icl.engine import load_model
     from icl.experiments.file.config import Experiment
@@ -34,6 +34,7 @@ _WHERE = {
     "load_encoder": "icl.encoders",
     "load_model": "icl.engine",
     "load_task": "icl.tasks",
+    "reproduce": "icl.api",
     "run": "icl.api",
     "tune": "icl.api",
 }
@@ -59,6 +60,7 @@ __all__ = [  # noqa: RUF022
     "load_encoder",
     "load_model",
     "load_task",
+    "reproduce",
     "run",
     "tune",
     "__version__",

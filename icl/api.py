@@ -25,8 +25,10 @@ from icl.types import Task
 if TYPE_CHECKING:
     import pandas
 
+    from icl.experiments.reproduce import Reproduction
     from icl.experiments.running.adapters import Adapter
     from icl.leaderboard import ChainCurves, Leaderboard
+    from icl.leaderboard.card import Card
 
 log = logging.getLogger("icl")
 
@@ -122,6 +124,13 @@ class Run:
             found = audit(self.folder, *find_prediction(self.folder, query, cell))
         return Shown(**{field.name: getattr(found, field.name) for field in fields(found)})
 
+    def cards(self, row: str | None = None, *, metric: str | None = None) -> list[Card]:
+        """What each row was made from, of all rows or of those whose words hold `row`, "knn 4-shot": `plain`
+        for programs. Raises DataError where no row fits."""
+        from icl.leaderboard.card import cards
+
+        return cards(self.folder, self.leaderboard(metric), row)
+
     def tasks(self) -> dict[str, Task]:
         """Definitions of the run's tasks, for metrics that need the labels: those in the folder, or, in
         a folder of an older icl that keeps none, those that the experiment names."""
@@ -205,6 +214,39 @@ def tune(
         return found
 
 
+def reproduce(
+    run: Run | str | Path,
+    *,
+    output: str | Path | None = None,
+    tasks: str | Path | None = None,
+    tolerance: float = 1e-3,
+    model: LanguageModel | None = None,
+    max_memory: int | None = None,
+    meter: Meter | None = None,
+    allow_code: bool = False,
+) -> Reproduction:
+    """Runs a run again from what is in its folder, in `output`/<name> (default: below reproduced/<name>), and
+    holds every prediction against the old one. Nothing is taken from earlier responses.
+
+    tasks: the folder that paths of task files begin at, if not the one that the run was started from.
+    tolerance: of label probabilities. model: in place of one that was given to the run; other arguments as of
+    `run`. Raises IclError.
+    """
+    from icl.experiments.reproduce import reproduce as again
+
+    folder = run.folder if isinstance(run, Run) else RunFolder.open(run)
+    with allowing_code(allow_code or (isinstance(run, Run) and run.allow_code) or code_is_allowed()):
+        return again(
+            folder,
+            None if output is None else Path(output),
+            tasks=None if tasks is None else Path(tasks),
+            tolerance=tolerance,
+            model=model,
+            max_memory=max_memory,
+            meter=meter,
+        )
+
+
 def compare_runs(
     runs: Sequence[Run],
     *,
@@ -228,6 +270,8 @@ def compare_runs(
     asked = [entry for run in runs for entry in run.folder.models().values()]
     prints = [str(entry.get("fingerprint", "")) for entry in asked]
     precision = ", ".join(dict.fromkeys(p.rsplit("-", 1)[1] for p in prints if p.endswith(PRECISIONS)))
+    known = {key: found for run in runs for key, found in run.folder.environments().items()}
+    versions = {key: found["versions"] for key, found in known.items() if found.get("versions")}
     with allowing_code(any(run.allow_code for run in runs)):
         return leaderboard(
             results,
@@ -236,6 +280,7 @@ def compare_runs(
             tasks=tasks,
             precision=precision,
             view=view,
+            versions=versions,
         )
 
 

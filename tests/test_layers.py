@@ -65,8 +65,8 @@ ROOMS: dict[str, list[set[str]]] = {
         {"grid"},
         {"folder"},
         {"running"},
-        {"plan", "audit", "status", "schema"},
-        {"preview"},
+        {"plan", "audit", "status", "schema", "differences"},
+        {"preview", "reproduce"},
         {"__init__"},
     ],
 }

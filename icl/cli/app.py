@@ -18,6 +18,7 @@ from icl.cli import (
     measuring,
     planning,
     previewing,
+    provenance,
     reading,
     results,
     running,
@@ -51,6 +52,7 @@ planning.add_to(app)
 tuning.add_to(app)
 results.add_to(app)
 status.add_to(app)
+provenance.add_to(app)
 exporting.add_to(app)
 measuring.add_to(app)
 doctor.add_to(app)

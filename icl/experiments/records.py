@@ -99,6 +99,9 @@ class CellResult:
     """Metric name -> value over the whole cell; empty while it is incomplete."""
     complete: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+    environments: tuple[str, ...] = ()
+    """Keys of the environments (versions and hardware) in which its lines were written; () where it does not
+    say."""
     damage: str = ""
     """Why a cell that was complete no longer counts as such: file and reason."""
     unread: str = ""

@@ -8,8 +8,9 @@ from typing import Any
 
 from icl.errors import DataError
 from icl.experiments.folder.cellfile import count_cell
+from icl.experiments.folder.placing import CELLS
 from icl.experiments.folder.progress import Progress, read_progress
-from icl.experiments.folder.store import CELLS, RunFolder
+from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.cells import MAJORITY
 from icl.experiments.records import Cell
 

@@ -176,7 +176,10 @@ def _is_placeholder(row: Row, key: str) -> bool:
 def _setting(key: str) -> Callable[[Row], str]:
     if key == "selector":
         return lambda row: (
-            row.selector + (" †" if row.is_reference else "") + (" !" if row.incomplete else "")
+            row.selector
+            + (" †" if row.is_reference else "")
+            + (" !" if row.incomplete else "")
+            + (" ‡" if row.versions else "")
         )
     if key == "orderer":
         return lambda row: "-" if row.shots == 0 else row.orderer

@@ -108,6 +108,7 @@ FIELDS: dict[str, Callable[[Row], object]] = {
     "dropped": lambda r: r.dropped,
     "kept_out": lambda r: r.kept_out,
     "skipped_rows": lambda r: r.skipped_rows,
+    "other_versions": lambda r: r.versions,
     "incomplete": lambda r: "; ".join(r.incomplete),
 }
 """Name -> what a row has by it, in full precision; fractions, not per cent; None where it has none."""

@@ -11,6 +11,7 @@ from icl.leaderboard.extraction import Extraction
 from icl.leaderboard.names import MAJORITY, base_name
 from icl.leaderboard.rows import Comparison, Row, place
 from icl.leaderboard.training import told
+from icl.leaderboard.versions import sentences as of_other_versions
 from icl.leaderboard.views import RESULTS, VIEWS, interval_text
 
 NAMED = 6
@@ -51,6 +52,7 @@ def footer(board: Board) -> list[str]:
     lines += _leading(board)
     if any(row.is_reference for row in board.rows):
         lines.append("† reference row.")
+    lines += of_other_versions(board.rows)
     lines += board.notes
     fewest = min((row.seeds for row in board.rows if row.value and not row.is_reference), default=0)
     if fewest in FEW_SEEDS:

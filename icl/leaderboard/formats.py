@@ -31,6 +31,7 @@ LATEX = {
     ">": r"\textgreater{}",
     "→": r"$\rightarrow$",
     "†": r"\dag{}",
+    "‡": r"\ddag{}",
     "–": "--",
     "·": r"\textperiodcentered{}",
 }

@@ -89,6 +89,10 @@ class Row:
     """None while it is incomplete."""
     equal_cost: EqualCost | None = None
     """None where no row of its section costs as little."""
+    environments: tuple[str, ...] = ()
+    """Keys of the environments in which its cells were made."""
+    versions: str = ""
+    """In which versions it differs from most rows; "" where it does not."""
     training: Training | None = None
     """What the tuning cost; None without one."""
 
@@ -222,6 +226,7 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
         skipped_rows=max((int(r.notes.get("skipped_rows", 0)) for r in group.complete), default=0),
         incomplete=tuple(f"seed {r.cell.seed}: {_left(r)}" for r in group.open),
         training=Training.of(group.complete),
+        environments=tuple(dict.fromkeys(key for r in group.complete for key in r.environments)),
     )
 
 

@@ -18,6 +18,7 @@ from icl.leaderboard.results import majority_cells, without_copies
 from icl.leaderboard.rich_html import board_html
 from icl.leaderboard.rows import build_rows
 from icl.leaderboard.statistics import Resampler
+from icl.leaderboard.versions import Versions, marked
 from icl.leaderboard.views import RESULTS, check_view
 from icl.protocols import Metric
 from icl.types import Task
@@ -70,6 +71,7 @@ def leaderboard(
     precision: str = "",
     majority: bool = True,
     view: str = RESULTS,
+    versions: Versions | None = None,
 ) -> Leaderboard:
     """Means over seeds with 95 % intervals, and paired differences to a baseline.
 
@@ -83,7 +85,8 @@ def leaderboard(
     Holm-corrected over all rows compared.
     view: which columns stand beside the settings; numbers do not depend on it.
     majority: adds a majority-class row for labelled tasks that have none. `precision` is said in
-    the footer. Only complete cells count; the others are listed.
+    the footer. versions: those of the environments that cells name; rows of others than the rest are marked.
+    Only complete cells count; the others are listed.
 
     A cell that two runs share counts once. Raises ConfigError (unknown metric or baseline, with
     the nearest name), DataError (no results; a cell twice with different predictions).
@@ -99,7 +102,7 @@ def leaderboard(
         baseline = None if compare_to is None else resolve_baseline(compare_to, [g.cell for g in groups])
     except BaselineError as error:
         raise BaselineError(f"compare_to: {error}", error.axis) from error
-    rows = build_rows(groups, judge, Resampler(resamples, seed), baseline)
+    rows = marked(build_rows(groups, judge, Resampler(resamples, seed), baseline), versions or {})
     check_view(view, rows)
     places = {name: i for i, name in enumerate(dict.fromkeys((r.model, r.task) for r in rows))}
     rows.sort(key=lambda r: (places[r.model, r.task], r.value is None, -(r.value.value if r.value else 0.0)))

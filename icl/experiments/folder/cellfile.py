@@ -39,20 +39,26 @@ class Summary:
     selection_seconds: float
     metrics: Mapping[str, float]
     notes: Mapping[str, Any]
+    environments: tuple[str, ...] = ()
+    """See CellResult."""
 
 
 class CellWriter:
-    """Appends predictions of one cell of `queries` predictions; `finish` makes them final."""
+    """Appends predictions of one cell of `queries` predictions; `finish` makes them final.
 
-    def __init__(self, folder: Path, cell: Cell, queries: int) -> None:
+    environment: the key of that in which they are made.
+    """
+
+    def __init__(self, folder: Path, cell: Cell, queries: int, environment: str = "") -> None:
         self.cell = cell
         self.queries = queries
+        self._environment = environment
         self._folder = folder
         self._path = folder / f"{cell.id}.jsonl"
         predictions, whole = read_lines(self._path)
         if self._path.exists() and self._path.stat().st_size != whole:
             os.truncate(self._path, whole)  # the torn last line of a process that was killed
-        self.written = len(predictions)
+        self.written = self._found = len(predictions)
         """Lines on disk or about to be."""
         self._waiting: list[str] = []
         self._synced = time.monotonic()
@@ -65,8 +71,14 @@ class CellWriter:
         except DataError:
             return None
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether what is there was made in other environments only."""
+        kept = self.started
+        return kept is not None and self._environment not in kept.environments
+
     def start(self, result: CellResult) -> None:
-        """Writes the cell down with its selection cost, before any prediction."""
+        """Writes the cell down with its selection cost, before any prediction of this process."""
         self._write_summary(result, 0, None)
 
     def append(self, index: int, prediction: Prediction) -> None:
@@ -110,9 +122,16 @@ class CellWriter:
             "selection_usage": list(asdict(result.selection_usage).values()),
             "selection_seconds": round(result.selection_seconds, 3),
             "notes": dict(result.notes),
+            "environments": self._environments(),
         }
         text = json.dumps(record, indent=2, ensure_ascii=False, default=plain) + "\n"
         write_whole(self._folder / f"{self.cell.id}.json", text)
+
+    def _environments(self) -> list[str]:
+        """This one, and those of lines that were there before."""
+        kept = self.started
+        earlier = kept.environments if kept is not None and self._found else ()
+        return list(dict.fromkeys([*earlier, *([self._environment] if self._environment else [])]))
 
 
 def digest_of(lines: bytes) -> str:
@@ -143,6 +162,7 @@ def read_cell(folder: Path, cell: Cell, queries: int | None = None) -> CellResul
         metrics={} if damage else summary.metrics,
         complete=summary.complete and not damage and queries in (None, len(predictions)),
         notes={} if damage else summary.notes,
+        environments=summary.environments,
         damage=damage,
         unread=unread,
     )
@@ -205,6 +225,7 @@ def read_summary(folder: Path, cell: Cell) -> Summary | None:
             selection_seconds=seconds if math.isfinite(seconds) else 0.0,
             metrics={str(name): float(value) for name, value in record["metrics"].items()},
             notes=dict(record["notes"]),
+            environments=tuple(str(key) for key in record.get("environments", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is damaged ({type(error).__name__}: {error})") from error

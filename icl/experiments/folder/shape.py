@@ -24,6 +24,7 @@ class _Manifest(BaseModel):
     tasks: dict[str, dict[str, Any]] = {}
     overlap: dict[str, _Overlap] = {}
     tunings: dict[str, dict[str, Any]] = {}
+    environments: dict[str, dict[str, Any]] = {}
     sessions: list[dict[str, Any]] = []
     model: dict[str, Any] | None = None
     models: dict[str, dict[str, Any]] = {}

@@ -9,10 +9,8 @@ cache, which yields the same lines.
 from __future__ import annotations
 
 import json
-import shutil
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,11 @@ from icl.errors import ConfigError, DataError, nearest
 from icl.experiments.file.config import Experiment
 from icl.experiments.folder.cellfile import CellWriter, find_line, read_cell
 from icl.experiments.folder.changes import conflicts, differences, read_held
-from icl.experiments.folder.disk import DRAFT, read_mapping, write_whole
+from icl.experiments.folder.disk import read_mapping, write_whole
+from icl.experiments.folder.environment import environment, key_of, of_manifest
 from icl.experiments.folder.lines import plain
-from icl.experiments.folder.lock import LOCK, FolderLock
+from icl.experiments.folder.lock import FolderLock
+from icl.experiments.folder.placing import CELLS, EXPERIMENT, MANIFEST, TASKS, refuse_strange, set_aside
 from icl.experiments.folder.shape import check_shape
 from icl.experiments.folder.texts import TaskTexts, read_task, read_texts
 from icl.experiments.folder.tunings import TUNINGS, TuningFolder
@@ -33,10 +33,6 @@ from icl.tasks.strict_yaml import read_yaml
 from icl.tasks.yaml_loader import dump
 from icl.types import Example, Prediction, Task
 
-EXPERIMENT = "experiment.yaml"
-MANIFEST = "manifest.json"
-CELLS = "cells"
-TASKS = "tasks"
 FORMAT = 2
 """Of the folder. 1 had no number, no digests and no texts."""
 MERGED = ("data", "tasks", "overlap")
@@ -70,6 +66,7 @@ class RunFolder:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._lock = FolderLock()
+        self._environment = ""
 
     @property
     def name(self) -> str:
@@ -98,10 +95,10 @@ class RunFolder:
         Raises ConfigError if another process writes here, or if the folder holds another experiment (see
         `folder.changes` for what may grow or change).
         """
-        self._refuse_strange(restart=restart)
+        refuse_strange(self.path, restart=restart)
         self._lock.take(self.path)
         if restart and (self.path / EXPERIMENT).exists():
-            self._set_aside()
+            set_aside(self.path)
             self._lock.take(self.path)
         (self.path / CELLS).mkdir(exist_ok=True)
         entries = {
@@ -127,40 +124,9 @@ class RunFolder:
         text = dump(dict(experiment))
         write_whole(self.path / EXPERIMENT, text)
 
-    def _refuse_strange(self, *, restart: bool) -> None:
-        """A folder of something else is left alone; one whose start was killed is not strange."""
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"{self.path}: is a file; choose another name or --output")
-        if not self.path.is_dir() or (self.path / MANIFEST).exists():
-            return
-        kept = next((self.path / CELLS).glob("*.jsonl"), None)
-        if kept is not None and (self.path / EXPERIMENT).exists():
-            if restart:
-                return
-            raise ConfigError(
-                f"{self.path}: {MANIFEST} is missing: nothing shows whose the predictions in {CELLS} are; "
-                "put it back, or begin anew with --restart (the old folder is kept under a new name)"
-            )
-        own = {LOCK, CELLS, EXPERIMENT, f"{EXPERIMENT}{DRAFT}", f"{MANIFEST}{DRAFT}"}
-        strange = sorted(p.name for p in self.path.iterdir() if p.name not in own)
-        if strange:
-            raise ConfigError(
-                f"{self.path}: holds other files ({strange[0]}, ...) and is not a run folder; "
-                "choose another name or --output"
-            )
-
     def close(self) -> None:
         """Lets go of the lock."""
         self._lock.release()
-
-    def _set_aside(self) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        aside = self.path.with_name(f"{self.path.name}.{stamp}")
-        for n in range(2, 100):
-            if not aside.exists():
-                break
-            aside = self.path.with_name(f"{self.path.name}.{stamp}-{n}")
-        shutil.move(self.path, aside)
 
     def _check_same(self, contents: Contents) -> None:
         manifest = self.manifest()
@@ -209,6 +175,21 @@ class RunFolder:
         if old is not None and old != new:
             raise ConfigError(self._changed([f"{what}: {old} -> {new}"]))
 
+    def note_environment(self) -> str:
+        """Writes versions and hardware of this process down, and has the cells name them. The key."""
+        here = environment()
+        self._environment = key_of(here)
+        known = self.manifest().get("environments", {})
+        if self._environment not in known:
+            self.update_manifest(environments={**known, self._environment: here})
+        return self._environment
+
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """Key -> versions and hardware."""
+        manifest = self.manifest()
+        whole = of_manifest(manifest)
+        return {key_of(whole): whole, **manifest.get("environments", {})}
+
     def update_manifest(self, **entries: Any) -> None:
         """Sets entries of the manifest."""
         self._write_manifest({**self.manifest(), **entries})
@@ -219,7 +200,7 @@ class RunFolder:
 
     def writer(self, cell: Cell, queries: int) -> CellWriter:
         """For the predictions of one cell with so many queries."""
-        return CellWriter(self.path / CELLS, cell, queries)
+        return CellWriter(self.path / CELLS, cell, queries, self._environment)
 
     def texts(self, task: Task) -> TaskTexts:
         """For the definition and the shown texts of one task."""
@@ -308,9 +289,11 @@ class RunFolder:
         return find_line(self.path / CELLS / f"{cell.id}.jsonl", query)
 
     def results(self) -> list[CellResult]:
-        """All cells in the order of the grid, those that are not complete or damaged too."""
-        queries = self._queries()
-        return [read_cell(self.path / CELLS, cell, queries.get(cell.task)) for cell in self.cells()]
+        """All cells in the order of the grid, those that are not complete or damaged too. Cells from before
+        they said their environments were made in that of the folder."""
+        queries, whole = self._queries(), key_of(of_manifest(self.manifest()))
+        found = [read_cell(self.path / CELLS, cell, queries.get(cell.task)) for cell in self.cells()]
+        return [r if r.environments or not r.complete else replace(r, environments=(whole,)) for r in found]
 
     def _queries(self) -> Mapping[str, int]:
         held = self.manifest().get("queries", {})

@@ -53,6 +53,8 @@ class OpenCell:
         kept = self.writer.started
         if kept is not None and kept.queries in (None, len(self.choices.queries)):
             self.cost = Cost(kept.selection_usage, kept.selection_seconds)
+            if self.writer.is_elsewhere:
+                self.writer.start(self._result(()))
         else:
             if kept is not None:  # for fewer queries: what was asked then is in the cache with its cost
                 self.cost.seconds += kept.selection_seconds

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from icl.encoders import load_encoder
 from icl.errors import ContextOverflow, IclError, ModelError, retold
 from icl.experiments.asking.conversations import Window
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.folder.manifest import first_manifest
-from icl.experiments.folder.store import TASKS, Contents, RunFolder
+from icl.experiments.folder.placing import TASKS
+from icl.experiments.folder.store import Contents, RunFolder
 from icl.experiments.folder.texts import TaskTexts
 from icl.experiments.grid.cells import PlannedCell, majority_cell
 from icl.experiments.grid.check import Checked
@@ -46,7 +48,9 @@ class Runner:
         window: Window | None = None,
         meter: Meter | None = None,
         restart: bool = False,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
+        """about: entries that the manifest begins with beside its own."""
         if model is not None:
             refuse_given(checked.experiment, checked.source)
             if len(checked.experiment.models) > 1:
@@ -61,6 +65,7 @@ class Runner:
         self._given = model
         self._max_memory = max_memory
         self._restart = restart
+        self._about = dict(about or {})
         self._texts: dict[str, TaskTexts] = {}
         self._loaded: Encoder | None = None
 
@@ -103,9 +108,10 @@ class Runner:
             queries={task: len(split.test) for (task, _), split in checked.splits.items()},
             tasks={name: data.task for name, data in checked.tasks.items()},
             carved=sorted(carved),
-            manifest=first_manifest(checked),
+            manifest={**first_manifest(checked), **self._about},
         )
         folder.begin(contents, restart=self._restart)
+        folder.note_environment()
         return not all((folder.path / TASKS / f"{name}.json").exists() for name in checked.tasks)
 
     def _add_shown(self) -> None:

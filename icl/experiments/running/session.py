@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from icl.errors import IclError, StorageError
+from icl.experiments.folder.environment import environment, key_of
 from icl.experiments.folder.manifest import hardware, now
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.folder.versions import versions
@@ -67,6 +68,7 @@ def recorded(folder: RunFolder, meter: Meter) -> Iterator[list[str]]:
             "computed": asdict(meter.computed),
             "reused": asdict(meter.reused),
             "near_ties": meter.near_ties,
+            "environment": key_of(environment()),
         }
         with _second_to(ended != "complete"):
             sessions = [*folder.manifest().get("sessions", []), session]

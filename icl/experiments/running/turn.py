@@ -101,6 +101,7 @@ class Turn:
     ) -> None:
         """Asks a model for cells. What it forwards goes to the meter, its engine to the session."""
         encoder = self.shared.encoder()
+        self.folder.note_environment()  # again, since graphics cards are seen once a model is loaded
         if isinstance(model, Reporting):
             model.report_to(self.meter.forwards)
         try:
