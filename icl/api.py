@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from icl.experiments.reproduce import Reproduction
     from icl.experiments.running.adapters import Adapter
-    from icl.leaderboard import ChainCurves, Leaderboard
+    from icl.leaderboard import ChainCurves, Leaderboard, Overall
     from icl.leaderboard.card import Card
 
 log = logging.getLogger("icl")
@@ -103,14 +103,14 @@ class Run:
         self,
         metric: str | None = None,
         compare_to: str | Mapping[str, str | int] | None = None,
-        view: str = "results",
+        **shown: Any,
     ) -> Leaderboard:
         """Means with intervals and paired tests; by default as the experiment says.
 
-        view: which columns, see `icl leaderboard --help`.
+        shown: view, where, sort, group as of `icl.leaderboard.leaderboard`.
         compare_to: a selector, or values of components, {"orderer": "as_selected"}.
         """
-        return compare_runs([self], metric=metric, compare_to=compare_to, view=view)
+        return compare_runs([self], metric=metric, compare_to=compare_to, **shown)
 
     def chains(self, ns: Sequence[int] | None = None) -> ChainCurves:
         """Accuracy at 1, 2, 4, ... of the stored chains, or at `ns`, for every row that holds several."""
@@ -253,9 +253,13 @@ def compare_runs(
     metric: str | None = None,
     compare_to: str | Mapping[str, str | int] | None = None,
     view: str = "results",
+    where: Sequence[str] = (),
+    sort: str | None = None,
+    group: Sequence[str] = ("model", "task"),
 ) -> Leaderboard:
     """One table over several runs; baseline and metric are those of the first if not given (there: each
-    task's own). Raises DataError for runs that asked one model about one task under other conditions."""
+    task's own). view, where, sort, group: as of `icl.leaderboard.leaderboard`. Raises DataError for runs that
+    asked one model about one task under other conditions."""
     from icl.leaderboard import leaderboard
     from icl.leaderboard.mixture import refuse_mixture
 
@@ -281,7 +285,23 @@ def compare_runs(
             precision=precision,
             view=view,
             versions=versions,
+            where=where,
+            sort=sort,
+            group=group,
         )
+
+
+def overall_of_runs(runs: Sequence[Run], *, metric: str | None = None) -> Overall:
+    """One order of all settings over the tasks of these runs, by Bradley-Terry; metric as of `compare_runs`.
+    Raises DataError as `icl.leaderboard.overall` does, and for runs that may not be mixed."""
+    from icl.leaderboard import overall
+    from icl.leaderboard.mixture import refuse_mixture
+
+    refuse_mixture([run.folder for run in runs])
+    metric = metric or runs[0].experiment.leaderboard.metric or "accuracy"
+    tasks = {} if metric == "accuracy" else {name: t for run in runs for name, t in run.tasks().items()}
+    with allowing_code(any(run.allow_code for run in runs)):
+        return overall([result for run in runs for result in run.results], metric=metric, tasks=tasks)
 
 
 def chains_of_runs(runs: Sequence[Run], ns: Sequence[int] | None = None) -> ChainCurves:

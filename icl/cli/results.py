@@ -15,6 +15,8 @@ from icl.errors import ConfigError
 
 if TYPE_CHECKING:
     from icl.api import Run
+    from icl.leaderboard import Leaderboard, Overall
+    from icl.leaderboard.pivot import Pivot
 
 
 class Format(StrEnum):
@@ -33,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
         "leaderboard",
         epilog="Examples: icl leaderboard runs/sst2 | icl leaderboard runs/a runs/b --format csv > table.csv"
         " | icl leaderboard runs/sst2 --view variance"
+        " | icl leaderboard runs/all --rows selector --cols task --where shots=4"
         " | icl leaderboard runs/cot --chains --plot chains.svg",
     )(leaderboard)
     app.command(
@@ -58,9 +61,41 @@ def leaderboard(
         str,
         typer.Option(
             help="Columns: results; variance (what a row varies by with seeds, orders, queries); reliability "
-            "(calibration error, label bias); headroom (worst, best, oracle); cost (accuracy at equal cost)."
+            "(calibration error, label bias); headroom (worst, best, oracle); cost (accuracy at equal cost); "
+            "power (queries and seeds that would settle a difference); overall (one order over tasks)."
         ),
     ] = "results",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="Rows to show: shots>=4, selector=knn|bm25, value>0.5; any field of the CSV; again, or with "
+            "commas, for several. Statistics stay those of all rows.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD", help="Any field of the CSV; -FIELD from high to low.", show_default=False
+        ),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS", help="Sections of rows, ranked within. Default: model,task.", show_default=False
+        ),
+    ] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS", help="Crosswise: these axes down.", show_default=False),
+    ] = None,
+    cols: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS", help="Crosswise: these axes across, ranked in each column.", show_default=False
+        ),
+    ] = None,
     chains: Annotated[
         bool, typer.Option("--chains", help="Accuracy at 1, 2, 4, ... of the stored chains of each row.")
     ] = False,
@@ -73,8 +108,6 @@ def leaderboard(
     allow_code: AllowCode = False,
 ) -> None:
     """Print the leaderboard of one run or of several together."""
-    from rich.console import Console
-
     from icl import api
 
     found = [api.Run(path) for path in runs]
@@ -82,18 +115,40 @@ def leaderboard(
         _chains(found, notation, plot)
         return
     baseline = ",".join(compare_to) if compare_to else None
-    board = api.compare_runs(found, metric=metric, compare_to=baseline, view=view)
+    crosswise = bool(rows or cols)
+    if crosswise and (group or sort or view != "results"):
+        raise ConfigError("--rows and --cols arrange the table: not with --group, --sort or --view")
+    if view == "overall":
+        if where or sort or group or crosswise or compare_to:
+            raise ConfigError("--view overall is one order of all rows: not with other options than --metric")
+        _write(api.overall_of_runs(found, metric=metric), notation)
+        return
+    board = api.compare_runs(
+        found,
+        metric=metric,
+        compare_to=baseline,
+        view=view,
+        where=where or (),
+        sort=sort,
+        group=(cols or ["task"]) if crosswise else (group or ["model", "task"]),
+    )
+    _write(board.pivot(rows or ["selector"]) if crosswise else board, notation)
+
+
+def _write(table: Leaderboard | Pivot | Overall, notation: Format) -> None:
+    from rich.console import Console
+
     if notation is Format.TERMINAL:
         console = Console()
-        console.print(board.to_rich(console.width))
-    else:
-        text = {
-            Format.MARKDOWN: board.to_markdown,
-            Format.CSV: board.to_csv,
-            Format.LATEX: board.to_latex,
-            Format.JSON: board.to_json,
-        }[notation]()
-        typer.echo(text, nl=False)
+        console.print(table.to_rich(console.width))
+        return
+    text = {
+        Format.MARKDOWN: table.to_markdown,
+        Format.CSV: table.to_csv,
+        Format.LATEX: table.to_latex,
+        Format.JSON: table.to_json,
+    }[notation]()
+    typer.echo(text, nl=False)
 
 
 def _chains(runs: list[Run], notation: Format, plot: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from icl.leaderboard.chain_curves import ChainCurves, chain_curves
 from icl.leaderboard.intervals import Interval
+from icl.leaderboard.overall_table import Overall, overall
 from icl.leaderboard.rows import Comparison, Row
 from icl.leaderboard.table import Leaderboard, leaderboard
 
@@ -10,7 +11,9 @@ __all__ = [
     "Comparison",
     "Interval",
     "Leaderboard",
+    "Overall",
     "Row",
     "chain_curves",
     "leaderboard",
+    "overall",
 ]

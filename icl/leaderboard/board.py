@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from icl.leaderboard.columns import Column, constant_size, measured_columns, setting_columns
 from icl.leaderboard.rows import SECTIONS, Row
-from icl.leaderboard.views import RESULTS, VIEWS
+from icl.leaderboard.views import RESULTS, view_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,9 @@ class Board:
         """Columns of the table for people; the CSV has all of them."""
         varying, _ = setting_columns(self.rows)
         found = measured_columns(self.rows, self.metric, self.compare_to)
-        return varying + (found if self.view == RESULTS else [*found[:2], *VIEWS[self.view].columns])
+        return varying + (
+            found if self.view == RESULTS else [*found[:2], *view_columns(self.view, self.rows)]
+        )
 
     def section(self, row: Row) -> tuple[str, ...]:
         """The values that it shares with the rows of its section."""

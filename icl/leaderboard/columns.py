@@ -153,7 +153,7 @@ def setting_columns(rows: Sequence[Row]) -> tuple[list[Column], dict[str, str]]:
     """
     columns, constant = [], {}
     for key, header in SETTINGS:
-        met = dict.fromkeys(str(getattr(row, key)) for row in rows if not _is_placeholder(row, key))
+        met = dict.fromkeys(str(getattr(row, key)) for row in rows if not is_placeholder(row, key))
         if len(met) <= 1 and key != "selector":
             value = next(iter(met), "")
             constant[header] = "" if (key, value) == ("tuning", UNTUNED) else value
@@ -163,14 +163,15 @@ def setting_columns(rows: Sequence[Row]) -> tuple[list[Column], dict[str, str]]:
     return columns, constant
 
 
-def _is_placeholder(row: Row, key: str) -> bool:
+def is_placeholder(row: Row, key: str) -> bool:
+    """Whether a row has no value of its own on an axis: references shots, rows without shots an order."""
     if key == "shots":
         return row.is_reference and row.shots == 0
     if key == "orderer":
         return row.shots == 0  # nothing to order
     if key == "tuning":
         return row.selector == MAJORITY  # asks no model
-    return str(getattr(row, key)) == "-"
+    return getattr(row, key, None) == "-"
 
 
 def _setting(key: str) -> Callable[[Row], str]:

@@ -28,6 +28,16 @@ def _share(name: str) -> Callable[[Row], object]:
     return lambda row: row.analysis.components.shares[name] if row.analysis else None
 
 
+def _power(name: str) -> Callable[[Row], object]:
+    attribute = {"power": "now", "queries_needed": "queries", "seeds_needed": "seeds"}.get(name, name)
+
+    def show(row: Row) -> object:
+        found = row.comparison.power if row.comparison else None
+        return None if found is None else getattr(found, attribute)
+
+    return show
+
+
 def _oracle(name: str) -> Callable[[Row], object]:
     def show(row: Row) -> object:
         found = row.analysis.headroom.of_rows if row.analysis else None
@@ -57,6 +67,8 @@ FIELDS: dict[str, Callable[[Row], object]] = {
     "p": lambda r: r.comparison.p if r.comparison else None,
     "p_holm": lambda r: r.comparison.p_holm if r.comparison else None,
     "test": lambda r: r.comparison.test if r.comparison else None,
+    "holm_over": lambda r: r.comparison.family if r.comparison else None,
+    **{name: _power(name) for name in ("power", "detectable", "queries_needed", "seeds_needed")},
     "pairs": lambda r: r.comparison.matched if r.comparison else None,
     **{f"sd_{name}": _component(name) for name in ("seed", "query", "rest", "set", "order")},
     "sd_seed_low": _component("seed_low"),

@@ -31,22 +31,26 @@ def footer(board: Board) -> list[str]:
         lines.append(
             "tokens: as a plain engine would count them → forwarded, shared prefixes once. s: seconds."
         )
-    compared = [row for row in board.rows if row.comparison]
+    compared = [row.comparison for row in board.rows if row.comparison]
     if compared and board.view == RESULTS:
-        tests = " / ".join(dict.fromkeys(row.comparison.test for row in compared if row.comparison))
+        tests = " / ".join(dict.fromkeys(one.test for one in compared))
         drawn = f" ({board.resamples:,} resamples)" if "permutation" in tests else ""
         lines.append(
             f"Baseline {board.compare_to}: paired by (seed, query); {tests}{drawn}, two-sided, Holm over "
-            f"{_rows(len(compared))}. * p<0.05 ** p<0.01 *** p<0.001"
+            f"{_rows(compared[0].family)}. * p<0.05 ** p<0.01 *** p<0.001"
         )
-        if any(row.comparison.mark.startswith("(") for row in compared if row.comparison):
+        if any(one.mark.startswith("(") for one in compared):
             lines.append(
                 "(*) holds for new queries with these seeds; all rows allowed for, nothing is shown for "
                 "new seeds."
             )
         lines += _pairing(board.rows)
     if board.compare_to is not None and board.view == RESULTS:
-        alone = sum(1 for r in board.rows if not r.comparison and not r.is_baseline and r.value)
+        strange = [board.short_name(r) for r in board.rows if r.nothing_shared]
+        if strange:
+            lines.append(f"No seed and query in common with the baseline, not compared: {_few(strange)}.")
+        open_ = [r for r in board.rows if not r.comparison and not r.is_baseline and r.value]
+        alone = sum(not r.nothing_shared for r in open_)
         if alone:
             lines.append(f"{_rows(alone)} without a baseline of the same setting: not compared.")
     lines += _leading(board)

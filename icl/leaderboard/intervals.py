@@ -79,7 +79,7 @@ class Spread:
         return float(np.sqrt(square))
 
 
-def student(tail: float, df: int) -> float:
+def student(tail: float, df: float) -> float:
     """Student's t with `tail` above it."""
     return -float(special.stdtrit(df, tail))
 

@@ -10,21 +10,19 @@ golds: the share of answers that would have to be another label for the two to b
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from icl.labels import label_probabilities
 from icl.leaderboard.intervals import Floats
 from icl.types import Prediction
 
 BINS = 15
 SUM = 1e-6
-"""How far shares may be from a sum of 1, and differences of probabilities from one of 0."""
-LARGEST = 700.0
-"""exp of more is no number."""
+"""How far a sum of differences of probabilities may be from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +105,14 @@ def reliability(predictions: Iterable[Prediction]) -> Reliability:
 
 
 def confidence(prediction: Prediction) -> float | None:
-    """Probability of the answer among the labels: the softmax of log scores, or the scores themselves where
-    they are shares. None where the answer has no score, or the scores are differences of probabilities."""
-    scores, answer = prediction.label_scores, prediction.answer
-    if answer is None or answer not in scores or len(scores) < 2:
+    """Probability of the answer among the labels; None where the answer has no score, where there is one
+    label only, and where scores are differences of probabilities, which are no logarithms."""
+    scores = prediction.label_scores
+    if prediction.answer is None or prediction.answer not in scores or len(scores) < 2:
         return None
-    own, total = scores[answer], sum(scores.values())
-    if min(scores.values()) >= 0 and abs(total - 1) < SUM:
-        return own
-    if abs(total) < SUM and own > 0:
+    if scores[prediction.answer] > 0 and abs(sum(scores.values())) < SUM:
         return None
-    return 1 / sum(math.exp(min(score - own, LARGEST)) for score in scores.values())
+    return label_probabilities(scores).get(prediction.answer)
 
 
 def bins_of(confidences: Floats, right: Floats) -> tuple[Bin, ...]:

@@ -9,14 +9,16 @@ from typing import Any
 from icl.experiments.file.baseline import Baseline
 from icl.experiments.records import UNTUNED, Cell, CellResult
 from icl.leaderboard.analysis import Analysis, analyse, values_of
+from icl.leaderboard.components import Components, components
 from icl.leaderboard.cost import EqualCost, equal_costs
 from icl.leaderboard.extraction import NONE_READ, Extraction
-from icl.leaderboard.intervals import Interval
+from icl.leaderboard.intervals import Interval, filled
 from icl.leaderboard.layout import Group, match, same_answers, same_prompt
 from icl.leaderboard.measures import Measure
 from icl.leaderboard.names import REFERENCES, base_name
+from icl.leaderboard.power import LEVEL, Power, power_of
 from icl.leaderboard.standings import Standing, standings
-from icl.leaderboard.statistics import Resampler, holm
+from icl.leaderboard.statistics import Resampler, holm, pseudo_values
 from icl.leaderboard.training import Training
 from icl.types import NO_USAGE, Usage
 
@@ -35,11 +37,17 @@ class Comparison:
     test: str
     matched: int
     unmatched: int
+    components: Components
+    """Of the paired differences."""
     p_holm: float = 1.0
     p_seeds: float = 1.0
     """For new seeds and new queries, Holm's correction over all rows included."""
     other_prompts: int = 0
     """Of those unmatched: pairs across models whose prompts were not the same."""
+    family: int = 1
+    """Rows that Holm's correction allows for."""
+    power: Power | None = None
+    """At 0.05 over `family`; None with one seed."""
     nearest: bool = False
     """The baseline is not of the row's own setting, but the nearest that there is."""
 
@@ -83,6 +91,8 @@ class Row:
     """One line a cell that was left out because it is not complete."""
     comparison: Comparison | None = None
     is_baseline: bool = False
+    nothing_shared: bool = False
+    """Its baseline was asked none of its queries, under none of its seeds."""
     standing: Standing | None = None
     """Among the rows of its section; None while it is incomplete, or shares no query with the best."""
     analysis: Analysis | None = None
@@ -172,6 +182,7 @@ def build_rows(
             base = find_baseline(group, bases, baseline)
             if base is not None:
                 comparison = compare(group, base, measure, resampler, baseline.across_models)
+                row = replace(row, nothing_shared=comparison is None)
                 if comparison is not None:
                     comparison = replace(comparison, nearest=not baseline.pairs(group.cell, base.cell))
                 row = replace(row, comparison=comparison)
@@ -182,7 +193,11 @@ def build_rows(
         tested, compared, holm([c.p for c in compared]), holm([c.p_seeds for c in compared]), strict=True
     )
     for i, comparison, p, p_seeds in corrected:
-        rows[i] = replace(rows[i], comparison=replace(comparison, p_holm=p, p_seeds=p_seeds))
+        told = power_of(comparison.difference.value, comparison.components, LEVEL / len(tested))
+        rows[i] = replace(
+            rows[i],
+            comparison=replace(comparison, p_holm=p, p_seeds=p_seeds, family=len(tested), power=told),
+        )
     values = values_of(groups, measure)
     section: Callable[[Group], Any] = lambda g: tuple(getattr(g.cell, axis) for axis in sections)  # noqa: E731
     stand = standings(groups, values, measure, resampler, section)
@@ -279,6 +294,7 @@ def compare(
         p=test.p,
         test=test.name,
         p_seeds=resampler.p_for_new_seeds(mine, its),
+        components=components(filled(pseudo_values(mine) - pseudo_values(its))),
         matched=ours.predictions,
         unmatched=max(group.layout.predictions, baseline.layout.predictions) - ours.predictions,
         other_prompts=met - ours.predictions,

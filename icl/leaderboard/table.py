@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.table import Table
 
 from icl.errors import DataError
 from icl.experiments.file.baseline import BaselineError, resolve_baseline
 from icl.experiments.records import CellResult
-from icl.leaderboard import fields, formats
+from icl.leaderboard import fields, filters, formats
 from icl.leaderboard.board import Board
 from icl.leaderboard.footer import footer
 from icl.leaderboard.layout import group_cells
 from icl.leaderboard.measures import measure
+from icl.leaderboard.pivot import Pivot
 from icl.leaderboard.results import majority_cells, without_copies
 from icl.leaderboard.rich_html import board_html
-from icl.leaderboard.rows import build_rows
+from icl.leaderboard.rows import SECTIONS, Row, build_rows
 from icl.leaderboard.statistics import Resampler
 from icl.leaderboard.versions import Versions, marked
 from icl.leaderboard.views import RESULTS, check_view
@@ -55,6 +56,11 @@ class Leaderboard(Board):
         """The rows as in the CSV, the title and the footer, as one object."""
         return fields.to_json(self)
 
+    def pivot(self, rows: Sequence[str] = ("selector",)) -> Pivot:
+        """Crosswise: these axes down, the sections (`group`) across. DataError where several rows would fall
+        into one cell, when it is written."""
+        return Pivot(self, filters.axes("rows", rows))
+
     def to_latex(self) -> str:
         """A booktabs table, escaped."""
         return formats.to_latex(self)
@@ -72,6 +78,9 @@ def leaderboard(
     majority: bool = True,
     view: str = RESULTS,
     versions: Versions | None = None,
+    where: Sequence[str] = (),
+    sort: str | None = None,
+    group: Sequence[str] = SECTIONS,
 ) -> Leaderboard:
     """Means over seeds with 95 % intervals, and paired differences to a baseline.
 
@@ -83,7 +92,9 @@ def leaderboard(
     equals it in everything else (model, task, selector, shots, orderer, method, tuning); zero-shot and
     majority rows with the nearest one (same method first, then fewest shots). p-values are
     Holm-corrected over all rows compared.
-    view: which columns stand beside the settings; numbers do not depend on it.
+    view: which columns stand beside the settings. where: conditions that shown rows fit, "shots>=4",
+    "selector=knn|bm25"; sort: a field of the CSV, "-" in front from high to low. Numbers depend on neither.
+    group: axes that the rows of one section are alike in; ranks and equal cost are found within sections.
     majority: adds a majority-class row for labelled tasks that have none. `precision` is said in
     the footer. versions: those of the environments that cells name; rows of others than the rest are marked.
     Only complete cells count; the others are listed.
@@ -102,10 +113,11 @@ def leaderboard(
         baseline = None if compare_to is None else resolve_baseline(compare_to, [g.cell for g in groups])
     except BaselineError as error:
         raise BaselineError(f"compare_to: {error}", error.axis) from error
-    rows = marked(build_rows(groups, judge, Resampler(resamples, seed), baseline), versions or {})
+    sections = filters.axes("group", group)
+    built = build_rows(groups, judge, Resampler(resamples, seed), baseline, sections)
+    rows = marked(built, versions or {})
     check_view(view, rows)
-    places = {name: i for i, name in enumerate(dict.fromkeys((r.model, r.task) for r in rows))}
-    rows.sort(key=lambda r: (places[r.model, r.task], r.value is None, -(r.value.value if r.value else 0.0)))
+    shown = _arranged(filters.where(rows, where), sections, sort)
     notes = [f"Majority class: the most frequent label of the test set ({name})." for name in tasks_of(made)]
     if judge.name == "score":
         notes.append("score: " + ", ".join(f"{name} {j.name}" for name, j in judge.judged.items()) + ".")
@@ -114,8 +126,23 @@ def leaderboard(
             "Models are compared on the queries for which they were shown the same demonstrations in the "
             "same order."
         )
+    if where:
+        notes.append(
+            f"Shown: {len(shown)} of {len(rows)} rows ({', '.join(where)}); numbers are those of all."
+        )
     named = baseline.text if baseline is not None else None
-    return Leaderboard(tuple(rows), judge.name, named, resamples, precision, tuple(notes), view=view)
+    return Leaderboard(tuple(shown), judge.name, named, resamples, precision, tuple(notes), sections, view)
+
+
+def _arranged(rows: Sequence[Row], sections: Sequence[str], sort: str | None) -> list[Row]:
+    """By section in order of appearance, then by a field, or from the best to what is incomplete."""
+    of: Callable[[Row], tuple[object, ...]] = lambda row: tuple(getattr(row, axis) for axis in sections)  # noqa: E731
+    places = {key: at for at, key in enumerate(dict.fromkeys(map(of, rows)))}
+    if sort is None:
+        inside = sorted(rows, key=lambda r: (r.value is None, -(r.value.value if r.value else 0.0)))
+    else:
+        inside = filters.ordered(rows, sort)
+    return sorted(inside, key=lambda row: places[of(row)])
 
 
 def tasks_of(cells: Sequence[CellResult]) -> list[str]:

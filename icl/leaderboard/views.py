@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from icl.errors import ConfigError, DataError, unknown_name
 from icl.leaderboard.columns import NOT_YET, Column, percent, short_count
 from icl.leaderboard.intervals import Interval
+from icl.leaderboard.power import MOST_QUERIES, MOST_SEEDS, Power
 from icl.leaderboard.rows import Row
 
 if TYPE_CHECKING:
@@ -76,18 +77,34 @@ def _gain_interval(row: Row) -> str:
     return interval_text(row.equal_cost.difference) if row.equal_cost else NOT_YET
 
 
+def _difference(row: Row) -> str:
+    return percent(row.comparison.difference.value, signed=True) if row.comparison else NOT_YET
+
+
+def _powered(show: Callable[[Power], str]) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        found = row.comparison.power if row.comparison else None
+        return NOT_YET if found is None else show(found)
+
+    return text
+
+
+def _needed(count: int | None, most: int) -> str:
+    return f"{count:,}" if count is not None else f">{short_count(most)}"
+
+
 VIEWS: Mapping[str, View] = {
     "variance": View(
         (
             Column("sd_seed", "seed", _of(lambda a: a.components.seed, _sd)),
-            Column("sd_seed_interval", "95 % CI of seed", _seed_interval, rank=3),
+            Column("sd_seed_interval", "95 % CI of seed", _seed_interval, rank=6),
             Column("sd_set", "set", _of(lambda a: a.components.set, _sd)),
             Column("sd_order", "order", _of(lambda a: a.components.order, _sd)),
             Column("sd_query", "query", _of(lambda a: a.components.query, _sd)),
             Column("sd_rest", "rest", _of(lambda a: a.components.rest, _sd)),
             Column("share_seed", "% seed", _of(lambda a: a.components.shares["seed"], _whole)),
             Column("share_query", "% query", _of(lambda a: a.components.shares["query"], _whole)),
-            Column("share_rest", "% rest", _of(lambda a: a.components.shares["rest"], _whole)),
+            Column("share_rest", "% rest", _of(lambda a: a.components.shares["rest"], _whole), 5),
         ),
         (
             "seed, query, rest: standard deviations in points of what a score varies by with seeds, with "
@@ -143,7 +160,33 @@ VIEWS: Mapping[str, View] = {
         ),
         "no row says what it cost",
     ),
+    "power": View(
+        (
+            Column("difference", "vs baseline", _difference),
+            Column("power", "power", _powered(lambda p: percent(p.now))),
+            Column("queries_needed", "queries", _powered(lambda p: _needed(p.queries, MOST_QUERIES))),
+            Column("seeds_needed", "seeds", _powered(lambda p: _needed(p.seeds, MOST_SEEDS))),
+            Column(
+                "detectable",
+                "detectable",
+                _powered(lambda p: "none" if p.detectable is None else percent(p.detectable)),
+            ),
+        ),
+        (
+            "power: chance in % that as many new seeds and queries settle a difference of the size seen: p "
+            "for new seeds below 0.05 / rows compared. queries, seeds: how many in all, the other as now, "
+            "for 80 %.",
+            "detectable: the smallest difference in points that seeds and queries as they are settle in four "
+            "runs of five. Variances and the size seen are estimates: read orders of magnitude.",
+        ),
+        "no row of two seeds or more is compared with a baseline: name one with compare_to",
+    ),
 }
+
+
+def view_columns(name: str, rows: Sequence[Row]) -> list[Column]:
+    """Those of a view in which any row has a number."""
+    return [c for c in VIEWS[name].columns if any(c.show(row) != NOT_YET for row in rows)]
 
 
 def check_view(name: str, rows: Sequence[Row]) -> None:
@@ -152,6 +195,5 @@ def check_view(name: str, rows: Sequence[Row]) -> None:
         return
     if name not in VIEWS:
         raise ConfigError(unknown_name("view", name, [RESULTS, *VIEWS]))
-    view = VIEWS[name]
-    if all(column.show(row) == NOT_YET for column in view.columns for row in rows):
-        raise DataError(f"view {name}: {view.lacking}")
+    if not view_columns(name, rows):
+        raise DataError(f"view {name}: {VIEWS[name].lacking}")

@@ -31,6 +31,39 @@ def test_leaderboard_in_five_notations(icl, run):
     assert {r["baseline"].split()[0] for r in rows if r["baseline"]} == {"random"}
 
 
+def test_views_and_arrangements_of_the_leaderboard(icl, run):
+    for view, head in (("variance", "% seed"), ("headroom", "worst seed"), ("power", "detectable")):
+        assert head in icl("leaderboard", run, "--view", view, "-f", "markdown").out
+    assert "strength" in icl("leaderboard", run, "--view", "overall").out
+    assert icl("leaderboard", run, "--view", "overall", "-f", "csv").out.startswith("model,selector,shots")
+    said = icl(
+        "leaderboard", run, "--rows", "selector", "--cols", "task", "--where", "reference=0", "-f", "csv"
+    )
+    assert said.out.startswith("selector,")
+    assert len(said.out.splitlines()) == 3
+    sorted_ = icl("leaderboard", run, "--sort", "-value", "--group", "shots", "-f", "csv")
+    assert sorted_.code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--view", "varience"], "Did you mean 'variance'?"),
+        (["--where", "selector=kn"], "where: no row has selector=kn; selector: "),
+        (["--where", "value>2"], "where: no row has value>2"),
+        (["--sort", "training_seconds"], "sort: no row has a number for training_seconds"),
+        (["--rows", "selector", "--sort", "value"], "--rows and --cols arrange the table"),
+        (["--view", "overall", "--where", "shots=2"], "not with other options than --metric"),
+        (["--view", "overall", "--metric", "macro_f1"], "the metric is no mean of scores"),
+    ],
+)
+def test_what_a_leaderboard_cannot_show_is_one_line(icl, run, options, said):
+    found = icl("leaderboard", run, *options)
+    assert (found.code, found.out) == (2, "")
+    assert said in found.err
+    assert found.err.count("\n") == 1
+
+
 def test_leaderboard_with_another_metric_and_baseline(icl, run):
     said = icl("leaderboard", run, "--metric", "macro_f1", "--compare-to", "zero_shot", "-f", "csv")
     rows = list(csv.DictReader(io.StringIO(said.out)))

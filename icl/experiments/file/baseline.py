@@ -142,8 +142,8 @@ def find_label(axis: str, value: str, labels: Sequence[str]) -> str:
     """The label that `value` names: itself, else the only one with that name and those parameters."""
     if value in labels:
         return value
-    name, parts = _taken_apart(value)
-    fitting = [label for label in labels if _fits(name, parts, label)]
+    name, _ = _taken_apart(value)
+    fitting = [label for label in labels if fits_label(value, label)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -162,7 +162,9 @@ def _taken_apart(label: str) -> tuple[str, set[str]]:
     return name.strip(), {part.strip() for part in split_outside(inside) if part.strip()}
 
 
-def _fits(name: str, parts: set[str], label: str) -> bool:
+def fits_label(value: str, label: str) -> bool:
+    """Whether `value` names the component of `label`, with some of its parameters or none."""
+    name, parts = _taken_apart(value)
     other, have = _taken_apart(label)
     return name == other and parts <= have
 

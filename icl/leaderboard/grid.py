@@ -1,0 +1,70 @@
+"""A table of texts with a title and sentences below it, in notations for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from icl.leaderboard.formats import latex_escape, markdown_escape
+from icl.printable import visible
+
+LEADS = "°"
+"""Ends the value of what is in the first rank group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`words`: so many columns from the left hold words, the others numbers. Cells with LEADS are bold."""
+
+    title: str
+    heads: Sequence[str]
+    words: int
+    lines: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+    def to_rich(self) -> Group:
+        """For the terminal; what is too wide folds."""
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+        for at, head in enumerate(self.heads):
+            table.add_column(
+                Text(visible(head)), justify="left" if at < self.words else "right", overflow="fold"
+            )
+        for line in self.lines:
+            table.add_row(*(Text(visible(cell), style="bold" if LEADS in cell else "") for cell in line))
+        notes = Text(visible("\n".join(self.notes)), style="dim")
+        return Group(Text(visible(self.title), style="bold"), table, notes)
+
+    def to_markdown(self) -> str:
+        """A pipe table."""
+        lines = [f"**{markdown_escape(self.title)}**", ""] if self.title else []
+        lines.append("| " + " | ".join(map(markdown_escape, self.heads)) + " |")
+        sides = (" :--- " if at < self.words else " ---: " for at in range(len(self.heads)))
+        lines.append("|" + "|".join(sides) + "|")
+        for line in self.lines:
+            cells = [f"**{markdown_escape(c)}**" if LEADS in c else markdown_escape(c) for c in line]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join([*lines, "", *(f"{markdown_escape(one)}  " for one in self.notes)]) + "\n"
+
+    def to_latex(self) -> str:
+        """A booktabs tabular; bold stands for LEADS."""
+        sides = "l" * self.words + "r" * (len(self.heads) - self.words)
+        lines = [r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering"]
+        lines += [rf"\caption{{{latex_escape(self.title)}}}"] if self.title else []
+        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"]
+        lines += [" & ".join(map(latex_escape, self.heads)) + r" \\", r"\midrule"]
+        lines += [" & ".join(map(_latex_cell, line)) + r" \\" for line in self.lines]
+        lines += [r"\bottomrule", r"\end{tabular}", r"\\[1ex] \footnotesize"]
+        lines += [latex_escape(one.replace(f"{LEADS} ", "Bold: ", 1)) + r"\par" for one in self.notes]
+        return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _latex_cell(cell: str) -> str:
+    if LEADS not in cell:
+        return latex_escape(cell)
+    value, _, mark = cell.partition(LEADS)
+    return rf"\textbf{{{latex_escape(value)}}}{latex_escape(mark)}"
