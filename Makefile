@@ -1,4 +1,4 @@
-# make demo   set everything up, then run experiments/quickstart.yaml to a leaderboard
+# make demo   set everything up, then run experiments/quickstart.yaml to a leaderboard and a page
 # make test   set everything up, then run the tests
 # make check  ruff and mypy
 SHELL := /bin/bash
@@ -25,6 +25,8 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 demo: setup
 	@echo "== icl run experiments/quickstart.yaml"
 	$(BIN)/icl run experiments/quickstart.yaml
+	@echo "== icl report runs/quickstart"
+	@$(BIN)/icl report runs/quickstart -o runs/quickstart.html
 
 test: setup
 	@echo "== running the tests"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from icl.experiments.running.adapters import Adapter
     from icl.leaderboard import ChainCurves, Leaderboard, Overall
     from icl.leaderboard.card import Card
+    from icl.leaderboard.page.content import Content
 
 log = logging.getLogger("icl")
 
@@ -256,16 +257,16 @@ def compare_runs(
     where: Sequence[str] = (),
     sort: str | None = None,
     group: Sequence[str] = ("model", "task"),
+    results: Sequence[CellResult] | None = None,
 ) -> Leaderboard:
     """One table over several runs; baseline and metric are those of the first if not given (there: each
     task's own). view, where, sort, group: as of `icl.leaderboard.leaderboard`. Raises DataError for runs that
-    asked one model about one task under other conditions."""
+    asked one model about one task under other conditions. results: theirs, where they have been read."""
     from icl.leaderboard import leaderboard
     from icl.leaderboard.mixture import refuse_mixture
 
     refuse_mixture([run.folder for run in runs])
     settings = runs[0].experiment.leaderboard
-    results = [result for run in runs for result in run.results]
     tasks: dict[str, Task] = {}
     metric = metric or settings.metric
     if metric != "accuracy":
@@ -278,7 +279,7 @@ def compare_runs(
     versions = {key: found["versions"] for key, found in known.items() if found.get("versions")}
     with allowing_code(any(run.allow_code for run in runs)):
         return leaderboard(
-            results,
+            results or [result for run in runs for result in run.results],
             metric=metric,
             compare_to=compare_to or (settings.compare_to.named if settings.compare_to else None),
             tasks=tasks,
@@ -310,3 +311,28 @@ def chains_of_runs(runs: Sequence[Run], ns: Sequence[int] | None = None) -> Chai
 
     tasks = {name: task for run in runs for name, task in run.tasks().items()}
     return chain_curves([result for run in runs for result in run.results], tasks, ns=ns)
+
+
+def page_of_runs(
+    runs: Sequence[Run], *, title: str | None = None, note: Callable[[str], None] | None = None
+) -> Content:
+    """What the page over these runs shows, their cells as they stand at this moment. `note` is told how far
+    the reading of predictions is. Raises as `compare_runs`."""
+    from icl.leaderboard.page.content import Source, content
+
+    sources = [Source(run.folder, run.results) for run in runs]
+    board = compare_runs(runs, results=[result for source in sources for result in source.results])
+    tasks = {name: task for run in runs for name, task in run.tasks().items()}
+    named = title or ", ".join(run.folder.name for run in runs)
+    with allowing_code(any(run.allow_code for run in runs)):
+        return content(board, sources, title=named, tasks=tasks, note=note or (lambda _: None))
+
+
+def report(
+    runs: Sequence[Run], *, title: str | None = None, note: Callable[[str], None] | None = None
+) -> str:
+    """The page over these runs as one HTML file, which opens from disk and asks no network. See
+    `page_of_runs`."""
+    from icl.leaderboard.page.document import page
+
+    return page(page_of_runs(runs, title=title, note=note))

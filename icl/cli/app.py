@@ -16,6 +16,7 @@ from icl.cli import (
     exporting,
     listing,
     measuring,
+    pages,
     planning,
     previewing,
     provenance,
@@ -54,6 +55,7 @@ results.add_to(app)
 status.add_to(app)
 provenance.add_to(app)
 exporting.add_to(app)
+pages.add_to(app)
 measuring.add_to(app)
 doctor.add_to(app)
 listing.add_to(app)

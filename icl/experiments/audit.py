@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from icl.encoders import load_encoder
 from icl.engine.fake import ByteTokenizer
@@ -22,7 +22,7 @@ from icl.experiments.grid.cells import MAJORITY, plan_cells
 from icl.experiments.records import UNTUNED, Cell
 from icl.prompts import PromptRenderer
 from icl.prompts.notes import chat_notes
-from icl.protocols import OnGeneration, OnScores, Resources, Tokenizer, methods
+from icl.protocols import Method, OnGeneration, OnScores, Resources, Tokenizer, methods
 from icl.tasks import TaskData, load_task
 from icl.types import (
     Demonstration,
@@ -125,33 +125,91 @@ def _bare(name: str) -> str:
 
 
 def audit(folder: RunFolder, cell: Cell, prediction: Prediction) -> Audit:
-    """Renders the prompt again from what the folder keeps, the tokenizer where it is at hand, and, for
-    methods that look at the whole pool, the data where they are those of the run.
+    """One prediction; see `Auditor`."""
+    with Auditor(folder) as auditor:
+        return auditor.audit(cell, prediction)
 
-    What could not be done so is said in `notes`. Raises DataError if the row has no prompt, or if a folder
-    of format 1, which keeps no texts, has lost its data.
+
+class Auditor:
+    """Writes prompts again as the run's model saw them: with its tokenizer (and chat template) where that
+    can be had, and, for methods that look at the whole pool, the data where they are those of the run.
+
+    Of many predictions what they share is read, fitted and rendered once. A context manager, which holds
+    the response cache open.
     """
-    if cell.selector == MAJORITY:
-        raise DataError("the majority row answers without a prompt; choose another with --cell")
-    experiment = folder.read_experiment()
-    if cell.model in {choice.label for choice in experiment.models}:
-        experiment = experiment.of(cell.model)
-    task, known = folder.task(cell.task), folder.shown(cell.task)
-    if task is None or prediction.query_id not in known:
-        data = _data(folder, experiment, cell.task)
-        task, known = data.task, {e.id: e for rows in (data.test, data.train, data.validation) for e in rows}
-    if prediction.query_id not in known:
-        raise DataError(f"{folder.path}: query {prediction.query_id!r} is not in the data of the run")
-    shown = [
-        Demonstration(known[i], score, prediction.why[at] if at < len(prediction.why) else {})
-        for at, (i, score) in enumerate(prediction.demonstrations)
-        if i in known
-    ]
-    query = known[prediction.query_id].query
-    writing = _Writing(folder, experiment, cell, task)
-    prompt = writing.prompt(query, shown)
-    examples = tuple(d.example for d in shown)
-    return Audit(cell, prediction, prompt, examples, query, task, (*writing.chat_notes, *writing.notes))
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.experiment = folder.read_experiment()
+        self._open = ExitStack()
+        self._tasks: dict[str, tuple[Task | None, Mapping[str, Example]]] = {}
+        self._tokenizers: dict[str, tuple[TokenizerOnly, str]] = {}
+        self._writing: _Writing | None = None
+        cache = folder.path.resolve().parent / ".cache" / "responses.sqlite"
+        store = ResponseStore(cache, read_only=True) if cache.is_file() else ResponseStore()
+        self._open.callback(store.close)
+        self.store = store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def texts(self, task: str) -> tuple[Task | None, Mapping[str, Example]]:
+        """The definition and the texts that the folder keeps of a task."""
+        if task not in self._tasks:
+            self._tasks[task] = (self.folder.task(task), self.folder.shown(task))
+        return self._tasks[task]
+
+    def audit(self, cell: Cell, prediction: Prediction) -> Audit:
+        """What could not be done is said in `notes`. Raises DataError if the row has no prompt, or if a
+        folder of format 1, which keeps no texts, has lost its data."""
+        if cell.selector == MAJORITY:
+            raise DataError("the majority row answers without a prompt; choose another with --cell")
+        task, known = self.texts(cell.task)
+        if task is None or prediction.query_id not in known:
+            data = _data(self.folder, self.experiment, cell.task)
+            known = {e.id: e for rows in (data.test, data.train, data.validation) for e in rows}
+            task = data.task
+            self._tasks[cell.task] = (task, known)
+        if prediction.query_id not in known:
+            raise DataError(
+                f"{self.folder.path}: query {prediction.query_id!r} is not in the data of the run"
+            )
+        shown = [
+            Demonstration(known[i], score, prediction.why[at] if at < len(prediction.why) else {})
+            for at, (i, score) in enumerate(prediction.demonstrations)
+            if i in known
+        ]
+        query = known[prediction.query_id].query
+        if self._writing is None or self._writing.cell != cell:
+            self._writing = _Writing(self, cell, task)
+        writing = self._writing
+        prompt, notes = writing.prompt(query, shown)
+        examples = tuple(d.example for d in shown)
+        return Audit(cell, prediction, prompt, examples, query, task, (*writing.notes, *notes))
+
+    def asking(self, cell: Cell) -> Experiment:
+        """The experiment as if the cell's model were its only one."""
+        several = cell.model in {choice.label for choice in self.experiment.models}
+        return self.experiment.of(cell.model) if several else self.experiment
+
+    def tokenizer(self, cell: Cell) -> tuple[TokenizerOnly, str]:
+        """Of the cell's model, and why it is a stand-in ("": it is the model's own)."""
+        known = self._tokenizers.get(cell.model)
+        if known is None:
+            try:
+                known = (open_tokenizer(self.asking(cell)), "")
+            except (IclError, OSError) as error:
+                stand_in = TokenizerOnly(cell.model, ByteTokenizer(), UNLIMITED)
+                known = (stand_in, _said(error))
+            self._tokenizers[cell.model] = known
+        return known
+
+
+def _said(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _data(folder: RunFolder, experiment: Experiment, task: str) -> TaskData:
@@ -185,92 +243,96 @@ class _Unkept(Sequence[Example]):
 
 
 class _Writing:
-    """Writes a prompt of a run again, and notes what it had to do without."""
+    """Writes the prompts of one cell again; `notes`: what it had to do without, and what the chat template
+    does of itself."""
 
-    def __init__(self, folder: RunFolder, experiment: Experiment, cell: Cell, task: Task) -> None:
-        self.notes: list[str] = []
-        self._folder, self._experiment, self._cell, self._task = folder, experiment, cell, task
-        self._known = self._tokenizer()
+    def __init__(self, auditor: Auditor, cell: Cell, task: Task) -> None:
+        self.cell = cell
+        self._auditor, self._task = auditor, task
+        self._folder, self._experiment = auditor.folder, auditor.asking(cell)
+        self._known, lacking = auditor.tokenizer(cell)
+        self._exact = not lacking
+        self._solvers: dict[bool, tuple[Method, Resources]] = {}
+        self._refused: Exception | None = None
+        chat = self._experiment.prompt.chat
+        notes: list[str] = []
+        if lacking:
+            without = ", and without the chat template" if chat else ""
+            notes.append(f"The tokenizer is not at hand ({lacking}): shown as text, not counted{without}.")
+        elif chat:
+            notes += chat_notes(self._known.tokenizer, chat, task.instruction)
+        self.notes = tuple(notes)
         self._renderer = PromptRenderer(
             task=task,
             tokenizer=self._known.tokenizer,
             context_length=self._known.context_length,
-            chat=experiment.prompt.chat if self._exact else False,
-            overflow=experiment.prompt.overflow,
+            chat=chat if self._exact else False,
+            overflow=self._experiment.prompt.overflow,
         )
 
-    def _tokenizer(self) -> TokenizerOnly:
-        self._exact = True
-        try:
-            return open_tokenizer(self._experiment)
-        except (IclError, OSError) as error:
-            self._exact = False
-            chat = ", and without the chat template" if self._experiment.prompt.chat else ""
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self.notes.append(f"The tokenizer is not at hand ({said}): shown as text, not counted{chat}.")
-            return TokenizerOnly(self._experiment.model_label, ByteTokenizer(), UNLIMITED)
-
-    @property
-    def chat_notes(self) -> tuple[str, ...]:
-        """What the model's chat template does of itself."""
-        chat = self._experiment.prompt.chat
-        if not chat or not self._exact:
-            return ()
-        return tuple(chat_notes(self._known.tokenizer, chat, self._task.instruction))
-
-    def prompt(self, query: Query, shown: Sequence[Demonstration]) -> Prompt:
+    def prompt(self, query: Query, shown: Sequence[Demonstration]) -> tuple[Prompt, list[str]]:
         """The first prompt of the method; in the task's own form where that cannot be had again."""
+        notes = []
         try:
             text = self._first(query, shown)
         except (IclError, OSError) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self.notes.append(
-                f"In the task's own form; the method's prompt cannot be written again ({said})."
+            notes.append(
+                f"In the task's own form; the method's prompt cannot be written again ({_said(error)})."
             )
             text = self._renderer.prompt(query, shown).text
         count = len(self._known.tokenizer.encode(text)) if self._exact else 0
-        return Prompt(text, tuple(d.example.id for d in shown), (), count)
+        return Prompt(text, tuple(d.example.id for d in shown), (), count), notes
 
     def _first(self, query: Query, shown: Sequence[Demonstration]) -> str:
         """Replayed from the cache where fitting the method asked the model. Raises IclError."""
-        cache = self._folder.path.resolve().parent / ".cache" / "responses.sqlite"
-        with closing(ResponseStore(cache, read_only=True) if cache.is_file() else ResponseStore()) as store:
-            try:
-                given = self._ask(store, _Unkept(), query, shown)
-            except _PoolWanted:
-                given = self._ask(store, self._pool(), query, shown)
+        try:
+            given = self._ask(False, query, shown)
+        except _PoolWanted:
+            given = self._ask(True, query, shown)
         return given if isinstance(given, str) else self._known.tokenizer.decode(given)
 
-    def _ask(
-        self, store: ResponseStore, pool: Sequence[Example], query: Query, shown: Sequence[Demonstration]
-    ) -> Text:
-        experiment, cell = self._experiment, self._cell
+    def _ask(self, with_pool: bool, query: Query, shown: Sequence[Demonstration]) -> Text:
+        if True in self._solvers:
+            with_pool = True
+        if self._refused is not None:
+            raise self._refused
+        if with_pool not in self._solvers:
+            try:
+                self._solvers[with_pool] = self._fitted(self._pool() if with_pool else _Unkept())
+            except (IclError, OSError) as error:
+                self._refused = error
+                raise
+        method, resources = self._solvers[with_pool]
+        solve = method.solve(query, shown, resources)
+        first = next(solve, None)
+        solve.close()
+        if not first:
+            raise DataError(f"method {self.cell.method!r} asks nothing of the model")
+        return first[0].prompt
+
+    def _fitted(self, pool: Sequence[Example]) -> tuple[Method, Resources]:
+        experiment, cell = self._experiment, self.cell
         by_label = {c.method.label: c.method for c in plan_cells(experiment, [cell.task])}
         if cell.method not in by_label:
             raise DataError(f"method {cell.method!r} is not in the experiment")
         item = by_label[cell.method]
-        fingerprint = self._fingerprint()
-        model = CachedModel(None, store, stands_for=_Remembered(self._known, fingerprint))
+        stands_for = _Remembered(self._known, self._fingerprint())
+        model = CachedModel(None, self._auditor.store, stands_for=stands_for)
         method = methods.create(item.name, item.parameters)
         encoder = load_encoder(experiment.encoder) if "encoder" in method.needs else None
         threshold = experiment.duplicate_threshold
         asked = MarkedModel(model, self._task.reading.think) if self._task.reading.think else model
         resources = Resources(self._task, cell.seed, asked, encoder, self._renderer, threshold)
-        solve = method.fit(pool, resources).solve(query, shown, resources)
-        first = next(solve, None)
-        solve.close()
-        if not first:
-            raise DataError(f"method {cell.method!r} asks nothing of the model")
-        return first[0].prompt
+        return method.fit(pool, resources), resources
 
     def _fingerprint(self) -> str:
         """Of the model that was asked: as it is, or tuned."""
-        cell = self._cell
+        cell = self.cell
         if cell.tuning != UNTUNED:
             return str(self._folder.result(cell).notes.get("tuning", {}).get("fingerprint", ""))
         return str(self._folder.models().get(cell.model, {}).get("fingerprint", ""))
 
     def _pool(self) -> Sequence[Example]:
-        experiment, cell = self._experiment, self._cell
+        experiment, cell = self._experiment, self.cell
         data = _data(self._folder, experiment, cell.task)
         return data.split(experiment.pool, experiment.test, cell.seed, experiment.duplicate_threshold).pool

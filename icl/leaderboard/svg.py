@@ -1,4 +1,4 @@
-"""Inline SVG without a plotting library: a scale, dots with intervals, curves.
+"""Inline SVG without a plotting library: a scale, and curves with intervals.
 
 Colours are CSS variables (--ink, --dim, --grid, --page, --series-0..5), so that a page decides on
 light or dark; each has a light one to fall back on where a figure is saved alone.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from icl.printable import visible
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#c026d3", "#dc2626", "#0891b2")
-ROW, RIGHT, TOP, BOTTOM = 24, 24, 12, 34
+TOP, BOTTOM = 12, 34
 GLYPH = 7.2
 """Pixels that a letter of the 12 px font takes, about."""
 
@@ -27,18 +27,6 @@ class Point:
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """A labelled line of a dot-and-interval plot."""
-
-    label: str
-    value: float
-    low: float
-    high: float
-    series: int = 0
-    hollow: bool = False
 
 
 def escape(text: str) -> str:
@@ -92,37 +80,6 @@ def _figure(width: float, height: float, title: str, body: Sequence[str]) -> str
         f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="12">'
         f"<title>{escape(title)}</title>{''.join(body)}</svg>"
     )
-
-
-def dot_plot(dots: Sequence[Dot], *, title: str, width: int = 760) -> str:
-    """One line a row: a dot at the value, a bar over its interval; per cent on the axis."""
-    if not dots:
-        return ""
-    left = min(max(GLYPH * max(len(d.label) for d in dots) + 16, 90), width * 0.55)
-    letters = int((left - 12) / GLYPH)
-    low, high = padded([x for d in dots for x in (d.low, d.high)])
-    height = TOP + ROW * len(dots) + BOTTOM
-    span = width - left - RIGHT
-
-    def place(value: float) -> float:
-        return left + span * (value - low) / (high - low)
-
-    body = []
-    for tick in ticks(low, high):
-        body.append(_line(place(tick), TOP, place(tick), height - BOTTOM + 4, GRID))
-        body.append(_text(place(tick), height - BOTTOM + 18, f"{100 * tick:g}", "middle", "dim"))
-    for i, dot in enumerate(dots):
-        y = TOP + ROW * (i + 0.5)
-        ink = colour(dot.series)
-        body.append(_text(left - 10, y + 4, _cut(dot.label, letters), "end", "dim" if dot.hollow else "ink"))
-        body.append(_line(place(dot.low), y, place(dot.high), y, ink, 2))
-        fill = "var(--page, #fff)" if dot.hollow else ink
-        body.append(
-            f'<circle cx="{place(dot.value):.1f}" cy="{y:.1f}" r="4.5" fill="{fill}" stroke="{ink}" '
-            f'stroke-width="2"><title>{escape(dot.label)}: {100 * dot.value:.1f} '
-            f"[{100 * dot.low:.1f}, {100 * dot.high:.1f}]</title></circle>"
-        )
-    return _figure(width, height, title, body)
 
 
 def curve_plot(

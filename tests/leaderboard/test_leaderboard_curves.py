@@ -1,9 +1,6 @@
-"""The HTML report stands alone and escapes; figures are well-formed and in proportion."""
+"""Curves and their figures are well-formed, in proportion and escaped."""
 
-import re
 import xml.etree.ElementTree as ET
-from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
@@ -13,8 +10,7 @@ from icl.errors import ConfigError
 from icl.experiments.records import Cell, CellResult
 from icl.leaderboard import leaderboard
 from icl.leaderboard.curves import curves, sparkline
-from icl.leaderboard.report import html_report
-from icl.leaderboard.svg import Dot, Point, curve_plot, dot_plot, padded, ticks
+from icl.leaderboard.svg import Point, curve_plot, padded, ticks
 from icl.types import Prediction
 
 EVIL = '<script>alert("1")</script>&'
@@ -35,70 +31,6 @@ def results() -> list[CellResult]:
     for shots, right in ((4, 10), (8, 12), (16, 15)):
         found += [cell("random", shots, right - 2), cell(EVIL, shots, right)]
     return found
-
-
-def balanced(page: str) -> None:
-    """Every tag that opens closes again, in order."""
-
-    class Checker(HTMLParser):
-        def __init__(self):
-            super().__init__()
-            self.stack = []
-
-        def handle_starttag(self, tag, attrs):
-            if tag not in ("meta", "br"):
-                self.stack.append(tag)
-
-        def handle_startendtag(self, tag, attrs):
-            pass
-
-        def handle_endtag(self, tag):
-            assert self.stack.pop() == tag
-
-    checker = Checker()
-    checker.feed(page)
-    assert checker.stack == []
-
-
-def test_report_is_whole_and_stands_alone(results):
-    board = leaderboard(results, compare_to="random", resamples=200)
-    page = html_report(board, title=EVIL, manifest={"model": EVIL}, notes=[EVIL], results=results)
-    balanced(page)
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    assert not re.search(r"(src|href)\s*=|url\(|@import", page)
-    assert "prefers-color-scheme: dark" in page
-    assert page.count("<svg") == 2
-    assert page.count("<tr class") == len(board.rows)
-    for said in ("vs random", "McNemar", "Manifest", "Some wrong or flagged answers"):
-        assert said in page
-
-
-def test_report_shows_unparsed_first_and_cuts_long_outputs(results):
-    predictions = list(results[2].predictions)
-    predictions[3] = replace(predictions[3], answer=None, correct=False, output="y" * 5000)
-    results[2] = replace(results[2], predictions=tuple(predictions))
-    page = html_report(leaderboard(results, resamples=100), results=[results[2]], mistakes=3)
-    assert page.count("<details>") == 3
-    assert page.index("nothing that parses") < page.index("answered no,")
-    assert "y" * 2000 + " ... (5000 characters in all)" in page
-    assert "y" * 2001 not in page
-
-
-def test_report_without_extras_has_no_empty_sections(results):
-    page = html_report(leaderboard(results[:1], resamples=100))
-    for heading in ("Manifest", "Notes", "Some wrong"):
-        assert f"<h2>{heading}" not in page
-
-
-def test_dot_plot_places_dots_in_proportion_and_escapes():
-    svg = dot_plot([Dot(EVIL, 0.2, 0.1, 0.3), Dot("b", 0.6, 0.5, 0.9, 1, True)], title=EVIL)
-    root = ET.fromstring(svg)
-    first, second = root.findall(f"{SVG}circle")
-    bars = [e for e in root.findall(f"{SVG}line") if e.get("stroke-width") == "2"]
-    scale = (float(second.get("cx")) - float(first.get("cx"))) / 0.4
-    assert (float(bars[1].get("x2")) - float(bars[1].get("x1"))) / scale == pytest.approx(0.4, abs=0.01)
-    assert dot_plot([], title="x") == ""
 
 
 def test_curves_join_rows_that_differ_in_shots_only(results):

@@ -1,0 +1,99 @@
+"""icl report, icl view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from icl.cli.options import DEFAULT_OUTPUT, AllowCode
+from icl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LOG_SECONDS = 10.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the commands."""
+    app.command(
+        "report",
+        epilog="Examples: icl report runs/quickstart | icl report runs/a runs/b -o both.html",
+    )(report)
+    app.command("view", epilog="Examples: icl view | icl view runs/quickstart --port 8700")(view)
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.html", help="Where the page goes.")
+    ] = Path("report.html"),
+    title: Annotated[
+        str | None, typer.Option(help="In place of the runs' names.", show_default=False)
+    ] = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Write the leaderboard and every prediction as one page that opens from disk, without a network.
+
+    A run that is still going is shown as far as it has come.
+    """
+    from rich.console import Console
+
+    from icl import api
+    from icl.cli.display import waiting
+
+    if output.is_dir() or not output.parent.is_dir():
+        raise ConfigError(f"--output: {output} cannot be a file; name one in a folder that exists")
+    console = Console(stderr=True)
+    with waiting(console, "reading the runs") as note:
+        page = api.report([api.Run(path) for path in runs], title=title, note=now_and_then(note, console))
+    try:
+        output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--output: {output} cannot be written: {error.strerror}") from error
+    size = output.stat().st_size
+    console.print(f"{size / 1e6:.1f} MB", highlight=False)
+    typer.echo(str(output))
+
+
+def view(
+    runs: Annotated[
+        Path, typer.Argument(metavar="[RUNS]", help="A folder of runs, or one run.")
+    ] = DEFAULT_OUTPUT,
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
+    allow_code: AllowCode = False,
+) -> None:
+    """Serve the page on this machine's own address while runs grow: progress, time left, the first rows.
+
+    It only reads. The address that is printed holds a token: who has it, and may use this machine, can read
+    the runs. Ctrl-C ends it.
+    """
+    from icl import api
+    from icl.leaderboard.page.live import Runs
+    from icl.leaderboard.page.serve import PageServer
+
+    with PageServer(Runs(runs, lambda path: api.page_of_runs([api.Run(path)])), port) as server:
+        typer.echo(server.url)
+        typer.echo("Ctrl-C ends it.", err=True)
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            typer.echo("", err=True)
+
+
+def now_and_then(note: Callable[[str], None], console: Console) -> Callable[[str], None]:
+    """In a log a step every LOG_SECONDS; a terminal, which shows one line, hears of every step."""
+    if console.is_terminal:
+        return note
+    told = [time.monotonic()]
+
+    def maybe(step: str) -> None:
+        if time.monotonic() - told[0] >= LOG_SECONDS:
+            told[0] = time.monotonic()
+            note(step)
+
+    return maybe

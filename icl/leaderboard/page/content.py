@@ -1,0 +1,205 @@
+"""What a page holds: an index that is read at once, and blocks that are read when somebody looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from icl.experiments.audit import Auditor
+from icl.experiments.folder.store import RunFolder
+from icl.experiments.records import Cell, CellResult
+from icl.leaderboard.fields import FIELDS, records
+from icl.leaderboard.names import MAJORITY
+from icl.leaderboard.page.details import details_of
+from icl.leaderboard.page.packing import pack
+from icl.leaderboard.page.predictions import Columns
+from icl.leaderboard.page.shared import Beginnings
+from icl.leaderboard.page.texts import Examples, Texts
+from icl.leaderboard.results import without_copies
+from icl.leaderboard.rows import Row
+from icl.leaderboard.table import Leaderboard
+from icl.printable import STEERING
+from icl.types import Task
+
+Note = Callable[[str], None]
+
+
+@dataclass
+class Content:
+    """`index`: JSON-able. `blocks`: name -> compressed JSON."""
+
+    index: dict[str, Any]
+    blocks: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run folder and what was read of it."""
+
+    folder: RunFolder
+    results: Sequence[CellResult]
+
+
+def content(
+    board: Leaderboard,
+    sources: Sequence[Source],
+    *,
+    title: str,
+    tasks: Mapping[str, Task] | None = None,
+    note: Note = lambda _: None,
+) -> Content:
+    """Everything a page shows of `board`, which was made of these results.
+
+    A cell that two runs share is shown once. Raises DataError (a run of other data).
+    """
+    kept = {id(result) for result in without_copies([r for source in sources for r in source.results])}
+    rows = {row_key(row.cell): at for at, row in enumerate(board.rows)}
+    index: dict[str, Any] = {
+        "title": title,
+        "caption": board.title,
+        "metric": board.metric,
+        "compare_to": board.compare_to,
+        "steering": script_class(STEERING),
+        "columns": _columns(board),
+        "rows": [_row(board, row, held) for row, held in zip(board.rows, records(board), strict=True)],
+        "footer": board.footer,
+        "runs": [{"name": s.folder.name, "manifest": _about(s.folder)} for s in sources],
+        "cells": [],
+        "examples": [],
+    }
+    made = Content(index)
+    by_row: dict[int, list[CellResult]] = {}
+    texts = Texts()
+    total = sum(len(r.predictions) for s in sources for r in s.results if id(r) in kept)
+    done = 0
+    for number, source in enumerate(sources):
+        beginnings, places, examples = Beginnings(), dict[str, int](), dict[str, Examples]()
+        with ExitStack() as stack:
+            auditor = stack.enter_context(Auditor(source.folder))
+            columns = Columns(auditor, texts, beginnings)
+            for result in source.results:
+                row = rows.get(row_key(result.cell))
+                if id(result) not in kept or row is None:
+                    continue
+                at = places[result.cell.id] = len(index["cells"])
+                by_row.setdefault(row, []).append(result)
+                index["cells"].append(_cell(board, result, row, number))
+                held = examples.setdefault(result.cell.task, Examples())
+                made.blocks[f"p{at}"] = pack(columns.of(result, held))
+                done += len(result.predictions)
+                note(f"{done:,} of {total:,} predictions")
+        _put_examples(made, examples, number)
+        for cell, lengths in beginnings.lengths(texts.all).items():
+            made.blocks[f"h{places[cell]}"] = pack([lengths.get(i, 0) for i in range(max(lengths) + 1)])
+    note("texts and figures")
+    starts = []
+    for at, (first, block) in enumerate(texts.blocks()):
+        starts.append(first)
+        made.blocks[f"t{at}"] = pack(block)
+    index["texts"] = starts
+    for at, results in by_row.items():
+        made.blocks[f"r{at}"] = pack(details_of(board, results, tasks or {}))
+    return made
+
+
+def row_key(cell: Cell) -> tuple[object, ...]:
+    """Of the row that a cell is part of."""
+    return cell.row
+
+
+def script_class(characters: str) -> str:
+    r"""A class of Python's `re`, as literal characters and ranges, for JavaScript with the flag u."""
+    return "".join(c if c == "-" else f"\\u{{{ord(c):x}}}" for c in characters)
+
+
+def _columns(board: Leaderboard) -> list[dict[str, Any]]:
+    """Those of the table first, in its order and with its words; then every field of the CSV."""
+    shown = board.columns
+    found = [
+        {
+            "key": c.key,
+            "header": c.header.strip(),
+            "number": c.is_number,
+            "rank": c.rank,
+            "sort": SORTED_BY.get(c.key, c.key),
+        }
+        for c in shown
+    ]
+    flags = {f"flag_{name}" for row in board.rows for name in row.flags}
+    known = {c.key for c in shown}
+    extra = [name for name in FIELDS if name not in known]
+    return found + [
+        {
+            "key": name,
+            "header": name.replace("_", " "),
+            "number": name not in WORDS,
+            "field": True,
+            "sort": name,
+        }
+        for name in [*extra, *sorted(flags - known)]
+    ]
+
+
+SORTED_BY = {
+    "interval": "low",
+    "difference_interval": "difference_low",
+    "p": "p_holm",
+    "n": "predictions",
+    "tokens": "tokens_flat",
+    "selection": "selection_tokens",
+    "trainable": "trainable_parameters",
+    "training_peak": "training_peak_bytes",
+    "extraction": "unparsed",
+    "thinking": "thinking_tokens",
+}
+"""Column of the table -> field of the CSV whose number orders it, where they are not called alike."""
+WORDS = frozenset(
+    {"model", "task", "selector", "orderer", "method", "tuning", "baseline", "test", "incomplete"}
+)
+
+
+def _row(board: Leaderboard, row: Row, held: Mapping[str, object]) -> dict[str, Any]:
+    return {
+        "id": row.cell.id,
+        "name": row.name,
+        "fields": {name: value for name, value in held.items() if value is not None},
+        "shown": {c.key: c.show(row) for c in board.columns},
+        "reference": row.is_reference,
+        "baseline": row.is_baseline,
+        "majority": row.selector == MAJORITY,
+        "incomplete": list(row.incomplete),
+        "flags": dict(row.flags),
+    }
+
+
+def _cell(board: Leaderboard, result: CellResult, row: int, run: int) -> dict[str, Any]:
+    right = sum(p.correct for p in result.predictions)
+    count = len(result.predictions)
+    share = right / count if count else None
+    return {
+        "id": result.cell.id,
+        "row": row,
+        "run": run,
+        "seed": result.cell.seed,
+        "complete": result.complete,
+        "n": count,
+        "right": right,
+        "value": result.metrics.get(board.metric, share),
+        "examples": f"{run}/{result.cell.task}",
+    }
+
+
+def _put_examples(made: Content, tables: Mapping[str, Examples], run: int) -> None:
+    for task, table in tables.items():
+        at = len(made.index["examples"])
+        for number, block in enumerate(table.blocks()):
+            made.blocks[f"e{at}_{number}"] = pack(block)
+        made.blocks[f"i{at}"] = pack(table.ids)
+        made.index["examples"].append(f"{run}/{task}")
+
+
+def _about(folder: RunFolder) -> dict[str, Any]:
+    """The manifest without what is long: the page's rows say which cells there are."""
+    return {key: value for key, value in folder.manifest().items() if key not in ("cells", "overlap")}
