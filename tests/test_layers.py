@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
         "registry",
         "protocols",
         "training",
+        "tracking",
         "seeding",
         "components",
         "conversation",
@@ -32,7 +33,7 @@ LAYERS: list[set[str]] = [
         "database",
         "thinking",
     },
-    {"tasks", "prompts", "encoders", "engine", "metrics"},
+    {"tasks", "prompts", "encoders", "engine", "metrics", "trackers"},
     {"selectors", "orderers", "methods", "calibration", "cot"},
     {"tuning"},
     {"experiments", "bench"},
@@ -71,7 +72,7 @@ ROOMS: dict[str, list[set[str]]] = {
     ],
 }
 """Rooms of a part, in the same way: imports run from a row to the rows above it."""
-FAMILIES = ("selectors", "orderers", "methods", "calibration", "cot", "metrics", "tuning")
+FAMILIES = ("selectors", "orderers", "methods", "calibration", "cot", "metrics", "tuning", "trackers")
 """A file is one published method; what several of them build on is in the room `shared`."""
 
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

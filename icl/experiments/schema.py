@@ -17,6 +17,7 @@ from icl.experiments.file.models import BACKENDS, ModelSettings
 from icl.experiments.grid.cells import BASE
 from icl.registry import Entry, Registry
 from icl.tasks import TaskFile
+from icl.tracking import trackers
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OUTSIDE = r"^[\w.]+:\w+$"
@@ -43,6 +44,14 @@ def _experiment() -> Schema:
         if not default.is_required():
             kinds["Grid"]["properties"][axis]["default"] = [item.label for item in default.default]
     kinds["model"] = _model()
+    named = {name: _parameters(trackers.entry(name)) for name in trackers}
+    made["properties"]["track"] = {
+        "anyOf": [
+            {"enum": sorted(named)},
+            {"type": "object", "properties": named, "additionalProperties": False},
+        ],
+        "default": {},
+    }
     made["properties"]["model"] = {"anyOf": [_of("model"), _list_of("model")]}
     return made
 

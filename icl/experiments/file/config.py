@@ -138,6 +138,17 @@ class Experiment(Section):
     """Marks of thinking blocks that the model writes, beside the known ones and those of its tasks."""
     duplicate_threshold: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
     leaderboard: LeaderboardSettings = LeaderboardSettings()
+    track: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Trackers by name, with their options."""
+
+    @field_validator("track", mode="before", json_schema_input_type=Name | dict[str, dict[str, Any] | None])
+    @classmethod
+    def _trackers(cls, value: Any) -> Any:
+        if isinstance(value, str) and value:
+            return {value: {}}
+        if isinstance(value, Mapping) and all(o is None or isinstance(o, Mapping) for o in value.values()):
+            return {name: dict(options or {}) for name, options in value.items()}
+        raise ValueError(f"must be a tracker or {{tracker: {{option: value}}}}, not {as_written(value)}")
 
     @field_validator("model", mode="before", json_schema_input_type=Name | Named | list[Name | Named])
     @classmethod

@@ -13,7 +13,7 @@ from typing import Any
 from icl.errors import ConfigError, DataError
 from icl.experiments.file.config import Experiment, read_experiment
 
-FREE = frozenset({"name", "grid", "seeds", "task", "leaderboard"})
+FREE = frozenset({"name", "grid", "seeds", "task", "leaderboard", "track"})
 """Keys that decide which cells there are, or how they are shown, and nothing of what is in one."""
 OF_MODELS = frozenset({"model", "dtype", "engine", "context_length", "batch_invariant"})
 """Keys that are compared model by model."""

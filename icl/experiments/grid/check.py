@@ -6,7 +6,9 @@ tried on the first test item: icl's own as far as they come (`trial`), others to
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +31,7 @@ from icl.protocols import ALL_KINDS, methods, metrics, orderers, selectors, tune
 from icl.registry import Registry
 from icl.tasks import Split, TaskData, load_task
 from icl.tasks.splits import SizeError
+from icl.tracking import Tracker, trackers
 from icl.types import Task
 
 
@@ -80,6 +83,9 @@ def check(experiment: Experiment, source: Source, *, wants_all: bool = False) ->
     built = {axis: _build_axis(experiment, source, axis, problems) for axis in REGISTRIES}
     with problems.one():
         _check_metric(experiment.leaderboard.metric, ("leaderboard", "metric"), source)
+    for name, options in experiment.track.items():
+        with problems.one():
+            _located(partial(tracker, name, options), source, ("track", name))
     with problems.one():
         _check_only(experiment, source)
         _check_baseline(experiment, source)
@@ -175,6 +181,17 @@ def _build(axis: str, item: Component) -> Any:
 def _check_metric(name: str | None, path: tuple[str | int, ...], source: Source) -> None:
     if name is not None:
         _located(lambda: metrics.create(name), source, path)
+
+
+def tracker(name: str, options: Mapping[str, Any]) -> Tracker:
+    """Built, and its package there. ConfigError with the line that installs it."""
+    built = trackers.create(name, options)
+    module = re.split(r"[<>=]", built.package)[0].removesuffix("-skinny")
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(
+            f"tracker {name!r} needs a package that is not installed: pip install {built.package!r}"
+        )
+    return built
 
 
 def _check_only(experiment: Experiment, source: Source) -> None:

@@ -17,7 +17,7 @@ from icl.experiments.folder.placing import TASKS
 from icl.experiments.folder.store import Contents, RunFolder
 from icl.experiments.folder.texts import TaskTexts
 from icl.experiments.grid.cells import PlannedCell, majority_cell
-from icl.experiments.grid.check import Checked
+from icl.experiments.grid.check import Checked, tracker
 from icl.experiments.grid.trainable import refuse_given
 from icl.experiments.records import Cell, CellResult
 from icl.experiments.running.grouped import groups
@@ -25,6 +25,7 @@ from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.live import ProgressFile
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.session import recorded, said_in_one_line
+from icl.experiments.running.tracked import Tracked
 from icl.experiments.running.tuned import let_go
 from icl.experiments.running.turn import Surroundings, Turn
 from icl.labels import LABELLED
@@ -79,6 +80,8 @@ class Runner:
             with said_in_one_line(folder, self.meter):
                 older = self._begin()
                 self.meter.watchers.append(ProgressFile(folder.path))
+                if told := {name: tracker(name, given) for name, given in checked.experiment.track.items()}:
+                    self.meter.watchers.append(Tracked(told, folder, checked.experiment.resolved))
                 self._texts = {name: folder.texts(data.task) for name, data in checked.tasks.items()}
                 for (task, _), split in checked.splits.items():
                     self._texts[task].add(split.test)
