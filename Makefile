@@ -1,13 +1,14 @@
 # make demo   set everything up, then run experiments/quickstart.yaml to a leaderboard and a page
 # make test   set everything up, then run the tests
 # make check  ruff and mypy
+# make docs   the documentation as a site, in site/; a warning is an error
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check docs clean
 
 setup: $(STAMP)
 
@@ -37,5 +38,8 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
