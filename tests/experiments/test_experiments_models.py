@@ -270,3 +270,46 @@ def test_models_are_a_column_and_a_baseline(write, tmp_path, loads):
         assert base.value is not None
         assert found.difference.value == pytest.approx(mine.value.value - base.value.value)
     assert all(row.comparison is None for row in board.rows if row.model == first)
+
+
+def test_a_list_item_without_settings_is_the_plain_name():
+    spelled = read_experiment(experiment(model=[{"smollm2-135m-instruct": {"dtype": None}}, "fake"]))[0]
+    assert [choice.label for choice in spelled.models] == ["smollm2-135m-instruct", "fake"]
+    assert spelled.each[0].dtype is None
+    assert spelled.each[0].engine == "trie"
+
+
+@pytest.mark.usefixtures("norm")
+def test_tunings_are_a_models_own_and_its_networks_go_with_it(write, tmp_path, model, monkeypatch):
+    from icl.experiments.running import tuned
+    from tests.experiments.tiny_model import write_model
+
+    paths = [str(model), str(write_model(tmp_path / "second", seed=1))]
+    opened: list[tuple[str, weakref.ref[Any]]] = []
+    alive: list[str] = []
+    real = tuned.open_network
+
+    def counted(name: str, **options: Any) -> Any:
+        alive.extend(other for other, network in opened if other != name and network() is not None)
+        found = real(name, **options)
+        opened.append((name, weakref.ref(found.network)))
+        return found
+
+    monkeypatch.setattr(tuned, "open_network", counted)
+    grid = {"selector": ["zero_shot"], "shots": [0], "tuning": ["none", {"norm": {"steps": 2}}]}
+    plain = {"seeds": [0], "test": 2, "pool": 12, "engine": "naive", "leaderboard": None}
+    run = icl.run(write(model=paths, grid=grid, **plain), output=tmp_path / "runs")
+    assert opened[0][0] == paths[0]
+    assert {name for name, _ in opened} == set(paths)
+    assert alive == []
+    kept = run.folder.manifest()["tunings"]
+    assert len(kept) == 2
+    assert len({entry["fingerprint"] for entry in kept.values()}) == 2
+    assert len(list((run.path / "tunings").iterdir())) == 2
+    rows = {
+        (row.model, row.tuning): row.value
+        for row in run.leaderboard().rows
+        if row.selector != "majority_class"
+    }
+    assert rows.keys() == {(path, tuning) for path in paths for tuning in ("none", "norm(steps=2)")}
+    assert all(value is not None for value in rows.values())

@@ -70,6 +70,7 @@ def _one(value: Any, where: str) -> Plain:
             given = dict(options or {})
             if name not in BACKENDS:
                 _check_settings(given, name, where)
+                given = {key: setting for key, setting in given.items() if setting is not None}
             return {name: given}
     raise ValueError(
         f"{where}must be an alias, a path, a hub id, {{model: {{dtype: ...}}}} or {{backend: {{options}}}}, "
