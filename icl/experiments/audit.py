@@ -280,7 +280,7 @@ class _Writing:
                 f"In the task's own form; the method's prompt cannot be written again ({_said(error)})."
             )
             text = self._renderer.prompt(query, shown).text
-        count = len(self._known.tokenizer.encode(text)) if self._exact else 0
+        count = self._renderer.length(text) if self._exact else 0
         return Prompt(text, tuple(d.example.id for d in shown), (), count), notes
 
     def _first(self, query: Query, shown: Sequence[Demonstration]) -> str:

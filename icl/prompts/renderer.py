@@ -95,7 +95,7 @@ class PromptRenderer:
 
         everything = tuple(range(len(turns)))
         text = text_of(everything)
-        tokens = self._length(text)
+        tokens = self.length(text)
         if tokens + reserve <= self.context_length:
             return Prompt(text, tuple(d.example.id for d in demonstrations), (), tokens)
         if not turns:
@@ -162,7 +162,7 @@ class PromptRenderer:
 
         def measure(count: int) -> tuple[str, int]:
             text = text_of(sorted(preferred[:count]))
-            return text, self._length(text)
+            return text, self.length(text)
 
         count, estimate = len(turns), tokens
         while count > 0 and estimate > budget:
@@ -220,7 +220,7 @@ class PromptRenderer:
         self._turns[key] = (example, turn)
         return turn
 
-    def _length(self, text: str) -> int:
+    def length(self, text: str) -> int:
         """Tokens, counted once: cells that differ in their method show the same prompts. Known by a digest,
         since the texts themselves would be the largest thing that a run keeps."""
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -96,7 +96,8 @@ function boardControls(update) {
     },
   });
   const choices = NAMED.map((key) => {
-    const values = [...new Set(store.index.rows.map((row) => String(row.fields[key])))];
+    const asked = store.index.rows.filter((row) => key === "selector" || !row.reference);
+    const values = [...new Set((asked.length ? asked : store.index.rows).map((row) => String(row.fields[key])))];
     if (values.length < 2) return null;
     const options = [h("option", { value: "" }, `any ${key}`), ...values.map((v) => h("option", { value: v, selected: state.where[key] === v }, v))];
     const change = (event) => {
@@ -157,7 +158,7 @@ function boardRow(row, columns, at, first) {
   const cells = columns.map((column, i) => {
     const text = cellText(row, column);
     const said = i === 0 ? h("a", { href: rowAddress(row), tabindex: "-1" }, text) : text;
-    return h(column.number ? "td.number" : "td", {}, said);
+    return h(column.number ? "td.number" : "td", { "data-key": column.key }, said);
   });
   const open = (event) => {
     if (!event.target.closest("a") && !String(getSelection())) location.hash = rowAddress(row);

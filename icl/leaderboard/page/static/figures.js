@@ -65,7 +65,7 @@ function boardFigures(rows) {
     const shots = new Set(counted.filter((row) => !row.reference).map((row) => row.fields.shots));
     if (shots.size > 1) found.push(overShots(counted, `${store.index.metric} in % against shots${where}`));
     if (counted.some((row) => row.fields.tokens_flat)) found.push(overCost(counted, `${store.index.metric} in % against cost${where}`));
-    const strip = strips(group, `Spread over ${new Set(group.map((row) => row.fields.orderer)).size > 2 ? "orders and " : ""}seeds${where}`);
+    const strip = strips(group, `Spread over ${new Set(group.filter((row) => row.fields.shots).map((row) => row.fields.orderer)).size > 1 ? "orders and " : ""}seeds${where}`);
     if (strip) found.push(strip);
   }
   return found.length ? [h("h2", {}, "Figures"), h("div.grid", {}, found.map(watched))] : [];

@@ -182,7 +182,7 @@ function detailsBox(p) {
     "section",
     { "aria-label": "Cost and details" },
     h("h2", {}, "Cost and details"),
-    p.usage && requests ? h("p", {}, `${requests} requests, ${flat} tokens as a plain engine counts, ${unique} forwarded here (the others were shared), ${generated} generated, ${compact(seconds)} s`) : null,
+    p.usage && requests ? h("p", {}, `${requests} ${requests === 1 ? "request" : "requests"}, ${flat} tokens as a plain engine counts, ${unique} forwarded${unique < flat ? " (the others were shared)" : ""}, ${generated} generated, ${compact(seconds)} s`) : null,
     left.length ? h("pre", {}, left.map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join("\n")) : null,
   );
 }
