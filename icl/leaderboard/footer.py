@@ -48,7 +48,10 @@ def footer(board: Board) -> list[str]:
     if board.compare_to is not None and board.view == RESULTS:
         strange = [board.short_name(r) for r in board.rows if r.nothing_shared]
         if strange:
-            lines.append(f"No seed and query in common with the baseline, not compared: {_few(strange)}.")
+            lines.append(
+                "No seed and query in common with the baseline (of another model: no prompt), not compared: "
+                f"{_few(strange)}."
+            )
         open_ = [r for r in board.rows if not r.comparison and not r.is_baseline and r.value]
         alone = sum(not r.nothing_shared for r in open_)
         if alone:

@@ -60,7 +60,10 @@ def test_the_difference_is_that_of_the_pairs():
 def test_without_a_prompt_in_common_nothing_is_compared_and_it_is_said():
     found, board = compared(of(cell("knn"), "B", dict.fromkeys(range(40), ("c",))), of(cell("knn"), "A"))
     assert found is None
-    assert "1 row without a baseline of the same setting: not compared." in board.footer
+    assert (
+        "No seed and query in common with the baseline (of another model: no prompt), not compared: knn."
+        in board.footer
+    )
 
 
 def test_what_a_shorter_context_dropped_makes_another_prompt():

@@ -69,7 +69,10 @@ def test_unequal_query_sets_are_matched_and_the_rest_is_reported():
     assert rows["knn"].comparison is not None
     assert (rows["knn"].comparison.matched, rows["knn"].comparison.unmatched) == (30, 10)
     assert rows["bm25"].comparison is None
-    assert "No seed and query in common with the baseline, not compared: bm25." in board.footer
+    assert (
+        "No seed and query in common with the baseline (of another model: no prompt), not compared: bm25."
+        in board.footer
+    )
     assert not any("without a baseline of the same setting" in line for line in board.footer)
     assert any("30 pairs matched with the baseline, 10 without a partner" in line for line in board.footer)
 
