@@ -45,7 +45,7 @@ class Board:
 
     def short_name(self, row: Row) -> str:
         """The settings in which rows differ, without those of the section."""
-        if row.is_reference:
+        if row.is_bare:
             return row.name
         own = [c for c in setting_columns(self.rows)[0] if c.key not in ("model", "task", *self.sections)]
         return " ".join(f"{c.show(row)}-shot" if c.key == "shots" else c.show(row) for c in own)

@@ -166,7 +166,7 @@ def setting_columns(rows: Sequence[Row]) -> tuple[list[Column], dict[str, str]]:
 def is_placeholder(row: Row, key: str) -> bool:
     """Whether a row has no value of its own on an axis: references shots, rows without shots an order."""
     if key == "shots":
-        return row.is_reference and row.shots == 0
+        return row.is_bare and row.shots == 0
     if key == "orderer":
         return row.shots == 0  # nothing to order
     if key == "tuning":

@@ -68,7 +68,7 @@ def curves(board: Leaderboard, axis: str = "shots", at: Callable[[Row], float] |
     """
     place = at or _numeric(axis)
     rows = [row for row in board.rows if row.value is not None]
-    level_rows = [row for row in rows if axis == "shots" and row.is_reference]
+    level_rows = [row for row in rows if axis == "shots" and row.is_bare]
     line_rows = [row for row in rows if row not in level_rows]
     name_of = _namer(rows, axis)
     lines: dict[str, list[Point]] = {}
@@ -99,11 +99,11 @@ def _namer(rows: Sequence[Row], axis: str) -> Callable[[Row], str]:
         key
         for key in NAMED
         if key not in ("selector", axis)
-        and len({str(getattr(r, key)) for r in rows if key == "tuning" or not r.is_reference}) > 1
+        and len({str(getattr(r, key)) for r in rows if key == "tuning" or not r.is_bare}) > 1
     ]
 
     def name(row: Row) -> str:
-        extras = [k for k in differing if not row.is_reference or k in ("model", "task", "tuning")]
+        extras = [k for k in differing if not row.is_bare or k in ("model", "task", "tuning")]
         return " ".join([row.selector, *(str(getattr(row, key)) for key in extras)])
 
     return name

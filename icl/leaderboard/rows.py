@@ -107,9 +107,14 @@ class Row:
     """What the tuning cost; None without one."""
 
     @property
-    def is_reference(self) -> bool:
-        """Majority class and zero-shot: what a selector must beat to be worth its demonstrations."""
+    def is_bare(self) -> bool:
+        """Majority class and zero-shot, tuned or not: no demonstrations were chosen."""
         return base_name(self.selector) in REFERENCES
+
+    @property
+    def is_reference(self) -> bool:
+        """Majority class and zero-shot of the model as it is: what demonstrations or training must beat."""
+        return self.is_bare and self.tuning == UNTUNED
 
     @property
     def leads(self) -> bool:
@@ -146,8 +151,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """A reference by its selector alone, and what the model was tuned with; else the setting."""
-        if not self.is_reference:
+        """A row without demonstrations by its selector, and what the model was tuned with; else the setting."""
+        if not self.is_bare:
             return self.setting
         return self.selector if self.tuning == UNTUNED else f"{self.selector} tuning {self.tuning}"
 
