@@ -112,6 +112,13 @@ def test_a_run_of_this_process_runs_and_one_elsewhere_is_not_known(run):
     assert look(run).state == "unknown"
 
 
+def test_the_rate_counts_a_share_of_the_call_under_way(run):
+    says(run, began=100.0, at=110.0, found=10, done=10, reached=30.0)
+    assert read_progress(run).predictions_per_second == pytest.approx(2.0)
+    says(run, began=100.0, at=110.0, found=10, done=20, reached=0.0)
+    assert read_progress(run).predictions_per_second == pytest.approx(1.0)
+
+
 def test_damage_is_a_problem_and_no_reason_to_end(run):
     cell = next(run.glob("cells/*knn*s1*.jsonl"))
     cell.write_bytes(cell.read_bytes()[1:])

@@ -44,11 +44,13 @@ class Progress:
     """Forwarded by the engine since it began."""
     tokens_per_second: float
     seconds_left: float | None
+    reached: float = 0.0
+    """Predictions that are done, with a share of those that wait for the call under way."""
 
     @property
     def predictions_per_second(self) -> float:
         """Since it began."""
-        return (self.done - self.found) / max(self.at - self.began, 1e-9)
+        return (max(self.reached, self.done) - self.found) / max(self.at - self.began, 1e-9)
 
     @property
     def runs(self) -> bool | None:

@@ -56,6 +56,7 @@ class ProgressFile:
             "total": meter.total,
             "found": meter.found,
             "done": meter.done,
+            "reached": meter.reached,
             "step": meter.training or self._step,
             "tokens": meter.tokens,
             "tokens_per_second": meter.tokens_per_second if meter.tokens else 0.0,
