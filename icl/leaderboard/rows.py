@@ -151,7 +151,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """A row without demonstrations by its selector, and what the model was tuned with; else the setting."""
+        """A row without demonstrations by its selector and its tuning; any other by its setting."""
         if not self.is_bare:
             return self.setting
         return self.selector if self.tuning == UNTUNED else f"{self.selector} tuning {self.tuning}"
