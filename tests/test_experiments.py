@@ -12,7 +12,7 @@ import yaml
 
 from icl.experiments.file.config import Experiment, read_experiment
 from icl.experiments.grid.check import check
-from icl.experiments.running import runner
+from icl.experiments.running import turn
 from icl.protocols import metrics
 from icl.tasks import read_task_file, task_names
 
@@ -64,7 +64,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(runner, "open_model", refuse)
+    monkeypatch.setattr(turn, "open_model", refuse)
     monkeypatch.setattr("icl.engine.loading.load.load_model", refuse)
     monkeypatch.setattr("icl.experiments.asking.models.load_model", refuse)
 

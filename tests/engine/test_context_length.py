@@ -11,7 +11,7 @@ from transformers import AutoConfig
 import icl
 from icl.engine.loading.sources import agreed_context
 from icl.errors import ConfigError, ContextOverflow
-from icl.experiments.asking.models import check_model, open_tokenizer
+from icl.experiments.asking.models import check_models, open_tokenizer
 from icl.experiments.file.config import read_experiment
 from icl.types import ScoreRequest
 
@@ -47,7 +47,7 @@ def test_what_is_no_length_is_refused_before_anything_loads(wrong: Any) -> None:
 
 def test_an_experiment_says_it() -> None:
     experiment, source = read_experiment({**EXPERIMENT, "context_length": 64})
-    check_model(experiment, source)
+    check_models(experiment, source)
     assert open_tokenizer(experiment).context_length == 64
     model = icl.load_model("fake", context_length=64)
     with pytest.raises(ContextOverflow):
@@ -57,4 +57,4 @@ def test_an_experiment_says_it() -> None:
 def test_a_backend_has_options_of_its_own() -> None:
     changed = {**EXPERIMENT, "model": {"fake": {}}, "context_length": 64}
     with pytest.raises(ConfigError, match="context_length: a backend takes it among its options"):
-        check_model(*read_experiment(changed))
+        check_models(*read_experiment(changed))

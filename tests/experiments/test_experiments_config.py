@@ -102,7 +102,7 @@ def test_order_of_parameters_makes_no_other_experiment(tmp_path):
         ),
         ("[random,", "[random, random,", ":6: grid.selector: 'random' is given twice"),
         ("{lambda: 0.5, beam: 2}", "3", ":6: grid.selector.1: the parameters of 'mmr' must be a mapping"),
-        ("model: fake", "model: [fake]", ":2: model: must be an alias, a path, a hub id or"),
+        ("model: fake", "model: [[fake]]", ":2: model: item 0: must be an alias, a path, a hub id"),
         ("model: fake\n", "", ":1: the key 'model' is missing"),
         ("name: first", "name: a/b", ":1: name is 'a/b'"),
         ("name: first", "name: [", "not valid YAML"),
