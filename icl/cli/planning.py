@@ -37,6 +37,7 @@ class OneModel:
 
     @property
     def label(self) -> str:
+        """The model's name, as rows have it."""
         return self.checked.experiment.model_label
 
 

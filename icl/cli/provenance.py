@@ -118,13 +118,17 @@ def reproduce(
     except KeyboardInterrupt as end:
         print(f"icl: interrupted. {end or 'Nothing had begun'}.", file=sys.stderr)
         raise SystemExit(130) from None
+    _tell(run, made, as_json)
+    raise typer.Exit(0 if made.found.equal else 1)
+
+
+def _tell(run: Path, made: Reproduction, as_json: bool) -> None:
     if as_json:
         whole = {"run": str(run), "again": str(made.folder.path), **made.found.plain}
         typer.echo(visible_json(json.dumps(whole, indent=1, ensure_ascii=False)))
-    else:
-        for line in _lines(run, made):
-            typer.echo(visible(line))
-    raise typer.Exit(0 if made.found.equal else 1)
+        return
+    for line in _lines(run, made):
+        typer.echo(visible(line))
 
 
 def _lines(run: Path, made: Reproduction) -> Iterator[str]:

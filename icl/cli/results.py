@@ -45,57 +45,64 @@ def add_to(app: typer.Typer) -> None:
     )(show)
 
 
+CompareTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="BASELINE",
+        help="A selector, or COMPONENT=VALUE (orderer=as_selected); again, or with commas, for several.",
+        show_default=False,
+    ),
+]
+View = Annotated[
+    str,
+    typer.Option(
+        help="Columns: results; variance (what a row varies by with seeds, orders, queries); reliability "
+        "(calibration error, label bias); headroom (worst, best, oracle); cost (accuracy at equal cost); "
+        "power (queries and seeds that would settle a difference); overall (one order over tasks)."
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FIELD=VALUE",
+        help="Rows to show: shots>=4, selector=knn|bm25, value>0.5; any field of the CSV; again, or with "
+        "commas, for several. Statistics stay those of all rows.",
+        show_default=False,
+    ),
+]
+Sort = Annotated[
+    str | None,
+    typer.Option(metavar="FIELD", help="Any field of the CSV; -FIELD from high to low.", show_default=False),
+]
+Group = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="AXIS", help="Sections of rows, ranked within. Default: model,task.", show_default=False
+    ),
+]
+Rows = Annotated[
+    list[str] | None,
+    typer.Option(metavar="AXIS", help="Crosswise: these axes down.", show_default=False),
+]
+Cols = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="AXIS", help="Crosswise: these axes across, ranked in each column.", show_default=False
+    ),
+]
+
+
 def leaderboard(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
     notation: Annotated[Format, typer.Option("--format", "-f", help="Notation.")] = Format.TERMINAL,
     metric: Annotated[str | None, typer.Option(help="A registered metric; see icl list metrics.")] = None,
-    compare_to: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="BASELINE",
-            help="A selector, or COMPONENT=VALUE (orderer=as_selected); again, or with commas, for several.",
-            show_default=False,
-        ),
-    ] = None,
-    view: Annotated[
-        str,
-        typer.Option(
-            help="Columns: results; variance (what a row varies by with seeds, orders, queries); reliability "
-            "(calibration error, label bias); headroom (worst, best, oracle); cost (accuracy at equal cost); "
-            "power (queries and seeds that would settle a difference); overall (one order over tasks)."
-        ),
-    ] = "results",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=VALUE",
-            help="Rows to show: shots>=4, selector=knn|bm25, value>0.5; any field of the CSV; again, or with "
-            "commas, for several. Statistics stay those of all rows.",
-            show_default=False,
-        ),
-    ] = None,
-    sort: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FIELD", help="Any field of the CSV; -FIELD from high to low.", show_default=False
-        ),
-    ] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="AXIS", help="Sections of rows, ranked within. Default: model,task.", show_default=False
-        ),
-    ] = None,
-    rows: Annotated[
-        list[str] | None,
-        typer.Option(metavar="AXIS", help="Crosswise: these axes down.", show_default=False),
-    ] = None,
-    cols: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="AXIS", help="Crosswise: these axes across, ranked in each column.", show_default=False
-        ),
-    ] = None,
+    compare_to: CompareTo = None,
+    view: View = "results",
+    where: Where = None,
+    sort: Sort = None,
+    group: Group = None,
+    rows: Rows = None,
+    cols: Cols = None,
     chains: Annotated[
         bool, typer.Option("--chains", help="Accuracy at 1, 2, 4, ... of the stored chains of each row.")
     ] = False,

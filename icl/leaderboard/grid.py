@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,29 @@ class Grid:
         lines += [r"\bottomrule", r"\end{tabular}", r"\\[1ex] \footnotesize"]
         lines += [latex_escape(one.replace(f"{LEADS} ", "Bold: ", 1)) + r"\par" for one in self.notes]
         return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+class OfGrid(ABC):
+    """What is written down for people as a grid."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def grid(self) -> Grid:
+        """As texts."""
+
+    def to_rich(self, width: int = 100) -> Group:
+        """For the terminal; what is wider folds."""
+        return self.grid.to_rich()
+
+    def to_markdown(self) -> str:
+        """A pipe table, what leads in bold."""
+        return self.grid.to_markdown()
+
+    def to_latex(self) -> str:
+        """A booktabs tabular, what leads in bold."""
+        return self.grid.to_latex()
 
 
 def _latex_cell(cell: str) -> str:

@@ -8,13 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Group
-
 from icl.errors import DataError
 from icl.experiments.records import CellResult
 from icl.leaderboard.analysis import values_of
 from icl.leaderboard.columns import percent
-from icl.leaderboard.grid import LEADS, Grid
+from icl.leaderboard.grid import LEADS, Grid, OfGrid
 from icl.leaderboard.layout import group_cells
 from icl.leaderboard.measures import measure
 from icl.leaderboard.overall import Strength, strengths
@@ -25,7 +23,7 @@ from icl.types import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Overall:
+class Overall(OfGrid):
     """Settings from the strongest on, over `tasks`."""
 
     settings: tuple[Strength, ...]
@@ -85,18 +83,6 @@ class Overall:
             }
             for one in self.settings
         ]
-
-    def to_rich(self, width: int = 100) -> Group:
-        """For the terminal; what is wider folds."""
-        return self.grid.to_rich()
-
-    def to_markdown(self) -> str:
-        """A pipe table."""
-        return self.grid.to_markdown()
-
-    def to_latex(self) -> str:
-        """A booktabs table."""
-        return self.grid.to_latex()
 
     def to_csv(self) -> str:
         """A line a setting."""

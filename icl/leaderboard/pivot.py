@@ -8,14 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Group
-
 from icl.errors import DataError
 from icl.leaderboard.board import Board
 from icl.leaderboard.columns import NOT_YET, percent
 from icl.leaderboard.fields import records
 from icl.leaderboard.filters import AXES
-from icl.leaderboard.grid import LEADS, Grid
+from icl.leaderboard.grid import LEADS, Grid, OfGrid
 from icl.leaderboard.rows import Row
 from icl.printable import visible, visible_json
 
@@ -23,7 +21,7 @@ Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Pivot:
+class Pivot(OfGrid):
     """Cells of a board by row and column; columns are the board's sections, in which its ranks were found."""
 
     board: Board
@@ -91,18 +89,6 @@ class Pivot:
         cells, columns = self.cells, self.columns
         lines = [[*down, *(_shown(cells.get((down, across))) for across in columns)] for down in self.rows]
         return Grid(self.board.title, self._heads(), len(self.down), lines, self.footer)
-
-    def to_rich(self, width: int = 100) -> Group:
-        """For the terminal; what is wider folds."""
-        return self.grid.to_rich()
-
-    def to_markdown(self) -> str:
-        """A pipe table, the first rank group of a column in bold."""
-        return self.grid.to_markdown()
-
-    def to_latex(self) -> str:
-        """A booktabs tabular, the first rank group of a column in bold."""
-        return self.grid.to_latex()
 
     def to_csv(self) -> str:
         """Values in full precision, as fractions; empty where there is none."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.table import Table
 
 from icl.errors import DataError
-from icl.experiments.file.baseline import BaselineError, resolve_baseline
+from icl.experiments.file.baseline import Baseline, BaselineError, resolve_baseline
 from icl.experiments.records import CellResult
 from icl.leaderboard import fields, filters, formats
 from icl.leaderboard.board import Board
 from icl.leaderboard.footer import footer
 from icl.leaderboard.layout import group_cells
-from icl.leaderboard.measures import measure
+from icl.leaderboard.measures import Measure, measure
 from icl.leaderboard.pivot import Pivot
 from icl.leaderboard.results import majority_cells, without_copies
 from icl.leaderboard.rich_html import board_html
@@ -118,7 +118,16 @@ def leaderboard(
     rows = marked(built, versions or {})
     check_view(view, rows)
     shown = _arranged(filters.where(rows, where), sections, sort)
-    notes = [f"Majority class: the most frequent label of the test set ({name})." for name in tasks_of(made)]
+    notes = _notes(tasks_of(made), judge, baseline, where, f"{len(shown)} of {len(rows)}")
+    named = baseline.text if baseline is not None else None
+    return Leaderboard(tuple(shown), judge.name, named, resamples, precision, tuple(notes), sections, view)
+
+
+def _notes(
+    majority: Sequence[str], judge: Measure, baseline: Baseline | None, where: Sequence[str], shown: str
+) -> list[str]:
+    """What is said beside the rows. majority: tasks that were given a majority row; shown: how many rows."""
+    notes = [f"Majority class: the most frequent label of the test set ({name})." for name in majority]
     if judge.name == "score":
         notes.append("score: " + ", ".join(f"{name} {j.name}" for name, j in judge.judged.items()) + ".")
     if baseline is not None and baseline.across_models:
@@ -127,11 +136,8 @@ def leaderboard(
             "same order."
         )
     if where:
-        notes.append(
-            f"Shown: {len(shown)} of {len(rows)} rows ({', '.join(where)}); numbers are those of all."
-        )
-    named = baseline.text if baseline is not None else None
-    return Leaderboard(tuple(shown), judge.name, named, resamples, precision, tuple(notes), sections, view)
+        notes.append(f"Shown: {shown} rows ({', '.join(where)}); numbers are those of all.")
+    return notes
 
 
 def _arranged(rows: Sequence[Row], sections: Sequence[str], sort: str | None) -> list[Row]:
