@@ -34,6 +34,7 @@ LAYERS: list[set[str]] = [
         "thinking",
     },
     {"tasks", "prompts", "encoders", "engine", "metrics", "trackers"},
+    {"executors"},
     {"selectors", "orderers", "methods", "calibration", "cot"},
     {"tuning"},
     {"experiments", "bench"},
@@ -42,7 +43,7 @@ LAYERS: list[set[str]] = [
     {"cli"},
     {"__init__", "__main__"},
 ]
-SIBLINGS = LAYERS[2]
+SIBLINGS = next(row for row in LAYERS if "selectors" in row)
 """They see protocols, encoders, tasks and prompts, but neither one another nor the engine."""
 
 ROOMS: dict[str, list[set[str]]] = {
@@ -127,8 +128,8 @@ def refusal(part: str, imported: str) -> str | None:
         return f"{imported} is a layer above {part}"
     if part in SIBLINGS and imported in SIBLINGS:
         return f"{part} and {imported} are siblings"
-    if part in SIBLINGS and imported == "engine":
-        return f"{part} sees the model through protocols, not the engine"
+    if part in SIBLINGS and imported in {"engine", "executors"}:
+        return f"{part} sees the model through protocols, not the {imported}"
     return None
 
 
@@ -242,6 +243,9 @@ def test_a_file_of_a_family_is_a_method(family: str) -> None:
         ("selectors", "orderers", False),
         ("cot", "methods", False),
         ("calibration", "engine", False),
+        ("selectors", "executors", False),
+        ("executors", "engine", True),
+        ("executors", "experiments", False),
         ("tasks", "selectors", False),
         ("types", "tasks", False),
         ("experiments", "engine", True),
