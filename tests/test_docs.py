@@ -107,7 +107,7 @@ def test_the_layers_are_those_that_are_enforced() -> None:
 
 
 def test_the_architecture_names_real_files() -> None:
-    engine = ARCHITECTURE.split("## The engine")[1].split("## Where")[0]
+    engine = ARCHITECTURE.split("## The engine")[1].split("\n## ")[0]
     files = {
         path.relative_to(ROOT / "icl" / "engine").as_posix() for path in (ROOT / "icl/engine").rglob("*.py")
     }

@@ -23,6 +23,7 @@ from icl.cli import (
     reading,
     results,
     running,
+    scaling,
     schemas,
     status,
     tuning,
@@ -50,6 +51,7 @@ checking.add_to(app)
 previewing.add_to(app)
 reading.add_to(app)
 planning.add_to(app)
+scaling.add_to(app)
 tuning.add_to(app)
 results.add_to(app)
 status.add_to(app)

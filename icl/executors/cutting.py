@@ -222,6 +222,24 @@ def cut(
     return groups_at(requests, borders), report_on(requests, borders)
 
 
+def choose_for_workers(
+    requests: Cuttable,
+    workers: int,
+    *,
+    per_worker: int = TASKS_PER_WORKER,
+    most_repeated: float = MOST_REPEATED,
+) -> tuple[Int, CutReport]:
+    """Borders as of `choose_borders`: `per_worker` tasks each, halved down to one while they repeat more than
+    `most_repeated`. One worker gets one task."""
+    tasks = per_worker if workers > 1 else 1
+    while True:
+        borders = choose_borders(requests, workers * tasks)
+        report = report_on(requests, borders)
+        if tasks == 1 or report.repeated_share <= most_repeated:
+            return borders, report
+        tasks //= 2
+
+
 def cut_for_workers(
     sequences: Sequence[NDArray[np.int32]],
     costs: Sequence[float] | Loads,
@@ -230,16 +248,11 @@ def cut_for_workers(
     per_worker: int = TASKS_PER_WORKER,
     most_repeated: float = MOST_REPEATED,
 ) -> tuple[list[Int], CutReport]:
-    """As `cut`, heaviest task first: `per_worker` tasks each, halved down to one while they repeat more than
-    `most_repeated`. One worker gets one task."""
+    """As `cut`, heaviest task first, into as many as `choose_for_workers` finds."""
     requests = sort_requests(sequences, costs)
-    tasks = per_worker if workers > 1 else 1
-    while True:
-        borders = choose_borders(requests, workers * tasks)
-        report = report_on(requests, borders)
-        if tasks == 1 or report.repeated_share <= most_repeated:
-            break
-        tasks //= 2
+    borders, report = choose_for_workers(
+        requests, workers, per_worker=per_worker, most_repeated=most_repeated
+    )
     groups = groups_at(requests, borders)
     heaviest = sorted(range(len(groups)), key=lambda at: (-report.loads[at], at))
     loads = tuple(report.loads[at] for at in heaviest)
