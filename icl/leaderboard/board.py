@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from icl.leaderboard.columns import Column, constant_size, measured_columns, setting_columns
+from icl.leaderboard.names import Names
 from icl.leaderboard.rows import SECTIONS, Row
 from icl.leaderboard.views import RESULTS, view_columns
 
@@ -31,24 +32,31 @@ class Board:
         return setting_columns(self.rows)[1]
 
     @property
+    def names(self) -> Names:
+        """Of its rows."""
+        return Names(row.cell for row in self.rows)
+
+    @property
     def columns(self) -> list[Column]:
         """Columns of the table for people; the CSV has all of them."""
-        varying, _ = setting_columns(self.rows)
+        return self.columns_with(None)
+
+    def columns_with(self, names: Names | None) -> list[Column]:
+        """The same with labels as short as `names` has them."""
+        varying, _ = setting_columns(self.rows, names)
         found = measured_columns(self.rows, self.metric, self.compare_to)
-        return varying + (
-            found if self.view == RESULTS else [*found[:2], *view_columns(self.view, self.rows)]
-        )
+        if self.view == RESULTS:
+            return varying + found
+        value, interval = found[:2]
+        return [*varying, value, replace(interval, rank=4), *view_columns(self.view, self.rows)]
 
     def section(self, row: Row) -> tuple[str, ...]:
         """The values that it shares with the rows of its section."""
         return tuple(str(getattr(row, axis)) for axis in self.sections)
 
     def short_name(self, row: Row) -> str:
-        """The settings in which rows differ, without those of the section."""
-        if row.is_bare:
-            return row.name
-        own = [c for c in setting_columns(self.rows)[0] if c.key not in ("model", "task", *self.sections)]
-        return " ".join(f"{c.show(row)}-shot" if c.key == "shots" else c.show(row) for c in own)
+        """What tells it from the others of its task and section."""
+        return self.names.of(row.cell, ("task", *self.sections))
 
     @property
     def title(self) -> str:

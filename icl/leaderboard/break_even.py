@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icl.experiments.records import UNTUNED
@@ -63,13 +63,13 @@ def _after(once: float, mine: float, its: float) -> float:
     return math.ceil(once / (its - mine)) if its > mine else math.inf
 
 
-def sentences(found: Sequence[BreakEven]) -> list[str]:
+def sentences(found: Sequence[BreakEven], name: Callable[[Row], str]) -> list[str]:
     """The definition, then a line a task and untuned row; none where nothing was found."""
     lines: dict[tuple[str, str], list[str]] = {}
     rows = [one.row for one in found]
     for one in found:
-        counts = f"{one.row.name} {_queries(one.by_tokens)} / {_queries(one.by_seconds)}"
-        lines.setdefault((place(one.row, rows), one.rival.setting), []).append(counts)
+        counts = f"{name(one.row)} {_queries(one.by_tokens)} / {_queries(one.by_seconds)}"
+        lines.setdefault((place(one.row, rows), name(one.rival)), []).append(counts)
     told = [
         f"Break-even with {rival} ({where}): {'; '.join(each)}." for (where, rival), each in lines.items()
     ]

@@ -18,11 +18,10 @@ from icl.experiments.folder.store import RunFolder
 from icl.experiments.records import CellResult
 from icl.leaderboard.board import Board
 from icl.leaderboard.fields import FIELDS
-from icl.leaderboard.names import MAJORITY
+from icl.leaderboard.names import AXES, MAJORITY
 from icl.leaderboard.rows import Row
 from icl.printable import visible
 
-AXES = ("model", "task", "selector", "shots", "orderer", "method", "tuning")
 RESULT = ("value", "low", "high", "queries", "predictions", "incomplete", "other_versions")
 COSTS = (
     "tokens_flat", "tokens_unique", "tokens_generated", "tokens_per_query", "seconds", "selection_requests",
@@ -89,7 +88,7 @@ def _plain(folder: RunFolder, board: Board, row: Row, results: Sequence[CellResu
     return {
         "run": folder.name,
         "row": {axis: getattr(row, axis) for axis in AXES},
-        "setting": row.name,
+        "setting": board.names.of(row.cell, ("model", "task")) if row.is_bare else row.setting,
         "result": {"metric": board.metric, **{name: numbers[name] for name in RESULT}},
         "seeds": [_seed(folder, board.metric, result) for result in results],
         "configuration": _configuration(folder, row),

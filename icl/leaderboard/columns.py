@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icl.experiments.records import UNTUNED
-from icl.leaderboard.names import MAJORITY
+from icl.leaderboard.names import Names, is_placeholder
 from icl.leaderboard.rows import Row
 from icl.leaderboard.training import Training
 
@@ -146,45 +146,39 @@ SETTINGS: tuple[tuple[str, str], ...] = (
 )
 
 
-def setting_columns(rows: Sequence[Row]) -> tuple[list[Column], dict[str, str]]:
+def setting_columns(rows: Sequence[Row], names: Names | None = None) -> tuple[list[Column], dict[str, str]]:
     """Columns in which rows differ, and those (header -> value) in which they do not.
 
-    The selector always stays. Placeholders of majority rows ("-") do not make a column vary.
+    The selector always stays. Placeholders of majority rows ("-") do not make a column vary. names: labels
+    are shortened to these.
     """
     columns, constant = [], {}
     for key, header in SETTINGS:
-        met = dict.fromkeys(str(getattr(row, key)) for row in rows if not is_placeholder(row, key))
+        met = dict.fromkeys(str(getattr(row, key)) for row in rows if not is_placeholder(row.cell, key))
         if len(met) <= 1 and key != "selector":
             value = next(iter(met), "")
             constant[header] = "" if (key, value) == ("tuning", UNTUNED) else value
             continue
-        show = _setting(key)
+        show = _setting(key, names)
         columns.append(Column(key, header, show, is_number=key == "shots"))
     return columns, constant
 
 
-def is_placeholder(row: Row, key: str) -> bool:
-    """Whether a row has no value of its own on an axis: references shots, rows without shots an order."""
-    if key == "shots":
-        return row.is_bare and row.shots == 0
-    if key == "orderer":
-        return row.shots == 0  # nothing to order
-    if key == "tuning":
-        return row.selector == MAJORITY  # asks no model
-    return getattr(row, key, None) == "-"
+def _setting(key: str, names: Names | None) -> Callable[[Row], str]:
+    def label(row: Row) -> str:
+        own = str(getattr(row, key))
+        return own if names is None else names.label(key, own)
 
-
-def _setting(key: str) -> Callable[[Row], str]:
     if key == "selector":
         return lambda row: (
-            row.selector
+            label(row)
             + (" †" if row.is_reference else "")
             + (" !" if row.incomplete else "")
             + (" ‡" if row.versions else "")
         )
     if key == "orderer":
-        return lambda row: "-" if row.shots == 0 else row.orderer
-    return lambda row: str(getattr(row, key))
+        return lambda row: "-" if row.shots == 0 else label(row)
+    return label
 
 
 def _versus(baseline: str) -> str:

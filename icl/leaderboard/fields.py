@@ -66,6 +66,7 @@ FIELDS: dict[str, Callable[[Row], object]] = {
     "difference_high": lambda r: r.comparison.difference.high if r.comparison else None,
     "p": lambda r: r.comparison.p if r.comparison else None,
     "p_holm": lambda r: r.comparison.p_holm if r.comparison else None,
+    "p_seeds": lambda r: r.comparison.p_seeds if r.comparison else None,
     "test": lambda r: r.comparison.test if r.comparison else None,
     "holm_over": lambda r: r.comparison.family if r.comparison else None,
     **{name: _power(name) for name in ("power", "detectable", "queries_needed", "seeds_needed")},

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from icl.errors import ConfigError, DataError, unknown_name
 from icl.experiments.file.baseline import fits_label, split_outside
-from icl.leaderboard.columns import is_placeholder
 from icl.leaderboard.fields import FIELDS
+from icl.leaderboard.names import AXES, is_placeholder
 from icl.leaderboard.rows import Row
 
-AXES = ("model", "task", "selector", "shots", "orderer", "method", "tuning")
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -42,7 +41,7 @@ class Condition:
     def fits(self, row: Row) -> bool:
         """Whether a row is kept. A reference row, which has no shots or order of its own, is not left out by
         these."""
-        if is_placeholder(row, self.field):
+        if is_placeholder(row.cell, self.field):
             return True
         own = FIELDS[self.field](row)
         if isinstance(own, str):
@@ -54,16 +53,16 @@ class Condition:
         return all(met) if self.sign == "!=" else any(met)
 
 
-def conditions(texts: Sequence[str]) -> list[Condition]:
-    """ "shots>=4,selector=knn|bm25" -> both. ConfigError for what is no condition, an unknown field, and a
-    number that is none."""
+def conditions(texts: Sequence[str], metric: str = "") -> list[Condition]:
+    """ "shots>=4,selector=knn|bm25" -> both. metric: its name stands for `value`. ConfigError for what is no
+    condition, an unknown field, and a number that is none."""
     found = []
     for part in (part for text in texts for part in split_outside(text)):
         match = _CONDITION.fullmatch(part)
         if match is None:
             raise ConfigError(f"where: {part!r} is no condition; write FIELD=VALUE, such as shots>=4")
-        field, sign, values = match[1], match[2], tuple(v.strip() for v in match[3].split("|"))
-        check_field("where", field)
+        sign, values = match[2], tuple(v.strip() for v in match[3].split("|"))
+        field = named_field("where", match[1], metric)
         words = field in AXES and field != "shots"
         if words and sign not in ("=", "!="):
             raise ConfigError(f"where: {field} is compared by = or !=, not by {sign}")
@@ -85,31 +84,38 @@ def _number(field: str, value: str) -> None:
         raise ConfigError(f"where: {field} is a number, {value!r} is none") from None
 
 
-def check_field(option: str, field: str) -> None:
-    """ConfigError for a name that is no field of a row."""
-    if field not in FIELDS:
-        raise ConfigError(f"{option}: {unknown_name('field', field, FIELDS)}")
+def named_field(option: str, name: str, metric: str) -> str:
+    """The field of this name; that of the metric, which heads its column in the table, is `value`.
+    ConfigError for a name that is no field of a row."""
+    if name == metric:
+        return "value"
+    if name not in FIELDS:
+        raise ConfigError(f"{option}: {unknown_name('field', name, FIELDS)}")
+    return name
 
 
-def where(rows: Sequence[Row], texts: Sequence[str]) -> list[Row]:
+def where(rows: Sequence[Row], texts: Sequence[str], metric: str = "") -> list[Row]:
     """Rows that fit all conditions. DataError where none does, or no row has such a number."""
     kept = list(rows)
-    for condition in conditions(texts):
+    for condition in conditions(texts, metric):
         _check_numbers("where", condition.field, rows)
         left = [row for row in kept if condition.fits(row)]
-        if not any(not is_placeholder(row, condition.field) for row in left):
-            own = [row for row in kept if not is_placeholder(row, condition.field)]
-            met = dict.fromkeys(str(FIELDS[condition.field](row)) for row in own)
+        if not any(not is_placeholder(row.cell, condition.field) for row in left):
+            own = [row for row in kept if not is_placeholder(row.cell, condition.field)]
+            met = dict.fromkeys(_text(FIELDS[condition.field](row)) for row in own)
             some = ", ".join(list(met)[:8]) + (", ..." if len(met) > 8 else "")
             raise DataError(f"where: no row has {condition.text}; {condition.field}: {some}")
         kept = left
     return kept
 
 
-def ordered(rows: Sequence[Row], field: str) -> list[Row]:
+def _text(held: object) -> str:
+    return f"{held:.4g}" if isinstance(held, float) else str(held) if held not in (None, "") else "none"
+
+
+def ordered(rows: Sequence[Row], field: str, metric: str = "") -> list[Row]:
     """Rows by a field, from low to high, or with "-" in front from high to low; those without it last."""
-    name = field.removeprefix("-")
-    check_field("sort", name)
+    name = named_field("sort", field.removeprefix("-"), metric)
     _check_numbers("sort", name, rows)
     with_it = [row for row in rows if FIELDS[name](row) is not None]
     without = [row for row in rows if FIELDS[name](row) is None]

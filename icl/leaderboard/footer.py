@@ -8,14 +8,14 @@ from icl.leaderboard.board import Board
 from icl.leaderboard.break_even import break_evens, sentences
 from icl.leaderboard.columns import percent
 from icl.leaderboard.extraction import Extraction
-from icl.leaderboard.names import MAJORITY, base_name
+from icl.leaderboard.names import MAJORITY, Names, base_name
 from icl.leaderboard.rows import Comparison, Row, place
 from icl.leaderboard.training import told
 from icl.leaderboard.versions import sentences as of_other_versions
 from icl.leaderboard.views import RESULTS, VIEWS, interval_text
 
 NAMED = 6
-"""Rows of a rank group that are named in the footer."""
+"""Rows that one line names; of more it says where they stand."""
 FEW_SEEDS = {
     1: "One seed: the intervals say nothing about other seeds.",
     2: "Two seeds hardly tell how much seeds differ: the intervals allow for it, a third would halve them.",
@@ -24,6 +24,7 @@ FEW_SEEDS = {
 
 def footer(board: Board) -> list[str]:
     """Sentences: how the numbers were made, then everything that must not pass in silence."""
+    names = board.names
     lines = [f"{board.metric} in %: mean over seeds; 95 % intervals for new seeds and new queries."]
     if board.view != RESULTS:
         lines += [*VIEWS[board.view].notes, *_oracles(board)]
@@ -44,34 +45,39 @@ def footer(board: Board) -> list[str]:
                 "(*) holds for new queries with these seeds; all rows allowed for, nothing is shown for "
                 "new seeds."
             )
-        lines += _pairing(board.rows)
+        lines += _pairing(board, names)
     if board.compare_to is not None and board.view == RESULTS:
-        strange = [board.short_name(r) for r in board.rows if r.nothing_shared]
+        strange = [_name(r, board, names) for r in board.rows if r.nothing_shared]
         if strange:
             lines.append(
                 "No seed and query in common with the baseline (of another model: no prompt), not compared: "
-                f"{_few(strange)}."
+                f"{_few(strange, 'baseline')}."
             )
         open_ = [r for r in board.rows if not r.comparison and not r.is_baseline and r.value]
         alone = sum(not r.nothing_shared for r in open_)
         if alone:
             lines.append(f"{_rows(alone)} without a baseline of the same setting: not compared.")
-    lines += _leading(board)
+    lines += _leading(board, names)
     if any(row.is_reference for row in board.rows):
         lines.append("† reference row.")
-    lines += of_other_versions(board.rows)
+    lines += of_other_versions(board.rows, lambda row: f"{row.task} {names.of(row.cell)}")
     lines += board.notes
     fewest = min((row.seeds for row in board.rows if row.value and not row.is_reference), default=0)
     if fewest in FEW_SEEDS:
         lines.append(FEW_SEEDS[fewest])
     if board.view == RESULTS:
-        lines += _training(board.rows)
+        lines += _training(board.rows, names)
     if board.precision:
         lines.append(f"Precision: {board.precision}.")
     return [*lines, *_losses(board.rows)]
 
 
-def _leading(board: Board) -> list[str]:
+def _name(row: Row, board: Board, names: Names) -> str:
+    """What tells it from the others of its task and section."""
+    return names.of(row.cell, ("task", *board.sections))
+
+
+def _leading(board: Board, names: Names) -> list[str]:
     """A line a section: the best row and those that cannot be told apart from it."""
     lines = []
     for section in dict.fromkeys((board.section(row), row.task) for row in board.rows):
@@ -80,19 +86,19 @@ def _leading(board: Board) -> list[str]:
         if standing is None:
             continue
         top = next((row for row in rows if row.cell.row == standing.best.row), None)
-        best = board.short_name(top) if top else standing.best.setting
+        best = _name(top, board, names) if top else standing.best.setting
         if standing.of > 1:
-            others = [board.short_name(row) for row in rows if row.leads and row is not top]
+            others = [_name(row, board, names) for row in rows if row.leads and row is not top]
             where = ", ".join(dict.fromkeys((*section[0], section[1])))
             kind = "for new queries with this seed" if standing.one_seed else "for new seeds and queries"
             lines.append(
                 f"Best{f' ({where})' if _sections(board) > 1 else ''}: {best}. Not distinguishable from it: "
-                f"{_few(others) or 'no other row'} (paired p {kind}, Bonferroni over "
+                f"{_few(others, 'rank_group') or 'no other row'} (paired p {kind}, Bonferroni over "
                 f"{_rows(standing.of - 1)})."
             )
-        apart = [board.short_name(row) for row in rows if row.value is not None and row.standing is None]
+        apart = [_name(row, board, names) for row in rows if row.value is not None and row.standing is None]
         if apart:
-            lines.append(f"No query in common with {best}, so in no rank group: {_few(apart)}.")
+            lines.append(f"No query in common with {best}, so in no rank group: {_few(apart, 'rank_group')}.")
     return lines
 
 
@@ -117,30 +123,36 @@ def _sections(board: Board) -> int:
     return len({(board.section(row), row.task) for row in board.rows})
 
 
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+def _few(names: Sequence[str], field: str) -> str:
+    """The first of them; the others are found by a field of the CSV."""
+    more = f" and {len(names) - NAMED} more ({field} in the CSV)" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 
 
-def _training(rows: Sequence[Row]) -> list[str]:
+def _training(rows: Sequence[Row], names: Names) -> list[str]:
     """What training cost and what tuners wrote down, once a tuning and task; when it is paid for."""
-    tuned = {(place(row, rows), row.tuning): row.training for row in rows if row.training is not None}
+    tuned = {
+        (place(row, rows), names.label("tuning", row.tuning)): row.training
+        for row in rows
+        if row.training is not None
+    }
     if not tuned:
         return []
     lines = [
         "trained: parameters; train tok, train s: of one seed, search over learning rates and validation "
         "included; s: without them."
     ]
-    return [*lines, *told(tuned), *sentences(break_evens(rows))]
+    spent = sentences(break_evens(rows), lambda row: names.of(row.cell, ("model", "task")))
+    return [*lines, *told(tuned), *spent]
 
 
 def _rows(count: int) -> str:
     return f"{count} row" if count == 1 else f"{count} rows"
 
 
-def _pairing(rows: Sequence[Row]) -> list[str]:
+def _pairing(board: Board, names: Names) -> list[str]:
     """Rows compared on fewer pairs than there are, and references compared across settings."""
-    lines = []
+    lines, rows = [], board.rows
     for row in rows:
         comparison = row.comparison
         if comparison and comparison.unmatched:
@@ -151,9 +163,11 @@ def _pairing(rows: Sequence[Row]) -> list[str]:
     across: dict[str, list[str]] = {}
     for row in rows:
         if row.comparison and row.comparison.nearest:
-            across.setdefault(row.comparison.baseline, []).append(_with_model(row, rows) + row.name)
-    for baseline, names in across.items():
-        lines.append(f"{', '.join(dict.fromkeys(names))} compared with: {baseline}.")
+            across.setdefault(row.comparison.baseline, []).append(
+                _with_model(row, rows) + names.of(row.cell, ("model", "task"))
+            )
+    for baseline, compared in across.items():
+        lines.append(f"{_few(list(dict.fromkeys(compared)), 'baseline')} compared with: {baseline}.")
     return lines
 
 

@@ -55,42 +55,66 @@ def _style(row: Row) -> str:
 
 
 def to_rich(board: Board, width: int) -> Table:
-    """Too wide: columns move together and heads take two lines, then columns of the highest rank go."""
+    """Too wide: columns move together and heads take two lines, then names are shortened, then columns of
+    the highest rank go. What was shortened or left out stands below."""
     console = Console(width=10_000)
-    columns, hidden, gap = board.columns, list[Column](), 1
+    columns, hidden, gap, legend = board.columns, list[Column](), 1, list[str]()
     table = _bare(board, columns, gap)
     while Measurement.get(console, console.options, table).maximum > width:
         worst = max(columns, key=lambda c: c.rank)
         if gap:
             gap = 0
+        elif not legend and (legend := board.names.legend):
+            columns = board.columns_with(board.names)
         elif worst.rank:
             columns = [c for c in columns if c is not worst]
             hidden.append(worst)
         else:
-            break  # what is left folds its text
+            table = _bare(board, columns, gap, folded=True)
+            break
         table = _bare(board, columns, gap)
     table.title = Text(visible(board.title), style="bold")
     lines = list(footer(board))
+    if legend:
+        lines.append(f"Names in full: {'; '.join(legend)}.")
     if hidden:
-        names = ", ".join(c.header.strip() for c in hidden)
+        names = ", ".join(_named(c, board.columns) for c in hidden)
         lines.append(f"Not shown in {width} columns (the CSV has all): {names}.")
     table.caption = Text(visible("\n".join(lines)), style="dim", justify="left")
     return table
 
 
-def _bare(board: Board, columns: Sequence[Column], gap: int) -> Table:
+def _named(column: Column, columns: Sequence[Column]) -> str:
+    """Its head; where another column has the same one, with what stands left of it."""
+    head = column.header.strip()
+    if sum(c.header.strip() == head for c in columns) < 2:
+        return head
+    return f"{head} of {columns[[c.key for c in columns].index(column.key) - 1].header.strip()}"
+
+
+def _bare(board: Board, columns: Sequence[Column], gap: int, *, folded: bool = False) -> Table:
+    """folded: words are broken behind a bracket before they are broken anywhere."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
     for column in columns:
         words = column.header.strip()
         header = Text(visible(words if gap or "%" in words else words.replace(" ", "\n")))
         side: JustifyMethod = "right" if column.is_number else "left"
-        table.add_column(header, justify=side, overflow="fold", vertical="bottom")
+        table.add_column(
+            header, justify=side, overflow="fold", no_wrap=column.is_number and not gap, vertical="bottom"
+        )
     section = None
     for row in board.rows:
         if section not in (None, board.section(row)):
             table.add_section()
         section = board.section(row)
-        table.add_row(*(Text(visible(column.show(row))) for column in columns), style=_style(row))
+        cells = [visible(column.show(row)) for column in columns]
+        table.add_row(
+            *(
+                Text(cell.replace("(", "(\n") if folded and not column.is_number else cell)
+                for column, cell in zip(columns, cells, strict=True)
+            ),
+            style=_style(row),
+        )
     return table
 
 

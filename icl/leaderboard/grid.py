@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Group
+from rich.console import Console, Group
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -28,8 +29,18 @@ class Grid:
     lines: Sequence[Sequence[str]]
     notes: Sequence[str]
 
+    @property
+    def width(self) -> int:
+        """Columns that the table takes on a terminal."""
+        console = Console(width=10_000)
+        return Measurement.get(console, console.options, self._table()).maximum
+
     def to_rich(self) -> Group:
         """For the terminal; what is too wide folds."""
+        notes = Text(visible("\n".join(self.notes)), style="dim")
+        return Group(Text(visible(self.title), style="bold"), self._table(), notes)
+
+    def _table(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False)
         for at, head in enumerate(self.heads):
             table.add_column(
@@ -37,8 +48,7 @@ class Grid:
             )
         for line in self.lines:
             table.add_row(*(Text(visible(cell), style="bold" if LEADS in cell else "") for cell in line))
-        notes = Text(visible("\n".join(self.notes)), style="dim")
-        return Group(Text(visible(self.title), style="bold"), table, notes)
+        return table
 
     def to_markdown(self) -> str:
         """A pipe table."""
@@ -74,9 +84,15 @@ class OfGrid(ABC):
     def grid(self) -> Grid:
         """As texts."""
 
+    @property
+    @abstractmethod
+    def short_grid(self) -> Grid:
+        """The same with short names, which it says in full below."""
+
     def to_rich(self, width: int = 100) -> Group:
-        """For the terminal; what is wider folds."""
-        return self.grid.to_rich()
+        """For the terminal; where it is too wide, names are short, and what is still wider folds."""
+        whole = self.grid
+        return (whole if whole.width <= width else self.short_grid).to_rich()
 
     def to_markdown(self) -> str:
         """A pipe table, what leads in bold."""

@@ -3,12 +3,80 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from icl.experiments.file.baseline import split_outside
+from icl.experiments.records import UNTUNED, Cell
 
 MAJORITY = "majority_class"
 REFERENCES = frozenset({"zero_shot", MAJORITY})
+COMPONENTS = ("model", "selector", "orderer", "method", "tuning")
+"""Axes whose labels may have parameters."""
+AXES = ("model", "task", "selector", "shots", "orderer", "method", "tuning")
+
+
+class Names:
+    """Rows by the settings in which they differ, each label as short as tells it from the others."""
+
+    def __init__(self, cells: Iterable[Cell]) -> None:
+        self.cells = tuple(cells)
+        met = {axis: list(dict.fromkeys(getattr(c, axis) for c in self.cells)) for axis in COMPONENTS}
+        self._short: Mapping[str, Mapping[str, str]] = {
+            axis: dict(zip(labels, short_labels(labels), strict=True)) for axis, labels in met.items()
+        }
+        self.varying = tuple(axis for axis in AXES if len(self._own(axis, self.cells)) > 1)
+        """Axes on which they have more than one value."""
+
+    def label(self, axis: str, label: str) -> str:
+        """A label of an axis, shortened; any other text as it is."""
+        return self._short.get(axis, {}).get(label, label)
+
+    def of(self, cell: Cell, without: Collection[str] = ("task",)) -> str:
+        """The settings that vary, beside those of `without`; a row without demonstrations by its selector and
+        what tells it from others of that selector."""
+        bare = is_bare(cell)
+        alike = [c for c in self.cells if c.selector == cell.selector] if bare else self.cells
+        words = []
+        for axis in AXES:
+            wanted = axis == "selector" or (axis in self.varying and len(self._own(axis, alike)) > 1)
+            if axis in without or not wanted or is_placeholder(cell, axis):
+                continue
+            label = self.label(axis, str(getattr(cell, axis)))
+            if axis == "tuning":
+                label = "" if label == UNTUNED else f"tuning {label}"
+            words.append(f"{label}-shot" if axis == "shots" else label)
+        return " ".join(word for word in words if word)
+
+    @property
+    def legend(self) -> list[str]:
+        """ "lora: lora(rank=8)", for every label that is shortened and by which rows differ."""
+        return [
+            f"{short}: {label}"
+            for axis in COMPONENTS
+            if axis in self.varying or axis == "selector"
+            for label, short in self._short[axis].items()
+            if short != label
+        ]
+
+    @staticmethod
+    def _own(axis: str, cells: Iterable[Cell]) -> dict[str, None]:
+        return dict.fromkeys(str(getattr(c, axis)) for c in cells if not is_placeholder(c, axis))
+
+
+def is_bare(cell: Cell) -> bool:
+    """Majority class and zero-shot, tuned or not: no demonstrations were chosen."""
+    return base_name(cell.selector) in REFERENCES
+
+
+def is_placeholder(cell: Cell, axis: str) -> bool:
+    """Whether a row has no value of its own on an axis: references shots, rows without shots an order."""
+    if axis == "shots":
+        return is_bare(cell) and cell.shots == 0
+    if axis == "orderer":
+        return cell.shots == 0  # nothing to order
+    if axis == "tuning":
+        return cell.selector == MAJORITY  # asks no model
+    return getattr(cell, axis, None) == "-"
 
 
 def base_name(label: str) -> str:

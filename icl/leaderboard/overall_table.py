@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from icl.errors import DataError
-from icl.experiments.records import CellResult
+from icl.experiments.records import Cell, CellResult
 from icl.leaderboard.analysis import values_of
 from icl.leaderboard.columns import percent
 from icl.leaderboard.grid import LEADS, Grid, OfGrid
 from icl.leaderboard.layout import group_cells
 from icl.leaderboard.measures import measure
+from icl.leaderboard.names import Names
 from icl.leaderboard.overall import Strength, strengths
 from icl.leaderboard.results import without_copies
 from icl.printable import visible, visible_json
@@ -53,9 +54,18 @@ class Overall(OfGrid):
     def grid(self) -> Grid:
         """As texts."""
         several = len({one.cell.model for one in self.settings}) > 1
+        return self._grid(lambda cell: f"{cell.model}: " * several + cell.setting, [])
+
+    @property
+    def short_grid(self) -> Grid:
+        """Settings by what tells them apart."""
+        names = Names(one.cell for one in self.settings)
+        return self._grid(names.of, [f"Names in full: {'; '.join(names.legend)}."] if names.legend else [])
+
+    def _grid(self, name: Callable[[Cell], str], more: Sequence[str]) -> Grid:
         lines = [
             [
-                f"{one.cell.model}: " * several + one.cell.setting,
+                name(one.cell),
                 f"{one.strength.value:+.2f}" + LEADS * one.leads,
                 f"[{one.strength.low:.2f}, {one.strength.high:.2f}]",
                 percent(one.wins),
@@ -63,8 +73,9 @@ class Overall(OfGrid):
             ]
             for one in self.settings
         ]
-        title = f"Overall · {self.metric} · {len(self.tasks)} tasks: {', '.join(self.tasks)}"
-        return Grid(title, ("row", "strength", "95 % CI", "wins", "tasks"), 1, lines, self.footer)
+        tasks = "1 task" if len(self.tasks) == 1 else f"{len(self.tasks)} tasks"
+        title = f"Overall · {self.metric} · {tasks}: {', '.join(self.tasks)}"
+        return Grid(title, ("row", "strength", "95 % CI", "wins", "tasks"), 1, lines, [*self.footer, *more])
 
     @property
     def records(self) -> list[dict[str, object]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icl.errors import DataError
 from icl.leaderboard.board import Board
 from icl.leaderboard.columns import NOT_YET, percent
 from icl.leaderboard.fields import records
-from icl.leaderboard.filters import AXES
 from icl.leaderboard.grid import LEADS, Grid, OfGrid
+from icl.leaderboard.names import AXES
 from icl.leaderboard.rows import Row
 from icl.printable import visible, visible_json
 
@@ -80,15 +80,30 @@ class Pivot(OfGrid):
             )
         return [*lines, *self.board.notes]
 
-    def _heads(self) -> list[str]:
-        return [*self.down, *(" ".join(across) for across in self.columns)]
+    def _heads(self, short: Callable[[str, str], str] = lambda _, label: label) -> list[str]:
+        """short: (axis, label) -> what it is called."""
+        return [*self.down, *(" ".join(map(short, self.across, across)) for across in self.columns)]
 
     @property
     def grid(self) -> Grid:
         """As texts: values in per cent with their marks."""
+        return self._grid(lambda _, label: label, [])
+
+    @property
+    def short_grid(self) -> Grid:
+        """The same with labels as short as tells them apart."""
+        names = self.board.names
+        met = {label for key in (*self.rows, *self.columns) for label in key}
+        legend = [one for one in names.legend if one.split(": ", 1)[1] in met]
+        return self._grid(names.label, [f"Names in full: {'; '.join(legend)}."] if legend else [])
+
+    def _grid(self, short: Callable[[str, str], str], more: Sequence[str]) -> Grid:
         cells, columns = self.cells, self.columns
-        lines = [[*down, *(_shown(cells.get((down, across))) for across in columns)] for down in self.rows]
-        return Grid(self.board.title, self._heads(), len(self.down), lines, self.footer)
+        lines = [
+            [*map(short, self.down, down), *(_shown(cells.get((down, across))) for across in columns)]
+            for down in self.rows
+        ]
+        return Grid(self.board.title, self._heads(short), len(self.down), lines, [*self.footer, *more])
 
     def to_csv(self) -> str:
         """Values in full precision, as fractions; empty where there is none."""

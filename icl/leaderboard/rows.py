@@ -15,7 +15,7 @@ from icl.leaderboard.extraction import NONE_READ, Extraction
 from icl.leaderboard.intervals import Interval, filled
 from icl.leaderboard.layout import Group, match, same_answers, same_prompt
 from icl.leaderboard.measures import Measure
-from icl.leaderboard.names import REFERENCES, base_name
+from icl.leaderboard.names import is_bare
 from icl.leaderboard.power import LEVEL, Power, power_of
 from icl.leaderboard.standings import Standing, standings
 from icl.leaderboard.statistics import Resampler, holm, pseudo_values
@@ -109,7 +109,7 @@ class Row:
     @property
     def is_bare(self) -> bool:
         """Majority class and zero-shot, tuned or not: no demonstrations were chosen."""
-        return base_name(self.selector) in REFERENCES
+        return is_bare(self.cell)
 
     @property
     def is_reference(self) -> bool:
@@ -148,13 +148,6 @@ class Row:
     def setting(self) -> str:
         """The row in words, without model and task."""
         return self.cell.setting
-
-    @property
-    def name(self) -> str:
-        """A row without demonstrations by its selector and its tuning; any other by its setting."""
-        if not self.is_bare:
-            return self.setting
-        return self.selector if self.tuning == UNTUNED else f"{self.selector} tuning {self.tuning}"
 
     @property
     def cell(self) -> Cell:

@@ -117,7 +117,7 @@ def leaderboard(
     built = build_rows(groups, judge, Resampler(resamples, seed), baseline, sections)
     rows = marked(built, versions or {})
     check_view(view, rows)
-    shown = _arranged(filters.where(rows, where), sections, sort)
+    shown = _arranged(filters.where(rows, where, judge.name), sections, sort, judge.name)
     notes = _notes(tasks_of(made), judge, baseline, where, f"{len(shown)} of {len(rows)}")
     named = baseline.text if baseline is not None else None
     return Leaderboard(tuple(shown), judge.name, named, resamples, precision, tuple(notes), sections, view)
@@ -140,14 +140,14 @@ def _notes(
     return notes
 
 
-def _arranged(rows: Sequence[Row], sections: Sequence[str], sort: str | None) -> list[Row]:
+def _arranged(rows: Sequence[Row], sections: Sequence[str], sort: str | None, metric: str) -> list[Row]:
     """By section in order of appearance, then by a field, or from the best to what is incomplete."""
     of: Callable[[Row], tuple[object, ...]] = lambda row: tuple(getattr(row, axis) for axis in sections)  # noqa: E731
     places = {key: at for at, key in enumerate(dict.fromkeys(map(of, rows)))}
     if sort is None:
         inside = sorted(rows, key=lambda r: (r.value is None, -(r.value.value if r.value else 0.0)))
     else:
-        inside = filters.ordered(rows, sort)
+        inside = filters.ordered(rows, sort, metric)
     return sorted(inside, key=lambda row: places[of(row)])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from icl.leaderboard.rows import Row
@@ -54,12 +54,12 @@ def difference(usual: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     ]
 
 
-def sentences(rows: Sequence[Row]) -> list[str]:
+def sentences(rows: Sequence[Row], name: Callable[[Row], str]) -> list[str]:
     """A line a difference, with the rows that have it."""
     met: dict[str, list[str]] = {}
     for row in rows:
         if row.versions:
-            met.setdefault(row.versions, []).append(f"{row.task} {row.name}")
+            met.setdefault(row.versions, []).append(name(row))
     return [
         f"‡ made with other versions than the rest ({words}): {'; '.join(dict.fromkeys(names))}."
         for words, names in met.items()

@@ -98,12 +98,12 @@ VIEWS: Mapping[str, View] = {
         (
             Column("sd_seed", "seed", _of(lambda a: a.components.seed, _sd)),
             Column("sd_seed_interval", "95 % CI of seed", _seed_interval, rank=6),
-            Column("sd_set", "set", _of(lambda a: a.components.set, _sd)),
-            Column("sd_order", "order", _of(lambda a: a.components.order, _sd)),
+            Column("sd_set", "set", _of(lambda a: a.components.set, _sd), rank=2),
+            Column("sd_order", "order", _of(lambda a: a.components.order, _sd), rank=2),
             Column("sd_query", "query", _of(lambda a: a.components.query, _sd)),
             Column("sd_rest", "rest", _of(lambda a: a.components.rest, _sd)),
-            Column("share_seed", "% seed", _of(lambda a: a.components.shares["seed"], _whole)),
-            Column("share_query", "% query", _of(lambda a: a.components.shares["query"], _whole)),
+            Column("share_seed", "% seed", _of(lambda a: a.components.shares["seed"], _whole), 3),
+            Column("share_query", "% query", _of(lambda a: a.components.shares["query"], _whole), 4),
             Column("share_rest", "% rest", _of(lambda a: a.components.shares["rest"], _whole), 5),
         ),
         (
@@ -194,6 +194,6 @@ def check_view(name: str, rows: Sequence[Row]) -> None:
     if name == RESULTS:
         return
     if name not in VIEWS:
-        raise ConfigError(unknown_name("view", name, [RESULTS, *VIEWS]))
+        raise ConfigError(unknown_name("view", name, [RESULTS, *VIEWS, "overall"]))
     if not view_columns(name, rows):
         raise DataError(f"view {name}: {VIEWS[name].lacking}")

@@ -237,6 +237,7 @@ def test_csv_holds_full_precision_and_every_row():
         assert float(line["value"]) == row.value.value
         assert float(line["low"]) == row.value.low
         assert line["p_holm"] == (str(row.comparison.p_holm) if row.comparison else "")
+        assert line["p_seeds"] == (str(row.comparison.p_seeds) if row.comparison else "")
         assert int(line["tokens_flat"]) == row.usage.tokens_flat
 
 

@@ -33,6 +33,7 @@ def made(**asked):
         ("shots>4", {("knn", 8), ("random", 8), ("zero_shot", 0), ("majority_class", 0)}),
         ("shots<=4, reference=0", {("knn", 4), ("random", 4)}),
         ("value>0.85", {("knn", 4), ("knn", 8)}),
+        ("accuracy>0.85", {("knn", 4), ("knn", 8)}),
     ],
 )
 def test_rows_that_fit_keep_the_numbers_of_the_whole_table(condition, kept):
@@ -82,6 +83,10 @@ def test_sorted_within_sections_by_any_field():
     assert costs[:-1] == sorted(costs[:-1])
     high = [row.shots for row in made(sort="-shots").rows if row.task == "sst2"]
     assert high == sorted(high, reverse=True)
+    by_metric = made(sort="accuracy", where=["task=sst2"])
+    assert [row.cell for row in by_metric.rows] == [
+        row.cell for row in made(sort="value", where=["task=sst2"]).rows
+    ]
 
 
 def test_sections_are_what_rows_are_ranked_in():

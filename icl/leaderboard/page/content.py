@@ -163,7 +163,7 @@ WORDS = frozenset(
 def _row(board: Leaderboard, row: Row, held: Mapping[str, object]) -> dict[str, Any]:
     return {
         "id": row.cell.id,
-        "name": row.name,
+        "name": board.names.of(row.cell, ("model", "task")) if row.is_bare else row.setting,
         "fields": {name: value for name, value in held.items() if value is not None},
         "shown": {c.key: c.show(row) for c in board.columns},
         "reference": row.is_reference,
