@@ -7,11 +7,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from icl.errors import DataError
 from icl.experiments.audit import Auditor
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.records import Cell, CellResult
 from icl.leaderboard.fields import FIELDS, records
-from icl.leaderboard.names import MAJORITY
+from icl.leaderboard.grid import LEADS
+from icl.leaderboard.names import MAJORITY, is_bare
+from icl.leaderboard.overall_table import overall
 from icl.leaderboard.page.details import details_of
 from icl.leaderboard.page.packing import pack
 from icl.leaderboard.page.predictions import Columns
@@ -64,6 +67,7 @@ def content(
         "steering": script_class(STEERING),
         "columns": _columns(board),
         "rows": [_row(board, row, held) for row, held in zip(board.rows, records(board), strict=True)],
+        "short": _short(board),
         "footer": board.footer,
         "runs": [{"name": s.folder.name, "manifest": _about(s.folder)} for s in sources],
         "cells": [],
@@ -99,6 +103,7 @@ def content(
         starts.append(first)
         made.blocks[f"t{at}"] = pack(block)
     index["texts"] = starts
+    index["overall"] = _overall(board, [r for source in sources for r in source.results], tasks or {})
     for at, results in by_row.items():
         made.blocks[f"r{at}"] = pack(details_of(board, results, tasks or {}))
     return made
@@ -167,11 +172,37 @@ def _row(board: Leaderboard, row: Row, held: Mapping[str, object]) -> dict[str, 
         "fields": {name: value for name, value in held.items() if value is not None},
         "shown": {c.key: c.show(row) for c in board.columns},
         "reference": row.is_reference,
+        "bare": row.is_bare,
         "baseline": row.is_baseline,
         "majority": row.selector == MAJORITY,
         "incomplete": list(row.incomplete),
         "flags": dict(row.flags),
     }
+
+
+def _short(board: Leaderboard) -> dict[str, dict[str, str]]:
+    """Axis -> label -> the label without what all others of its kind have too: how figures name rows."""
+    names = board.names
+    return {
+        axis: {label: names.label(axis, label) for label in (str(getattr(row, axis)) for row in board.rows)}
+        for axis in ("selector", "orderer", "method", "tuning")
+    }
+
+
+def _overall(
+    board: Leaderboard, results: Sequence[CellResult], tasks: Mapping[str, Task]
+) -> dict[str, Any] | None:
+    """One order of all settings over the tasks, or why there is none; None with one task."""
+    if len({row.task for row in board.rows if row.value is not None}) < 2:
+        return None
+    try:
+        found = overall(results, metric=None if board.metric == "score" else board.metric, tasks=tasks)
+    except DataError as error:
+        return {"lacking": str(error).removeprefix("overall: ")}
+    bare = [is_bare(one.cell) for one in found.settings]
+    notes = [line for line in found.footer if not line.startswith(LEADS)]  # filled, in the figure
+    rows = [record | {"bare": one} for record, one in zip(found.records, bare, strict=True)]
+    return {"tasks": found.tasks, "rows": rows, "notes": notes}
 
 
 def _cell(board: Leaderboard, result: CellResult, row: int, run: int) -> dict[str, Any]:

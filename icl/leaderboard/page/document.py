@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -26,7 +26,10 @@ SCRIPTS = (
     "store.js",
     "route.js",
     "board.js",
+    "names.js",
     "figures.js",
+    "statistics.js",
+    "rowfigures.js",
     "row.js",
     "listing.js",
     "prediction.js",
@@ -34,6 +37,14 @@ SCRIPTS = (
     "live.js",
     "main.js",
 )
+
+
+PLOT_STYLES = (
+    "'sha256-jSYQUrW7J0b3jPqhZP9C2Xh1PyJKHKXd4s0fpGGKrww='",
+    "'sha256-rCZUQsEQJf1DmnfnMZmlj08XC7qbIZySA6bEtitbQ00='",
+)
+"""Of the two elements with a style that Plot puts into a figure: of the drawing, and of its legend. A browser
+names the digest that it lacks where another version of Plot has others."""
 
 
 @cache
@@ -52,14 +63,18 @@ def scripts() -> tuple[str, ...]:
     return (*vendored, f'(() => {{\n"use strict";\n{own}\n}})();\n')
 
 
+def digests(texts: Iterable[str]) -> str:
+    """Sources of a policy that allow elements with just these texts."""
+    found = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
+    return " ".join(f"'sha256-{digest}'" for digest in found)
+
+
+@cache
 def policy(*, served: bool) -> str:
     """The Content-Security-Policy of the page."""
-    digests = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts()
-    )
+    styles = " ".join((digests([_style()]), *PLOT_STYLES))
     return (
-        f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src {digests(scripts())}; style-src {styles}; img-src data:; "
         f"connect-src {chr(39)}{'self' if served else 'none'}{chr(39)}; base-uri 'none'; form-action 'none'"
     )
 
@@ -76,7 +91,7 @@ def document(
     parts = {
         "policy": html.escape(policy(served=served)),
         "title": html.escape(visible(title)),
-        "style": asset("page.css"),
+        "style": _style(),
         "data": "\n".join(data),
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts()),
     }
@@ -91,6 +106,11 @@ def document(
 def page(made: Content) -> str:
     """The report: one file with all its blocks."""
     return document(made.index["title"], made.index, made.blocks)
+
+
+def _style() -> str:
+    """The text between the tags of the page's style."""
+    return f"\n{asset('page.css')}\n"
 
 
 def _inert(json: str) -> str:

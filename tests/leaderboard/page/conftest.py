@@ -69,6 +69,38 @@ leaderboard: {compare_to: random}
     return icl.run(folder / "experiment.yaml", output=folder / "runs", model=model).path
 
 
+OTHER = """\
+name: other
+model: fake
+task: [task.yaml, theirs.yaml]
+pool: 20
+test: 12
+seeds: [0, 1]
+encoder: hashed
+grid:
+  selector: [zero_shot, random, bm25]
+  shots: [2]
+  method: [direct, {direct: {normalise: mean}}]
+leaderboard: {compare_to: random}
+"""
+
+
+@pytest.fixture(scope="session")
+def other_folder(run_folder: Path) -> Path:
+    """A second run, which shares cells with the first and has another task besides."""
+    folder = run_folder.parent.parent
+    (folder / "theirs.yaml").write_text(TASK.replace("mine", "theirs"), encoding="utf-8")
+    (folder / "other.yaml").write_text(OTHER, encoding="utf-8")
+    model = FakeModel(reply_with=reply)
+    return icl.run(folder / "other.yaml", output=folder / "runs", model=model).path
+
+
+@pytest.fixture(scope="session")
+def both_text(run_folder: Path, other_folder: Path) -> str:
+    """The page of both runs."""
+    return report([Run(run_folder), Run(other_folder)])
+
+
 @dataclass(frozen=True)
 class Parts:
     """A page taken apart."""
@@ -172,4 +204,11 @@ def watch(browser: Any) -> Iterator[Callable[..., Watched]]:
 def page_file(page_text: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(page_text, encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="session")
+def both_file(both_text: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("both") / "report.html"
+    path.write_text(both_text, encoding="utf-8")
     return path.as_uri()

@@ -127,8 +127,43 @@ def test_everything_by_keyboard(watch, page_file):
     page.tab.wait_for_selector("dialog", state="detached")
     page.tab.keyboard.press("Escape")
     page.tab.wait_for_selector("table.listing")
+    assert first in focused(page)
     page.tab.keyboard.press("Escape")
     page.tab.wait_for_selector("table.board")
+    assert "knn" in focused(page)
+    assert page.tab.input_value("#filter") == "knn"
+
+
+def focused(page):
+    """The text of what has the focus."""
+    return page.tab.evaluate("document.activeElement.innerText")
+
+
+def test_back_leads_to_the_row_that_was_opened_as_it_was_left(watch, page_file):
+    page = watch(page_file)
+    page.tab.click("[data-column=value]")
+    page.tab.locator("tr.row").nth(3).click()
+    page.drawn()
+    page.tab.select_option("select[data-key=only]", "right")
+    page.tab.wait_for_function("() => location.hash.includes('only=right')")
+    query = page.tab.locator("table.listing tr.row").last.locator("a").inner_text()
+    page.tab.locator("table.listing tr.row").last.click()
+    page.tab.wait_for_selector("nav.trail li:nth-child(3)")
+    page.tab.go_back()
+    page.tab.wait_for_selector("table.listing tr.row")
+    page.drawn()
+    assert query in focused(page)
+    assert page.tab.input_value("select[data-key=only]") == "right"
+    page.tab.locator("table.listing tr.row").last.click()
+    page.tab.wait_for_selector("nav.trail li:nth-child(3)")
+    page.tab.locator("nav.trail a").nth(1).click()
+    page.tab.wait_for_selector("table.listing tr.row")
+    page.drawn()
+    assert page.tab.input_value("select[data-key=only]") == "right"
+    page.tab.locator("nav.trail a").first.click()
+    page.tab.wait_for_selector("table.board")
+    page.drawn()
+    assert page.tab.locator("th[aria-sort=descending]").count() == 1
 
 
 def test_a_script_and_escapes_in_a_prediction_are_shown_as_text(watch, page_file, parts):
@@ -141,7 +176,7 @@ def test_a_script_and_escapes_in_a_prediction_are_shown_as_text(watch, page_file
     assert page.tab.evaluate("document.querySelectorAll('script:not([type])').length") == 3
 
 
-def test_the_policy_stops_a_script_and_a_request_of_somebody_else(browser, page_file):
+def test_the_policy_stops_scripts_styles_and_requests_of_somebody_else(browser, page_file):
     tab = browser.new_page()
     tab.goto(page_file)
     tab.wait_for_selector("body[data-ready]", state="attached")
@@ -149,8 +184,13 @@ def test_the_policy_stops_a_script_and_a_request_of_somebody_else(browser, page_
         const script = document.createElement("script");
         script.textContent = "document.title = 'taken'";
         document.body.append(script);
+        const style = document.createElement("style");
+        style.textContent = "body { opacity: 0.5 }";
+        document.body.append(style);
+        document.body.setAttribute("style", "opacity: 0.4");
     }""")
     assert tab.title() != "taken"
+    assert tab.evaluate("getComputedStyle(document.body).opacity") == "1"
     assert tab.evaluate("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')") == "refused"
     tab.close()
 

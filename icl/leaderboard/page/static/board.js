@@ -75,7 +75,7 @@ function drawBoard(main) {
     boardControls(update),
     count,
     table,
-    h("details.notes", { open: true }, h("summary", {}, "How to read it"), h("ul", {}, store.index.footer.map((line) => h("li", {}, line)))),
+    h("details.notes", { open: true }, h("summary", {}, "How to read it"), h("ul", { tabindex: "0", "aria-label": "Notes" }, store.index.footer.map((line) => h("li", {}, line)))),
     figures,
     manifests(),
   );
@@ -158,7 +158,7 @@ function boardRow(row, columns, at, first) {
   const cells = columns.map((column, i) => {
     const text = cellText(row, column);
     const said = i === 0 ? h("a", { href: rowAddress(row), tabindex: "-1" }, text) : text;
-    return h(column.number ? "td.number" : "td", { "data-key": column.key }, said);
+    return h(column.number ? "td.number" : String(text).length > 30 ? "td.long" : "td", { "data-key": column.key }, said);
   });
   const open = (event) => {
     if (!event.target.closest("a") && !String(getSelection())) location.hash = rowAddress(row);

@@ -62,9 +62,14 @@ function move(event, by) {
   if (here < 0 && Math.abs(by) === Infinity) return;
   event.preventDefault();
   const to = here < 0 ? 0 : Math.min(Math.max(here + by, 0), rows.length - 1);
-  for (const row of rows) row.tabIndex = -1;
-  rows[to].tabIndex = 0;
-  rows[to].focus();
+  focusRow(rows[to]);
+}
+
+// The one row that the tab key comes to.
+function focusRow(row) {
+  for (const other of document.querySelectorAll("tr.row")) other.tabIndex = -1;
+  row.tabIndex = 0;
+  row.focus();
 }
 
 function help() {

@@ -19,10 +19,23 @@ async function draw({ keep = false } = {}) {
   if (turn !== drawing) return; // the address has changed meanwhile
   const top = scrollY;
   main.replaceChildren(...next.childNodes);
+  remember();
   document.title = visible((parts.length ? `${parts[parts.length - 1]} · ` : "") + store.index.title);
   scrollTo(0, keep ? top : 0);
-  if (!keep) main.focus({ preventScroll: true });
+  if (!keep && !cameFrom()) main.focus({ preventScroll: true });
+  before = location.hash;
   document.body.dataset.shown = location.hash.split("?")[0];
+}
+
+// The view before this one, if it was opened from a row that stands here: that row has the focus again.
+let before = "";
+
+function cameFrom() {
+  const row = before && [...document.querySelectorAll("tr.row")].find((one) => viewOf(one.dataset.href) === viewOf(before));
+  if (!row) return false;
+  focusRow(row);
+  row.scrollIntoView({ block: "center" });
+  return true;
 }
 
 function header() {

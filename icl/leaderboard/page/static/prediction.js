@@ -19,7 +19,7 @@ async function drawPrediction(main, cellId, query) {
   const neighbour = (step) => (i + step >= 0 && i + step < c.n ? predictionAddress(cell, held.ids[c.query[i + step]]) : null);
   fill(
     main,
-    trail([["Leaderboard", address([])], [row.name, rowAddress(row)], [`${p.query}, seed ${cell.seed}`]]),
+    trail([["Leaderboard", asLeft(address([]))], [row.name, asLeft(rowAddress(row))], [`${p.query}, seed ${cell.seed}`]]),
     h("div.between", {}, h("h1", {}, p.query), h("nav", { "aria-label": "Neighbours" }, step("‹ Before", neighbour(-1), "before"), step("After ›", neighbour(1), "after"))),
     verdict(p),
     p.notes.map((said) => h("p.warn", {}, said)),
@@ -93,7 +93,7 @@ function demonstrations(p, examples) {
       h("td.number", {}, typeof one.score === "number" ? ranked.indexOf(one.score) + 1 : "–"),
       h("td", {}, example ? example.target : "?"),
       h("td.input", {}, example ? oneLine(example.text) : "its text is not kept"),
-      h("td.dim", {}, one.why.map(([key, value]) => `${key} ${compact(value)}`).join(", ")),
+      h("td.dim.reasons", {}, one.why.map(([key, value]) => `${key} ${compact(value)}`).join(", ")),
     );
   });
   const heads = ["#", "id", "score", "rank", "target", "input", "why"];

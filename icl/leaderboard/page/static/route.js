@@ -30,8 +30,15 @@ function setSettings(changes) {
     if (value === null || value === "") settings.delete(key);
     else settings.set(key, value);
   }
-  history.replaceState(null, "", address(parts, settings));
+  history.replaceState(history.state, "", address(parts, settings));
+  remember();
 }
+
+// The settings with which a view was last seen: the way up leads back to them.
+const left = new Map();
+const viewOf = (hash) => hash.split("?")[0] || "#/";
+const remember = () => left.set(viewOf(location.hash), location.hash);
+const asLeft = (where) => left.get(viewOf(where)) || where;
 
 const rowOf = (id) => store.index.rows.find((row) => row.id === id);
 const cellOf = (id) => store.index.cells.find((cell) => cell.id === id);

@@ -8,7 +8,7 @@ async function drawRow(main, id) {
   const listing = h("section", { "aria-label": "Predictions" });
   fill(
     main,
-    trail([["Leaderboard", address([])], [row.name]]),
+    trail([["Leaderboard", asLeft(address([]))], [row.name]]),
     h("h1", {}, row.name),
     h("p.dim", {}, `${row.fields.model} · ${row.fields.task}`),
     row.incomplete.length ? h("p.warn", {}, "Not complete: " + row.incomplete.join("; ")) : null,
@@ -34,7 +34,8 @@ function numbers(row) {
   const settings = NAMED.map((key) => [key, String(row.fields[key])]);
   const pairs = [...settings, ...shown.map((c) => [c.header, row.shown[c.key]])];
   const baseline = row.fields.baseline ? h("p.dim", {}, `Compared with ${row.fields.baseline}: ${row.fields.pairs} pairs, ${row.fields.test}.`) : null;
-  return h("div", {}, h("dl.numbers", {}, pairs.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))), baseline);
+  const power = typeof row.fields.power === "number" ? h("p.dim", {}, powerText(row.fields)) : null;
+  return h("div", {}, h("dl.numbers", {}, pairs.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))), baseline, power);
 }
 
 const READING = [
