@@ -218,6 +218,8 @@ class Scores:
     token_logprobs: tuple[tuple[float, ...], ...]
     """One tuple a continuation, one number a token of it."""
     usage: Usage = NO_USAGE
+    bounded: tuple[int, ...] = ()
+    """Continuations of which nobody knows the value: theirs is the most that it can be."""
 
     @property
     def logprobs(self) -> tuple[float, ...]:

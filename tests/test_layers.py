@@ -34,7 +34,7 @@ LAYERS: list[set[str]] = [
         "thinking",
     },
     {"tasks", "prompts", "encoders", "engine", "metrics", "trackers"},
-    {"executors"},
+    {"backends", "executors"},
     {"selectors", "orderers", "methods", "calibration", "cot"},
     {"tuning"},
     {"experiments", "bench"},

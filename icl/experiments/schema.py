@@ -10,10 +10,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from icl.backends import BACKENDS
 from icl.errors import ConfigError, unknown_name
 from icl.experiments.file.baseline import REGISTRIES
 from icl.experiments.file.config import Experiment
-from icl.experiments.file.models import BACKENDS, ModelSettings
+from icl.experiments.file.models import ModelSettings
 from icl.experiments.grid.cells import BASE
 from icl.registry import Entry, Registry
 from icl.tasks import TaskFile
@@ -67,7 +68,7 @@ def _list_of(name: str) -> Schema:
 def _model() -> Schema:
     """A name, a name with settings of its own, or a backend with options."""
     own = ModelSettings.model_json_schema()
-    backends = {name: {"type": ["object", "null"]} for name in BACKENDS}
+    backends = {name: _parameters(BACKENDS.entry(name)) for name in BACKENDS}
     return {
         "anyOf": [
             {"type": "string", "minLength": 1},

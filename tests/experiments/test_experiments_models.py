@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pytest
 
 import icl
+from icl.backends import BACKENDS
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError, ModelError
 from icl.experiments.file.config import read_experiment
-from icl.experiments.file.models import BACKENDS
 from icl.experiments.grid.check import check
 from icl.experiments.plan import plan
 from tests.experiments.conftest import experiment

@@ -86,7 +86,7 @@ GRIDS = [
 ]
 CHANGES = [
     ({"model": ["fake", {"org/name": {"dtype": "float32"}}]}, True),
-    ({"model": {"fake": {"seed": 1}}}, True),
+    ({"model": {"fake": {"name": "other"}}}, True),
     ({"model": {"org/name": {"dtipe": "float32"}}}, False),
     ({"model": []}, False),
     ({"model": 3}, False),

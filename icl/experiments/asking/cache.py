@@ -269,15 +269,18 @@ def _shares(usage: Usage, n: int) -> list[Usage]:
 
 def _scores_text(scores: Scores) -> str:
     tokens = [[float(x) for x in line] for line in scores.token_logprobs]
-    return json.dumps([tokens, astuple(scores.usage)], separators=(",", ":"))
+    parts: list[Any] = [tokens, astuple(scores.usage)]
+    if scores.bounded:  # left out where there is none: caches from before there was such a field stay good
+        parts.append(list(scores.bounded))
+    return json.dumps(parts, separators=(",", ":"))
 
 
 def _scores_from(text: str, continuations: int | None = None) -> Scores:
     """ValueError or TypeError for what is no answer to so many continuations."""
-    tokens, usage = json.loads(text)
+    tokens, usage, *rest = json.loads(text)
     if continuations is not None and len(tokens) != continuations:
         raise ValueError(f"{len(tokens)} scores for {continuations} continuations")
-    return Scores(tuple(tuple(float(x) for x in line) for line in tokens), Usage(*usage))
+    return Scores(tuple(tuple(float(x) for x in line) for line in tokens), Usage(*usage), tuple(*rest))
 
 
 def _sample_text(sample: Sample, usage: Usage) -> str:

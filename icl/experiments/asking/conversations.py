@@ -8,15 +8,18 @@ others take their place before the model is asked again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from icl.conversation import ask
 from icl.errors import ContextOverflow
 from icl.protocols import LanguageModel, Solve
-from icl.types import NO_USAGE, Outcome, Request, Response, ScoreRequest, Usage
+from icl.types import NO_USAGE, Outcome, Request, Response, ScoreRequest, Scores, Usage
 
 Tag = TypeVar("Tag")
+
+BOUNDED = "bounded_scores"
+"""Flag of an outcome for which a label had only a bound: what came after it (a calibration) rests on that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,13 @@ class Conversation(Generic[Tag]):
     size: int = 0
     spread: int = 0
     """Characters of what is pending; `spread` with the prompt once a continuation or sample."""
+    bounded: bool = False
+    """Whether a score that it was given is only a bound."""
 
     def pay(self, responses: list[Response]) -> None:
         """Adds what the answers to `pending` have cost."""
         for request, response in zip(self.pending, responses, strict=True):
+            self.bounded = self.bounded or (isinstance(response, Scores) and bool(response.bounded))
             key = hash(request)
             if key not in self.paid:
                 self.paid.add(key)
@@ -60,7 +66,7 @@ class Conversation(Generic[Tag]):
             self.pending = next(self.solve) if responses is None else self.solve.send(responses)
         except StopIteration as end:
             outcome: Outcome = end.value
-            return outcome
+            return replace(outcome, flags=(*outcome.flags, BOUNDED)) if self.bounded else outcome
         except ContextOverflow as error:
             raise ContextOverflow(f"{self.tag}: {error}") from error
         self.size = sum(_characters(request) for request in self.pending)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from icl.backends import BACKENDS
 from icl.engine import load_model, load_tokenizer, resolve
 from icl.engine.fake import FakeModel
 from icl.engine.loading.files import local_folder
 from icl.engine.loading.sources import agreed_context
 from icl.errors import IclError
 from icl.experiments.file.config import Experiment, Source
-from icl.experiments.file.models import BACKENDS
 from icl.protocols import LanguageModel, Tokenizer
 
 

@@ -9,15 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from icl.engine.fake import FakeModel
+from icl.backends import BACKENDS, essential
 from icl.errors import unknown_name
 from icl.experiments.file.axes import Component, Section
-from icl.protocols import LanguageModel
-from icl.registry import Registry
 from icl.tasks.wording import as_written
-
-BACKENDS: Registry[LanguageModel] = Registry("model backend", (), LanguageModel)
-BACKENDS.register("fake")(FakeModel)
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Engine = Literal["trie", "naive"]
@@ -107,6 +102,10 @@ def choices_of(model: Plain | Sequence[Plain]) -> tuple[ModelChoice, ...]:
 
 
 def _label(model: Plain) -> str:
+    """How a backend is asked is no part of its name."""
+    if not isinstance(model, str):
+        ((name, options),) = model.items()
+        model = {name: essential(name, options)} if name in BACKENDS else model
     return Component.model_validate(model).label
 
 
@@ -125,7 +124,8 @@ def refuse_same(choices: Sequence[ModelChoice], dtype: str | None) -> None:
         own = {"dtype": dtype, **choice.settings} if not choice.is_backend else dict(choice.options)
         key = json.dumps([choice.name, choice.is_backend, own], sort_keys=True, default=str)
         if key in met or any(choice.label == other.label for other in met.values()):
-            raise ValueError(f"{choice.label!r} is given twice")
+            other = "; where one name is two models, give each an identity" if choice.is_backend else ""
+            raise ValueError(f"{choice.label!r} is given twice{other}")
         met[key] = choice
         alike = [c for c in met.values() if c.name == choice.name and not c.is_backend]
         if len(alike) > 1 and not all(c.settings.get("dtype", dtype) for c in alike):

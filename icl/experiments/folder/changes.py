@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from icl.backends import essential
 from icl.errors import ConfigError, DataError
 from icl.experiments.file.config import Experiment, read_experiment
 
@@ -75,7 +76,7 @@ def _settings(experiment: Mapping[str, Any], free: frozenset[str]) -> dict[str, 
     for one in read_experiment(experiment)[0].each:
         choice = one.choice
         plain = {key: getattr(one, key) for key in sorted(OF_MODELS - free - {"model"})}
-        model = {choice.name: dict(choice.options)} if choice.is_backend else choice.name
+        model = {choice.name: essential(choice.name, choice.options)} if choice.is_backend else choice.name
         found[choice.label] = {"model": model, **plain}
     return found
 

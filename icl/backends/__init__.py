@@ -1,0 +1,24 @@
+"""Language models that are not icl's own engine, by name: `model: {openai: {...}}`.
+
+Each registers a class whose constructor only checks and stores. A class may say in `circumstances` which of
+its options never change what a model answers (how many requests at once, how long to wait): they are no
+part of the model's name and may change between two sessions of one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from icl.engine.fake import FakeModel
+from icl.protocols import LanguageModel
+from icl.registry import Registry
+
+BACKENDS: Registry[LanguageModel] = Registry("model backend", ("icl.backends",), LanguageModel)
+BACKENDS.register("fake")(FakeModel)
+
+
+def essential(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a backend that make the model, without its circumstances."""
+    circumstances: frozenset[str] = getattr(BACKENDS.entry(name).factory, "circumstances", frozenset())
+    return {key: value for key, value in options.items() if key not in circumstances}
