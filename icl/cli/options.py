@@ -73,6 +73,33 @@ Model = Annotated[
     typer.Option("--model", metavar="NAME", help="Another model; see icl models.", show_default=False),
 ]
 
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="Where requests run, in place of the file's: processes (of this machine), ray (a cluster), none "
+        "(this process). The run is the same.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Workers of the executor, a model each.", show_default=False),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="A", help="ray: a cluster that is there, auto or host:port.", show_default=False
+    ),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-worker", metavar="G", help="ray: graphics cards of a worker.", show_default=False
+    ),
+]
+
 UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 UNITS |= {f"{u}b": size for u, size in UNITS.items() if u and u != "b"}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
@@ -92,6 +119,27 @@ def overrides(
     if model is not None:
         found.append(Override(("model",), model, "--model"))
     return found
+
+
+def executor(
+    name: str | None, workers: int | None, address: str | None, gpus: float | None
+) -> list[Override]:
+    """The executor that these options name, with its options. ConfigError for options without one."""
+    from icl.experiments.file.overrides import EXECUTOR, Override
+
+    given = {"workers": workers, "address": address, "gpus_per_worker": gpus}
+    given = {key: value for key, value in given.items() if value is not None}
+    if name is None:
+        for key in given:
+            raise ConfigError(
+                f"--{key.replace('_', '-')}: of which executor? Add --executor processes or ray"
+            )
+        return []
+    if name == "none":
+        for key in given:
+            raise ConfigError(f"--{key.replace('_', '-')}: --executor none has no options")
+        return [Override((EXECUTOR,), None, "--executor")]
+    return [Override((EXECUTOR,), {name: given}, "--executor")]
 
 
 def _numbers(text: str) -> list[int]:

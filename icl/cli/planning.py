@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from icl.cli import options
-from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
+from icl.cli.options import (
+    DEFAULT_OUTPUT,
+    Address,
+    AllowCode,
+    Executor,
+    File,
+    Gpus,
+    Limit,
+    Model,
+    Output,
+    Seeds,
+    Set,
+    Workers,
+)
 from icl.printable import visible
 from icl.types import NO_USAGE, Usage
 
@@ -53,6 +66,10 @@ def plan(
     limit: Limit = None,
     seeds: Seeds = None,
     model: Model = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
+    gpus_per_worker: Gpus = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Show what an experiment would ask: cells, requests, tokens, time, memory. Nothing is run.
@@ -67,7 +84,9 @@ def plan(
     from icl.experiments.grid.check import check
 
     # before what imports torch: a wrong key is answered at once
-    checked = check(*read_experiment(file, options.overrides(settings, limit, seeds, model)))
+    changed = options.overrides(settings, limit, seeds, model)
+    changed += options.executor(executor, workers, address, gpus_per_worker)
+    checked = check(*read_experiment(file, changed))
 
     from icl.cli.display import waiting
     from icl.encoders import load_encoder

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icl.cli import options
-from icl.cli.options import DEFAULT_OUTPUT, AllowCode, File, Limit, Model, Output, Seeds, Set
+from icl.cli.options import (
+    DEFAULT_OUTPUT,
+    Address,
+    AllowCode,
+    Executor,
+    File,
+    Gpus,
+    Limit,
+    Model,
+    Output,
+    Seeds,
+    Set,
+    Workers,
+)
 from icl.errors import StorageError
 from icl.printable import visible
 
@@ -26,7 +39,8 @@ def add_to(app: typer.Typer) -> None:
         "run",
         epilog="Examples: icl run experiments/quickstart.yaml | icl run e.yaml --limit 20 --seeds 0 | "
         "icl run e.yaml --set grid.shots=[4,8] --set grid.method=generate "
-        "| icl run e.yaml -o out --max-memory 8GiB",
+        "| icl run e.yaml -o out --max-memory 8GiB | icl run e.yaml --executor processes --workers 2 "
+        "| icl run e.yaml --executor ray --address auto --gpus-per-worker 1",
     )(run)
 
 
@@ -37,6 +51,10 @@ def run(
     limit: Limit = None,
     seeds: Seeds = None,
     model: Model = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
+    gpus_per_worker: Gpus = None,
     max_memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="What the engine may use beside the weights: 8GiB.")
     ] = None,
@@ -70,7 +88,10 @@ def run(
         done = api.run(
             file,
             output=output,
-            overrides=options.overrides(settings, limit, seeds, model),
+            overrides=[
+                *options.overrides(settings, limit, seeds, model),
+                *options.executor(executor, workers, address, gpus_per_worker),
+            ],
             max_memory=memory,
             window=window,
             meter=meter,

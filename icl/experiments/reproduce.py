@@ -59,6 +59,7 @@ def reproduce(
     root = DEFAULT_PLACE / folder.name if output is None else output
     mark = {"run": folder.name, "created": manifest.get("created")}
     experiment, source = read_experiment(folder.path / EXPERIMENT)
+    experiment = experiment.model_copy(update={"executor": None})  # its machines may be gone
     place = root / experiment.name
     _refuse_place(folder, root, place, mark)
     start = Path(manifest.get("folder", ".")) if tasks is None else tasks

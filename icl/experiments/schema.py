@@ -12,6 +12,7 @@ from typing import Any
 
 from icl.backends import BACKENDS
 from icl.errors import ConfigError, unknown_name
+from icl.executors.contract import executors
 from icl.experiments.file.baseline import REGISTRIES
 from icl.experiments.file.config import Experiment
 from icl.experiments.file.models import ModelSettings
@@ -45,14 +46,9 @@ def _experiment() -> Schema:
         if not default.is_required():
             kinds["Grid"]["properties"][axis]["default"] = [item.label for item in default.default]
     kinds["model"] = _model()
-    named = {name: _parameters(trackers.entry(name)) for name in trackers}
-    made["properties"]["track"] = {
-        "anyOf": [
-            {"enum": sorted(named)},
-            {"type": "object", "properties": named, "additionalProperties": False},
-        ],
-        "default": {},
-    }
+    made["properties"]["track"] = {"anyOf": _named(trackers), "default": {}}
+    one = _named(executors, {"minProperties": 1, "maxProperties": 1})
+    made["properties"]["executor"] = {"anyOf": [*one, {"type": "null"}], "default": None}
     made["properties"]["model"] = {"anyOf": [_of("model"), _list_of("model")]}
     return made
 
@@ -63,6 +59,13 @@ def _of(name: str) -> Schema:
 
 def _list_of(name: str) -> Schema:
     return {"type": "array", "items": _of(name), "minItems": 1}
+
+
+def _named(registry: Registry[Any], size: Schema | None = None) -> list[Schema]:
+    """A name, or a mapping of names to options. size: how many names it may hold."""
+    given = {name: _parameters(registry.entry(name)) for name in registry}
+    mapping = {"type": "object", "properties": given, "additionalProperties": False, **(size or {})}
+    return [{"enum": sorted(given)}, mapping]
 
 
 def _model() -> Schema:

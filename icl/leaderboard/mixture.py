@@ -10,7 +10,7 @@ from icl.errors import DataError
 from icl.experiments.folder.changes import OF_MODELS, differences, other_models
 from icl.experiments.folder.store import RunFolder
 
-MAY_DIFFER = frozenset({"name", "grid", "seeds", "task", "leaderboard", "engine"})
+MAY_DIFFER = frozenset({"name", "grid", "seeds", "task", "leaderboard", "engine", "track", "executor"})
 """What decides which rows and seeds there are, how they are shown and how they are computed, and nothing of
 what is asked."""
 

@@ -281,13 +281,13 @@ def test_a_list_item_without_settings_is_the_plain_name():
 
 @pytest.mark.usefixtures("norm")
 def test_tunings_are_a_models_own_and_its_networks_go_with_it(write, tmp_path, model, monkeypatch):
-    from icl.experiments.running import tuned
+    from icl.experiments.running import restored
     from tests.experiments.tiny_model import write_model
 
     paths = [str(model), str(write_model(tmp_path / "second", seed=1))]
     opened: list[tuple[str, weakref.ref[Any]]] = []
     alive: list[str] = []
-    real = tuned.open_network
+    real = restored.open_network
 
     def counted(name: str, **options: Any) -> Any:
         alive.extend(other for other, network in opened if other != name and network() is not None)
@@ -295,7 +295,7 @@ def test_tunings_are_a_models_own_and_its_networks_go_with_it(write, tmp_path, m
         opened.append((name, weakref.ref(found.network)))
         return found
 
-    monkeypatch.setattr(tuned, "open_network", counted)
+    monkeypatch.setattr(restored, "open_network", counted)
     grid = {"selector": ["zero_shot"], "shots": [0], "tuning": ["none", {"norm": {"steps": 2}}]}
     plain = {"seeds": [0], "test": 2, "pool": 12, "engine": "naive", "leaderboard": None}
     run = icl.run(write(model=paths, grid=grid, **plain), output=tmp_path / "runs")

@@ -19,7 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from icl.errors import ConfigError, nearest
-from icl.experiments.file.axes import Grid, Label, Named, Section, Shots, listed, refuse_twice
+from icl.experiments.file.axes import Component, Grid, Label, Named, Section, Shots, listed, refuse_twice
 from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.models import (
     Context,
@@ -140,6 +140,8 @@ class Experiment(Section):
     leaderboard: LeaderboardSettings = LeaderboardSettings()
     track: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Trackers by name, with their options."""
+    executor: Component | None = None
+    """Where requests run: nothing of a result depends on it. None: in the process of the run."""
 
     @field_validator("track", mode="before", json_schema_input_type=Name | dict[str, dict[str, Any] | None])
     @classmethod
@@ -227,6 +229,7 @@ class Experiment(Section):
         plain: dict[str, Any] = self.model_dump(mode="json")
         for axis in ("selector", "orderer", "method", "tuning"):
             plain["grid"][axis] = [item.plain for item in getattr(self.grid, axis)]
+        plain["executor"] = None if self.executor is None else self.executor.plain
         plain["grid"]["only"] = [
             {axis: list(values) for axis, values in pattern.named.items()} for pattern in self.grid.only
         ]

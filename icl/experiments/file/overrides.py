@@ -21,6 +21,8 @@ NAME_LIMIT = 80
 """Characters of a run's name beyond which it is shortened."""
 SHORT_NAMES = {"test": "limit"}
 """Keys by the option that says them."""
+EXECUTOR = "executor"
+"""Where a run is computed does not make it another run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def run_name(name: str, overrides: Sequence[Override]) -> str:
 
     What cannot stand in a file name, and what is too long, is replaced by a hash.
     """
-    said = sorted((item.dotted, item.value) for item in overrides)
+    said = sorted((item.dotted, item.value) for item in overrides if item.key[0] != EXECUTOR)
     whole = "--".join([name, *(f"{SHORT_NAMES.get(key, key)}={_shown(value)}" for key, value in said)])
     plain = re.sub(r"[^A-Za-z0-9._=,-]+", "_", whole)
     if plain == whole and len(whole) <= NAME_LIMIT:

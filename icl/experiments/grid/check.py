@@ -17,6 +17,7 @@ from typing import Any
 from icl.encoders import encoder_source
 from icl.errors import Collector, ConfigError, IclError, unknown_name
 from icl.experiments.asking.models import check_models
+from icl.experiments.asking.pooled import executor_of
 from icl.experiments.asking.thinking import with_marks
 from icl.experiments.file.axes import Component
 from icl.experiments.file.baseline import BaselineError, find_label, resolve_baseline
@@ -86,6 +87,8 @@ def check(experiment: Experiment, source: Source, *, wants_all: bool = False) ->
     for name, options in experiment.track.items():
         with problems.one():
             _located(partial(tracker, name, options), source, ("track", name))
+    with problems.one():
+        executor_of(experiment, source)
     with problems.one():
         _check_only(experiment, source)
         _check_baseline(experiment, source)

@@ -10,6 +10,7 @@ from typing import Any
 
 from icl.encoders import load_encoder
 from icl.errors import ContextOverflow, IclError, ModelError, retold
+from icl.experiments.asking import pooled
 from icl.experiments.asking.conversations import Window
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.folder.manifest import first_manifest
@@ -24,7 +25,7 @@ from icl.experiments.running.grouped import groups
 from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.live import ProgressFile
 from icl.experiments.running.progress import Meter
-from icl.experiments.running.session import recorded, said_in_one_line
+from icl.experiments.running.session import at_work, recorded, said_in_one_line
 from icl.experiments.running.tracked import Tracked
 from icl.experiments.running.tuned import let_go
 from icl.experiments.running.turn import Surroundings, Turn
@@ -54,6 +55,7 @@ class Runner:
         """about: entries that the manifest begins with beside its own."""
         if model is not None:
             refuse_given(checked.experiment, checked.source)
+            pooled.refuse_given(checked.experiment, checked.source)
             if len(checked.experiment.models) > 1:
                 raise checked.source.error(
                     ("model",), "names several models, and one is given to the run (model=...): leave one out"
@@ -156,7 +158,8 @@ class Runner:
         or asked does not keep the others back."""
         # Before the model: a cache that cannot be used is found in a moment, a model loads for minutes.
         cache = self._root / CACHE
-        with closing(ResponseStore(cache / "responses.sqlite")) as store:
+        team = pooled.team_of(self.checked.experiment, self.checked.source)
+        with closing(ResponseStore(cache / "responses.sqlite")) as store, at_work(team, self.folder):
             shared = Surroundings(
                 self.folder,
                 self._texts,
@@ -168,6 +171,7 @@ class Runner:
                 engines,
                 self._max_memory,
                 len(self.checked.experiment.models) > 1,
+                team,
             )
             self.folder.update_manifest(untrained={})
             turns = self.checked.each

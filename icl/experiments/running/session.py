@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from icl.errors import IclError, StorageError
+from icl.executors.team import Team
 from icl.experiments.folder.environment import environment, key_of
 from icl.experiments.folder.manifest import hardware, now
 from icl.experiments.folder.store import RunFolder
@@ -74,6 +75,17 @@ def recorded(folder: RunFolder, meter: Meter) -> Iterator[list[str]]:
             sessions = [*folder.manifest().get("sessions", []), session]
             done = {"finished": now()} if ended == "complete" else {}
             folder.update_manifest(sessions=sessions, versions=versions(), hardware=hardware(), **done)
+
+
+@contextlib.contextmanager
+def at_work(team: Team | None, folder: RunFolder) -> Iterator[None]:
+    """Ends the workers of a session, and writes down what became of them."""
+    try:
+        yield
+    finally:
+        if team is not None:
+            team.close()
+            folder.update_manifest(workers=team.plain)
 
 
 def each(acts: Iterable[Callable[[], None]]) -> None:

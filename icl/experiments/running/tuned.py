@@ -7,7 +7,6 @@ that trained and one that goes on after it ask the same model.
 from __future__ import annotations
 
 import gc
-import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,24 +15,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icl.engine.loading.load import DTYPES, Opened, engine_on, open_network
+from icl.engine.loading.load import Opened
 from icl.errors import ConfigError, IclError, ModelError, StorageError, retold
+from icl.executors.team import Team
 from icl.experiments import contracts
+from icl.experiments.asking.pooled import memory_of, pooled
 from icl.experiments.folder.tunings import Kept, Training, TuningFolder, digest_of_pool
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.trainable import SAVED, of_another_base, placed, source_digest
 from icl.experiments.running.progress import Meter
+from icl.experiments.running.restored import OpenTuned, asked_in, engine_for, open_base, weights_of
 from icl.prompts import PromptRenderer
 from icl.protocols import LanguageModel, Renderer, Tuner, TuningResources, tuners
 from icl.tasks import load_task
 from icl.tasks.duplicates import overlap
-from icl.training import Network, Root, TrainingStep, Tuned, VirtualTokens
+from icl.training import TrainingStep, Tuned
 from icl.types import Example, Task
 
 if TYPE_CHECKING:
     from icl.experiments.file.axes import Component
-
-TRAINED_IN = "float32"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,8 @@ class Work:
 class Workshop:
     """Trains for an experiment of one model, and keeps what it made in a folder.
 
-    met: is told name and fingerprint of the model as it would be asked untuned, and may refuse it.
+    met: is told name and fingerprint of the model as it would be asked untuned, and may refuse it. team:
+    workers that are asked. Training is in this process all the same: fewer threads would round otherwise.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Workshop:
         *,
         max_memory: int | None = None,
         met: Callable[[str, str], None] = lambda name, fingerprint: None,
+        team: Team | None = None,
     ) -> None:
         self.checked = checked
         self.kept = kept
         self.meter = meter
         self._max_memory = max_memory
         self._met = met
+        self._team = team
 
     def prepare(self, work: Work) -> tuple[Training, Kept, Opened | None]:
         """What was kept of it, trained now where nothing was; and the network, where it is still fresh.
@@ -113,16 +116,15 @@ class Workshop:
     def ask(self, work: Work) -> TunedModel:
         """An engine on a fresh network with the kept state. Raises IclError, naming the tuning."""
         of, kept, fresh = self.prepare(work)
-        opened = fresh or self._open()
-        if weights_of(opened.fingerprint) != of.base:
-            raise ConfigError(f"tuning {work.words}: the model's files have changed since it was trained")
-        saved = work.item.name == SAVED
-        tuner = tuners.create(kept.tuner, kept.parameters) if saved else self._tuner(work)
-        with contracts.calling("tuner", work.item.label, tuner, "restore"):
-            made = tuner.restore(kept.state, opened.network)
-        precision = self._asked_in(opened)
-        network, root = cast(contracts.tuned(work.item.label, made, "restore"), precision)
-        model = self._engine(opened, network, fingerprint_of(of, kept, precision), root)
+        team = self._team
+        if team is None:
+            model = self._opener(work, of, None, self._max_memory).on(fresh or self._open(), kept)
+        else:
+            del fresh  # the workers open it
+            let_go()
+            there = kept if not team.executor.one_machine else None
+            opener = self._opener(work, of, there, memory_of(team, self._max_memory))
+            model = pooled(team, self.checked.experiment, opener)
         record = {
             "id": of.id,
             "tuning": of.tuning,
@@ -134,32 +136,14 @@ class Workshop:
 
     def _open(self) -> Opened:
         experiment = self.checked.experiment
-        name = experiment.choice.name  # of no backend, which has been refused
-        opened = open_network(name, dtype=TRAINED_IN, context_length=experiment.context_length)
-        ending = f"{self._asked_in(opened)}{'-invariant' * experiment.batch_invariant}"
+        opened = open_base(experiment)
+        ending = f"{asked_in(experiment, opened)}{'-invariant' * experiment.batch_invariant}"
         self._met(opened.name, f"{weights_of(opened.fingerprint)}-{ending}")
         return opened
 
-    def _asked_in(self, opened: Opened) -> str:
-        """The precision in which the experiment asks its model."""
-        on_cpu = opened.network.device.type == "cpu"
-        return self.checked.experiment.dtype or ("float32" if on_cpu else "bfloat16")
-
-    def _engine(
-        self, opened: Opened, network: Network, fingerprint: str, root: Root | None = None
-    ) -> LanguageModel:
-        experiment = self.checked.experiment
-        return engine_on(
-            network,
-            opened.tokenizer,
-            name=experiment.model_label,
-            context_length=opened.context_length,
-            fingerprint=fingerprint,
-            root=root,
-            max_memory=self._max_memory,
-            batch_invariant=experiment.batch_invariant,
-            engine=experiment.engine,
-        )
+    def _opener(self, work: Work, of: Training, kept: Kept | None, memory: int | None) -> OpenTuned:
+        item = placed(work.item, self.checked.source)
+        return OpenTuned(self.checked.experiment, item, work.words, of, self.kept.path, kept, memory)
 
     def _tuner(self, work: Work) -> Tuner:
         item = placed(work.item, self.checked.source)
@@ -230,7 +214,9 @@ class Workshop:
             work.seed,
             open_task=partial(self._open_task, opened, left_out),
             fresh=lambda: self._open().network,
-            ask=lambda network, root=None: self._engine(opened, network, f"{of.base}-in-training", root),
+            ask=lambda network, root=None: engine_for(
+                self.checked.experiment, opened, network, f"{of.base}-in-training", root, self._max_memory
+            ),
             folder=self.kept.checkpoints(of),
             report=watch.step,
             fingerprint=opened.fingerprint,
@@ -298,30 +284,3 @@ def let_go() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def weights_of(fingerprint: str) -> str:
-    """A fingerprint without the precision that it ends in."""
-    head, _, last = fingerprint.rpartition("-")
-    return head if last in DTYPES else fingerprint
-
-
-def cast(tuned: Tuned, precision: str) -> tuple[Network, Root | None]:
-    """Network and root in the precision of asking."""
-    import torch
-
-    dtype = getattr(torch, precision)
-    root = tuned.root
-    if isinstance(root, VirtualTokens):
-        root = replace(root, embeddings=root.embeddings.to(dtype))
-    elif root is not None:
-        root = replace(
-            root, keys=tuple(k.to(dtype) for k in root.keys), values=tuple(v.to(dtype) for v in root.values)
-        )
-    return tuned.network.to(dtype).eval(), root
-
-
-def fingerprint_of(of: Training, kept: Kept, precision: str) -> str:
-    """Of base, label and trained state: no two tunings have one, so their answers never mix."""
-    own = hashlib.blake2b(f"{of.tuning}\n{kept.digest}".encode(), digest_size=8).hexdigest()
-    return f"{of.base}-{own}-{precision}"

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from icl.errors import ContextOverflow, IclError, ModelError, StorageError, retold
+from icl.executors.team import Team
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.conversations import Conversation, Window, converse
 from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import model_source, open_model
+from icl.experiments.asking.pooled import OpenModel, memory_of, pooled
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.asking.timed import TimedModel
 from icl.experiments.folder.rates import remember
@@ -49,6 +51,8 @@ class Surroundings:
     max_memory: int | None = None
     several: bool = False
     """Models, so that messages name the one that they are about."""
+    team: Team | None = None
+    """Workers that are asked; None: the model is opened in this process."""
 
     def prefix(self, label: str) -> str:
         """In front of words about one model."""
@@ -81,7 +85,7 @@ class Turn:
         timed: TimedModel | None = None
         try:
             self.meter.note(f"loading {self.label}")
-            model = self._given or open_model(self.checked.experiment, max_memory=self.shared.max_memory)
+            model = self._given or self._opened()
             given = self._given is not None
             origin = "given by the caller" if given else model_source(self.checked.experiment)
             entry = {"name": model.name, "origin": origin, "fingerprint": model.fingerprint}
@@ -91,6 +95,13 @@ class Turn:
         finally:
             if timed is not None:
                 self._remember(timed)
+
+    def _opened(self) -> LanguageModel:
+        """Here, or in the workers of the session."""
+        experiment, team, limit = self.checked.experiment, self.shared.team, self.shared.max_memory
+        if team is None:
+            return open_model(experiment, max_memory=limit)
+        return pooled(team, experiment, OpenModel(experiment, memory_of(team, limit)))
 
     def _ask(
         self,
@@ -118,10 +129,13 @@ class Turn:
             self.meter,
             max_memory=self.shared.max_memory,
             met=self._met,
+            team=self.shared.team,
         )
         failed: dict[str, IclError] = {}
         for (task, seed), group in groups(left):
             let_go()
+            if self.shared.team is not None:
+                self.shared.team.rest()  # what is trained may need the memory
             work = Work(group[0].tuning, task, seed)
             try:
                 tuned = shop.ask(work)

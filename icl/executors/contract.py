@@ -1,0 +1,213 @@
+"""What an executor is: where workers come from, and what passes between them and the driver.
+
+The driver is the process that runs the experiment. It alone writes: workers get requests and send answers.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from icl.errors import IclError
+from icl.outside import code_is_allowed
+from icl.protocols import LanguageModel
+from icl.registry import Registry
+from icl.types import Request, Response
+
+Kind = Literal["score", "generate"]
+
+
+class Opener(Protocol):
+    """Opens a model in a worker. It travels there by pickle: plain data and paths, never a network."""
+
+    def open(self) -> LanguageModel:
+        """Raises IclError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a worker is told before anything else, in plain data that every version of icl can read."""
+
+    version: str
+    environment: dict[str, str]
+    """Variables ICL_* of the driver."""
+    path: tuple[str, ...]
+    """Where the driver finds modules."""
+    code_allowed: bool
+
+    @classmethod
+    def here(cls) -> Settings:
+        """Of this process."""
+        own = {name: value for name, value in os.environ.items() if name.startswith("ICL_")}
+        return cls(version(), own, tuple(sys.path), code_is_allowed())
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a worker holds, and where. All workers of a pool must hold the same model."""
+
+    name: str
+    fingerprint: str
+    tokenizer: str
+    """Its fingerprint."""
+    context_length: int
+    engine: str
+    threads: int
+    place: str
+    """Host and process, in words."""
+
+    @property
+    def model(self) -> tuple[str, str, str, int]:
+        """What two workers must have in common."""
+        return self.name, self.fingerprint, self.tokenizer, self.context_length
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A model to be opened in place of the one that a worker holds; None: none. Jobs and openings of a team
+    are numbered together."""
+
+    number: int
+    opener: Opener | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Requests that are answered together by one worker."""
+
+    number: int
+    kind: Kind
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A worker has opened its model, and waits."""
+
+    worker: int
+    opening: int
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Some requests of a job are final. tokens: forwarded since the last such event."""
+
+    worker: int
+    job: int
+    answers: tuple[tuple[int, Response], ...]
+    """Index within the job, and the answer."""
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job is over, and the worker waits. engine: what computed, in words."""
+
+    worker: int
+    job: int
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker lives, and cannot do what it was told."""
+
+    worker: int
+    number: int
+    """Of the job or the opening."""
+    error: IclError
+    trace: str = ""
+    """Of what is no IclError, for debugging."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A line that the engine would have logged in the driver's process."""
+
+    worker: int
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker is gone. reason: how, in words."""
+
+    worker: int
+    reason: str
+
+
+Event: TypeAlias = Opened | Answered | Finished | Failed | Logged | Lost
+
+
+class Crew(Protocol):
+    """Workers that have been started, by number from 1. Only `events` and `close` wait for anything."""
+
+    def start(self, worker: int) -> None:
+        """Starts it, or another in its place."""
+        ...
+
+    def open(self, worker: int, opening: Opening) -> None:
+        """`Opened` or `Failed` follows; nothing where none is opened."""
+        ...
+
+    def give(self, worker: int, job: Job) -> None:
+        """A job for a worker that waits."""
+        ...
+
+    def events(self, timeout: float) -> Sequence[Event]:
+        """What has happened; waits so many seconds at most. Raises ModelError where all workers are out of
+        reach for good."""
+        ...
+
+    def close(self) -> None:
+        """Ends all workers, whatever they do."""
+        ...
+
+
+class Executor(Protocol):
+    """Where the requests of a grid run. The constructor checks and stores; nothing starts before `start`."""
+
+    @property
+    def one_machine(self) -> bool:
+        """Whether all workers are on the driver's: they see its files, and share its memory."""
+        ...
+
+    @property
+    def workers(self) -> int | None:
+        """How many; None: as many as the machines have room for, known once it has started."""
+        ...
+
+    def check(self) -> None:
+        """Raises ConfigError for what is known to be missing, such as a package."""
+        ...
+
+    def start(self) -> tuple[Crew, int, int]:
+        """A crew, the number of its workers, and the threads of each. Raises ModelError."""
+        ...
+
+
+executors: Registry[Executor] = Registry("executor", ("icl.executors",), Executor)
+
+
+@cache
+def version() -> str:
+    """Of icl in this process: the number, and a digest of the source, since a checkout keeps its number."""
+    root = Path(__file__).parents[1]
+    digest = blake2b(digest_size=4)
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    try:
+        number = importlib.metadata.version("icl")
+    except importlib.metadata.PackageNotFoundError:
+        number = "?"
+    return f"{number} ({digest.hexdigest()})"

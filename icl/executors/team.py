@@ -1,0 +1,219 @@
+"""The workers of a session: started once, given one model after another, replaced where they are lost."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from icl.errors import ModelError, retold
+from icl.executors.contract import (
+    Crew,
+    Event,
+    Executor,
+    Facts,
+    Failed,
+    Finished,
+    Job,
+    Logged,
+    Lost,
+    Opened,
+    Opener,
+    Opening,
+)
+from icl.executors.cutting import CutReport
+
+log = logging.getLogger("icl")
+
+LOOK_SECONDS = 1.0
+"""How long is waited for an event before it is looked whether there can be any."""
+OPENING_TRIES = 3
+"""Workers that may be lost one after another while they open a model."""
+
+
+@dataclass
+class Account:
+    """What a session did with its workers, for manifest and status."""
+
+    tasks: int = 0
+    tokens_once: int = 0
+    tokens_repeated: int = 0
+    retried: int = 0
+    """Tasks that were tried again."""
+    lost: list[str] = field(default_factory=list)
+    """Workers that were, and how."""
+
+    def cut(self, report: CutReport, tasks: int) -> None:
+        """Requests have been cut."""
+        self.tasks += tasks
+        self.tokens_once += report.tokens_once
+        self.tokens_repeated += report.tokens_repeated
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "tasks": self.tasks,
+            "tokens_once": self.tokens_once,
+            "tokens_repeated": self.tokens_repeated,
+            "retried": self.retried,
+            "lost": list(self.lost),
+        }
+
+
+class Team:
+    """name: of the executor, for messages. Nothing starts before the first model is opened."""
+
+    def __init__(self, name: str, executor: Executor) -> None:
+        self.name = name
+        self.executor = executor
+        self.account = Account()
+        self.workers = executor.workers or 0
+        self._threads = 0
+        self._crew: Crew | None = None
+        self._opening = Opening(0, None)
+        self._facts: Facts | None = None
+        self._engine = ""
+        self._ready: set[int] = set()
+        """Workers that hold the model and wait."""
+        self._opening_lost: dict[int, int] = {}
+        self._numbers = 0
+        self._said: set[str] = set()
+
+    @property
+    def facts(self) -> Facts:
+        """Of the model that all workers hold. ModelError before there is one."""
+        if self._facts is None:
+            raise ModelError("no worker holds a model yet: this is a bug of icl")
+        return self._facts
+
+    @property
+    def engine(self) -> str:
+        """What computes in the workers, in words."""
+        return self._engine
+
+    @property
+    def words(self) -> str:
+        """ "2 processes of 1 thread"."""
+        noun = "processes" if self.name == "processes" else f"workers of {self.name}"
+        threads = f" of {self._threads} thread{'s' * (self._threads != 1)}" if self._threads else ""
+        return f"{self.workers} {noun}{threads}"
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "executor": self.name,
+            "workers": self.workers,
+            "threads": self._threads,
+            **self.account.plain,
+        }
+
+    def hold(self, opener: Opener) -> None:
+        """All workers open this model; returns when the first has. Raises IclError where none can."""
+        self._opening, self._facts = Opening(self.next_number(), opener), None
+        self._ready.clear()
+        self._opening_lost.clear()
+        self._begin()
+        while self._facts is None:
+            self.events()
+
+    def rest(self) -> None:
+        """The workers let go of their model."""
+        self._opening, self._facts = Opening(self.next_number(), None), None
+        self._ready.clear()
+        if self._crew is not None:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Workers that are there open the model; else they are started."""
+        if self._crew is None:
+            self._crew, self.workers, self._threads = self.executor.start()
+        for worker in range(1, self.workers + 1):
+            self._crew.open(worker, self._opening)
+
+    def idle(self) -> Sequence[int]:
+        """Workers that hold the model and have nothing to do; started again where all were stopped."""
+        if self._crew is None:
+            self._begin()
+        return sorted(self._ready)
+
+    def next_number(self) -> int:
+        """For a job or an opening."""
+        self._numbers += 1
+        return self._numbers
+
+    def give(self, worker: int, job: Job) -> None:
+        """To a worker that is idle."""
+        self._ready.discard(worker)
+        assert self._crew is not None
+        self._crew.give(worker, job)
+
+    def events(self) -> list[Event]:
+        """What has happened, in a moment or so. What concerns the team alone is dealt with: workers that are
+        lost are replaced, what they log is said once. Raises IclError where the model cannot be opened."""
+        assert self._crew is not None
+        found = self._crew.events(LOOK_SECONDS)
+        for event in found:
+            if isinstance(event, Opened) and event.opening == self._opening.number:
+                self._opened(event)
+            elif isinstance(event, Failed) and event.number == self._opening.number:
+                raise self.failure(event)
+            elif isinstance(event, Finished):
+                self._engine = event.engine
+                self._ready.add(event.worker)
+            elif isinstance(event, Lost):
+                self._lost(event)
+            elif isinstance(event, Logged) and event.text not in self._said:
+                self._said.add(event.text)
+                log.log(event.level, "%s", event.text)
+        return list(found)
+
+    def _opened(self, event: Opened) -> None:
+        if self._facts is None:
+            self._facts, self._engine = event.facts, event.facts.engine
+            self._threads = self._threads or event.facts.threads
+        elif event.facts.model != self._facts.model:
+            raise ModelError(
+                f"workers hold different models: {self._facts.fingerprint} on {self._facts.place}, "
+                f"{event.facts.fingerprint} on {event.facts.place}; files or precision (dtype) differ"
+            )
+        self._opening_lost.pop(event.worker, None)
+        self._ready.add(event.worker)
+
+    def _lost(self, event: Lost) -> None:
+        """Another takes its place."""
+        assert self._crew is not None
+        self.account.lost.append(f"worker {event.worker}: {event.reason}")
+        self._ready.discard(event.worker)
+        times = self._opening_lost[event.worker] = self._opening_lost.get(event.worker, 0) + 1
+        if times > OPENING_TRIES:
+            raise ModelError(
+                f"worker {event.worker} {event.reason} {times} times before it had opened the model; is "
+                f"there memory for {self.workers} of them?"
+            )
+        self._crew.start(event.worker)
+        self._crew.open(event.worker, self._opening)
+
+    def failure(self, event: Failed, places: Sequence[int] = ()) -> Exception:
+        """The error of a worker as one process would have raised it. places: of the job's requests in the
+        call, by which messages name them."""
+        if event.trace:
+            log.debug("worker %d: %s", event.worker, event.trace)
+
+        def named(match: re.Match[str]) -> str:
+            at = int(match[2])
+            return f"{match[1]} request {places[at] if at < len(places) else at}"
+
+        return retold(event.error, re.sub(r"\b(score|generate) request (\d+)", named, str(event.error)))
+
+    def stop(self) -> None:
+        """Ends all workers. The next call starts others."""
+        crew, self._crew = self._crew, None
+        self._ready.clear()
+        if crew is not None:
+            crew.close()
+
+    close = stop
