@@ -30,7 +30,7 @@ class _Handler(BaseHTTPRequestHandler):
         model, does = self.model, self.model.does
         writes = self.path.endswith("/completions")
         with model.lock:
-            model.headers.append(dict(self.headers))
+            model.headers.append({name.lower(): value for name, value in self.headers.items()})
             number = sum(path.endswith("/completions") for path, _ in model.asked)
             model.asked.append((self.path, dict(body)))
             model.at_once += 1

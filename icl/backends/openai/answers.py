@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from icl.types import TokenIds
@@ -57,7 +57,6 @@ class Answer:
     read: int | None = None
     written: int | None = None
     cached: int = 0
-    raw: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def read_answer(body: object) -> Answer:
@@ -71,7 +70,7 @@ def read_answer(body: object) -> Answer:
         raise Garbled("an answer without choices")
     found = tuple(_choice(one) for one in sorted(choices, key=_index))
     read, written, cached = _usage(body.get("usage"))
-    return Answer(found, read, written, cached, body)
+    return Answer(found, read, written, cached)
 
 
 def error_text(body: object) -> str:
@@ -142,7 +141,7 @@ def _chat_entry(one: Mapping[str, Any]) -> Entry:
     named = _named(one.get("token"), one.get("logprob"))
     given, data = one.get("id"), one.get("bytes")
     text = named.text
-    if isinstance(data, list) and data:
+    if isinstance(data, list) and data and named.id is None:
         try:
             text = bytes(data).decode()
         except (ValueError, TypeError):  # a part of a character

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import lru_cache
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,7 +44,8 @@ class Refused(RequestError):
 
 
 class Client:
-    """Asks one server. The key is in the official client alone."""
+    """Asks one server. The key is read from the environment, given to the official client, and taken out of
+    the words of others before they are repeated."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -64,7 +65,7 @@ class Client:
 
         return next(self.run([job]))[1]
 
-    def run(self, jobs: Sequence[Callable[[], Awaitable[T]]]) -> Iterator[tuple[int, T]]:
+    def run(self, jobs: Sequence[Callable[[], Awaitable[T]]]) -> Generator[tuple[int, T], None, None]:
         """(index, result) of each as soon as it is there, in any order. Where one fails no other is begun;
         those under way come first, then the error is raised. Where the caller stops, all are given up at
         once."""

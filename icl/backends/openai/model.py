@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -253,14 +254,15 @@ class OpenAIModel:
         """Results in order; each goes to `on_result` as it comes, with its share of the time by the clock."""
         results: dict[int, R] = {}
         last = time.perf_counter()
-        for index, answer in self.client.run(jobs):
-            result = made(index, answer)
-            now = time.perf_counter()
-            usage: Usage = replace(result.usage, seconds=now - last)
-            last = now
-            results[index] = replace(result, usage=usage)
-            if on_result is not None:
-                on_result(index, results[index])
+        with closing(self.client.run(jobs)) as arriving:
+            for index, answer in arriving:
+                result = made(index, answer)
+                now = time.perf_counter()
+                usage: Usage = replace(result.usage, seconds=now - last)
+                last = now
+                results[index] = replace(result, usage=usage)
+                if on_result is not None:
+                    on_result(index, results[index])
         return [results[index] for index in range(len(jobs))]
 
     @property

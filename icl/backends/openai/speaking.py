@@ -17,7 +17,10 @@ COMPLETIONS, CHAT = "/completions", "/chat/completions"
 WITHOUT_LIMITS = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
 """Servers have defaults of their own (llama.cpp: the 40 most likely, at least 0.05 of the best): sent so that
 what is drawn from is the model's whole distribution."""
-WITH_IDS = {"return_token_ids": True, "return_tokens_as_token_ids": True}
+WITH_IDS = {
+    "completions": {"return_token_ids": True, "return_tokens_as_token_ids": True},
+    "chat": {"return_token_ids": True},  # whose entries keep their texts: they are compared with labels
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class Speaker:
             if asked.top_k:
                 body["top_k"] = asked.top_k
             if asked.top:
-                body |= WITH_IDS
+                body |= WITH_IDS[found.endpoint]
         return body | dict(asked.extra)
 
     async def ask(self, asked: Asked, check: Callable[[Answer], object] = lambda answer: None) -> Answer:

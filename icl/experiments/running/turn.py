@@ -11,7 +11,7 @@ from typing import Any
 from icl.errors import ContextOverflow, IclError, ModelError, StorageError, retold
 from icl.executors.team import Team
 from icl.experiments.asking.cache import CachedModel
-from icl.experiments.asking.conversations import Conversation, Window, converse
+from icl.experiments.asking.conversations import BOUNDED, Conversation, Window, converse
 from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import model_source, open_model
 from icl.experiments.asking.pooled import OpenModel, memory_of, pooled
@@ -256,6 +256,9 @@ class Turn:
         near = flags.count("near_tie")
         if near:
             log.warning("%s: %d near ties (margin below 1e-4)", cell.planned.cell.id, near)
+        if bounded := flags.count(BOUNDED):
+            words = "%s: %d predictions for which the server did not say every label's value, but a bound"
+            log.warning(words, cell.planned.cell.id, bounded)
         value = sum(p.correct for p in cell.predictions) / len(cell.predictions)
         done = cell.planned.cell
         words = f"{self.shared.prefix(self.label)}{done.task} {done.setting} seed {done.seed}"
