@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 from typing import Literal as Choice
 
+from tests.backends.server import Behaviour, Refusal, Server
+
 from .loopback import Answered, Asked, Handler
 
 Fault = Choice["429", "500", "503", "hang", "garbage", "shape", "cut", "drop"]
@@ -100,6 +102,12 @@ class Proxy:
         self._count = 0
         self._lock = threading.Lock()
 
+    def begin(self, faults: Faults) -> Ledger:
+        """From now on these faults, and an empty ledger; the one until now."""
+        before, self.ledger = self.ledger, Ledger()
+        self.faults, self._count = faults, 0
+        return before
+
     async def __call__(self, asked: Asked) -> Answered:
         """The answer, right or wrong."""
         faults = self.faults
@@ -147,6 +155,19 @@ class Proxy:
         for name in {"max_tokens", "max_completion_tokens"} & kept.keys():
             kept[name] *= self.faults.longer
         return kept
+
+
+def made_up(**does: Any) -> Handler:
+    """A handler that answers as the made-up model with this behaviour (`tests/backends/server.py`)."""
+    server = Server(Behaviour(**does))
+
+    async def handler(asked: Asked) -> Answered:
+        try:
+            return Answered.of(server.answer(asked.path, asked.json))
+        except Refusal as error:
+            return Answered.refused(*error.args)
+
+    return handler
 
 
 def forwarding(address: str) -> Handler:

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from tests.backends.server import NAME
+
 from . import real
-from .byte_server import ByteServer, Can, logprob, next_logprobs
-from .faulty import Faults, Proxy
+from .faulty import Faults, Proxy, made_up
 from .loopback import Loopback
 
 
@@ -49,8 +50,8 @@ def outcome(address: str, body: dict[str, Any]) -> str:
 
 def test_faults_come_at_their_rates_and_are_counted_by_content() -> None:
     kinds = {"429": 0.1, "500": 0.1, "503": 0.1, "garbage": 0.1, "shape": 0.1, "cut": 0.1, "drop": 0.1}
-    proxy = Proxy(ByteServer(), Faults(kinds, seed=3))
-    bodies = [{"model": "bytes", "prompt": f"question {at}", "max_tokens": 2} for at in range(300)]
+    proxy = Proxy(made_up(), Faults(kinds, seed=3))
+    bodies = [{"model": NAME, "prompt": f"question {at}", "max_tokens": 2} for at in range(300)]
     with Loopback(proxy) as server:
         met = [outcome(server.url, body) for body in bodies]
     assert met == [outcomes[0] for outcomes in proxy.ledger.asked.values()]
@@ -61,10 +62,10 @@ def test_faults_come_at_their_rates_and_are_counted_by_content() -> None:
 
 def test_what_happens_does_not_depend_on_the_order_of_requests() -> None:
     faults = Faults({"500": 0.5}, seed=1)
-    bodies = [{"model": "bytes", "prompt": f"question {at}", "max_tokens": 1} for at in range(40)]
+    bodies = [{"model": NAME, "prompt": f"question {at}", "max_tokens": 1} for at in range(40)]
     met = []
     for order in (bodies, bodies[::-1]):
-        proxy = Proxy(ByteServer(), faults)
+        proxy = Proxy(made_up(), faults)
         with Loopback(proxy) as server:
             for body in order:
                 outcome(server.url, body)
@@ -74,8 +75,8 @@ def test_what_happens_does_not_depend_on_the_order_of_requests() -> None:
 
 
 def test_the_second_try_of_a_request_has_a_fate_of_its_own_and_a_second_answer_shows() -> None:
-    proxy = Proxy(ByteServer(), Faults(storm=2, retry_after="7"))
-    body = {"model": "bytes", "prompt": "a", "max_tokens": 1}
+    proxy = Proxy(made_up(), Faults(storm=2, retry_after="7"))
+    body = {"model": NAME, "prompt": "a", "max_tokens": 1}
     with Loopback(proxy) as server:
         with pytest.raises(urllib.error.HTTPError) as refused:
             post(server.url, body)
@@ -87,33 +88,22 @@ def test_the_second_try_of_a_request_has_a_fate_of_its_own_and_a_second_answer_s
 
 
 def test_a_parameter_can_be_lost_and_an_answer_be_too_long() -> None:
-    body = {"model": "bytes", "prompt": "a", "max_tokens": 3, "n": 4, "logprobs": 2, "temperature": 0}
-    with Loopback(Proxy(ByteServer(), Faults(dropped=("n", "logprobs"), longer=5))) as server:
+    body = {"model": NAME, "prompt": "a", "max_tokens": 3, "n": 4, "logprobs": 2, "temperature": 0}
+    with Loopback(Proxy(made_up(), Faults(dropped=("n", "logprobs"), longer=5))) as server:
         (choice,) = post(server.url, body)["choices"]
     assert choice["logprobs"] is None
     assert len(choice["text"]) == 15
 
 
 def test_a_wrong_key_and_a_wrong_model_are_refused() -> None:
-    proxy = Proxy(ByteServer(), Faults(key="right", model="bytes"))
+    proxy = Proxy(made_up(), Faults(key="right", model=NAME))
     with Loopback(proxy) as server:
-        for model, key, code in (("bytes", "wrong", 401), ("other", "right", 404)):
+        for model, key, code in ((NAME, "wrong", 401), ("other", "right", 404)):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 post(server.url, {"model": model, "prompt": "a"}, key=key)
             assert refused.value.code == code
-        assert post(server.url, {"model": "bytes", "prompt": "a"}, key="right")["choices"]
+        assert post(server.url, {"model": NAME, "prompt": "a"}, key="right")["choices"]
     assert proxy.ledger.outcomes == {"ok": 1}
-
-
-def test_log_probabilities_of_the_byte_server_are_those_of_its_rule() -> None:
-    with Loopback(ByteServer(Can(top=3))) as server:
-        body = {"model": "bytes", "prompt": "one two", "max_tokens": 0, "echo": True, "logprobs": 3}
-        (choice,) = post(server.url, body)["choices"]
-        assert choice["text"] == "one two"
-        assert sum(choice["logprobs"]["token_logprobs"][4:]) == pytest.approx(logprob("one ", "two"))
-        greedy = {"model": "bytes", "prompt": "one ", "max_tokens": 1, "temperature": 0}
-        (choice,) = post(server.url, greedy)["choices"]
-    assert choice["text"] == chr(int(next_logprobs(tuple(b"one ")).argmax()))
 
 
 def alive(group: int) -> bool:
