@@ -20,6 +20,8 @@ LINE_SECONDS = 15.0
 FIRST_SECONDS = 1.0
 """When a log hears for the first time that something is done."""
 DRAW_SECONDS = 0.1
+LOG_SECONDS = 10.0
+"""Between two steps that a log hears of."""
 WAIT_SECONDS = 2.0
 """What takes longer says what it is doing."""
 
@@ -160,8 +162,11 @@ def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
     began = time.monotonic()
 
     def note(step: str) -> None:
+        late = time.monotonic() - began >= WAIT_SECONDS
+        if late and not told[1]:
+            show()  # the timer is late: what took so long was the step before
         told[0] = step
-        if time.monotonic() - began >= WAIT_SECONDS:
+        if late:
             show()
 
     timer.start()
@@ -172,6 +177,20 @@ def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
         with lock:
             over.set()
             status.stop()
+
+
+def now_and_then(note: Callable[[str], None], console: Console) -> Callable[[str], None]:
+    """In a log a step every LOG_SECONDS; a terminal, which shows one line, hears of every step."""
+    if console.is_terminal:
+        return note
+    told = [time.monotonic()]
+
+    def maybe(step: str) -> None:
+        if time.monotonic() - told[0] >= LOG_SECONDS:
+            told[0] = time.monotonic()
+            note(step)
+
+    return maybe
 
 
 def meter_for(console: Console, quiet: bool) -> Meter:

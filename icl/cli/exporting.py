@@ -51,7 +51,7 @@ def export(
     """
     from rich.console import Console
 
-    from icl.cli.display import waiting
+    from icl.cli.display import now_and_then, waiting
     from icl.experiments.folder.store import RunFolder
     from icl.leaderboard.export import export as write
     from icl.printable import visible
@@ -59,7 +59,9 @@ def export(
     folders = [RunFolder.open(path) for path in runs]
     path = output or Path(f"{folders[0].name}.predictions{SUFFIX[to.value]}")
     notes: list[str] = []
-    with waiting(Console(stderr=True), "reading") as step:
+    console = Console(stderr=True)
+    with waiting(console, "reading") as show:
+        step = now_and_then(show, console)
         count = write(folders, to.value, path, overwrite=overwrite, note=notes.append, step=step)
     for note in notes:
         typer.echo(visible(note), err=True)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from icl.cli.options import DEFAULT_OUTPUT, AllowCode
 from icl.errors import ConfigError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-LOG_SECONDS = 10.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,7 +37,7 @@ def report(
     from rich.console import Console
 
     from icl import api
-    from icl.cli.display import waiting
+    from icl.cli.display import now_and_then, waiting
 
     if output.is_dir() or not output.parent.is_dir():
         raise ConfigError(f"--output: {output} cannot be a file; name one in a folder that exists")
@@ -83,17 +76,3 @@ def view(
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             typer.echo("", err=True)
-
-
-def now_and_then(note: Callable[[str], None], console: Console) -> Callable[[str], None]:
-    """In a log a step every LOG_SECONDS; a terminal, which shows one line, hears of every step."""
-    if console.is_terminal:
-        return note
-    told = [time.monotonic()]
-
-    def maybe(step: str) -> None:
-        if time.monotonic() - told[0] >= LOG_SECONDS:
-            told[0] = time.monotonic()
-            note(step)
-
-    return maybe

@@ -9,6 +9,7 @@ import typer
 
 from icl.cli import options
 from icl.cli.options import AllowCode, AnyFile, Limit, Model, Seeds, Set
+from icl.errors import IclError, ModelError, retold
 from icl.printable import visible
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def preview(
     """Show the first prompts as the model will read them. The tokenizer is loaded, no weights are.
 
     Special tokens stand in double brackets, where the prompt ends a bar. Without --selector and --method
-    those that stand first in the grid are shown.
+    those that stand first in the grid are shown; of several models each in turn, or one with --model.
     """
     checked = _checked(file, options.overrides(settings, limit, seeds, model), selector, method)
 
@@ -59,16 +60,21 @@ def preview(
 
     from icl.experiments.preview import preview as look
 
-    console = Console()
-    first, *others = (choice.label for choice in checked.experiment.models)
-    if others:
-        said = f"The prompts of {first}; of the others with --model NAME: {', '.join(others)}"
-        console.print(visible(said), markup=False, highlight=False, soft_wrap=True)
-    for task in checked.tasks:
-        cell = _cell(checked, task, selector, method)
-        for shown in look(checked, cell, n):
-            for line in _lines(shown):
-                console.print(line, soft_wrap=True)
+    console, failed = Console(), list[IclError]()
+    labels = [choice.label for choice in checked.experiment.models]
+    for label in labels:
+        try:
+            for task in checked.tasks:
+                for shown in look(checked, _cell(checked, task, selector, method, label), n):
+                    for line in _lines(shown, several=len(labels) > 1):
+                        console.print(line, soft_wrap=True)
+        except ModelError as error:
+            if len(labels) == 1:
+                raise
+            named = "" if label in str(error) else f"{label}: "
+            failed.append(retold(error, f"{named}{error}"))  # the others can be looked at all the same
+    if failed:
+        raise failed[0]
 
 
 def _checked(file: str, changed: list[Override], selector: str | None, method: str | None) -> Checked:
@@ -90,7 +96,7 @@ def _checked(file: str, changed: list[Override], selector: str | None, method: s
     return check(experiment.model_copy(update={"leaderboard": LeaderboardSettings()}), source)
 
 
-def _cell(checked: Checked, task: str, selector: str | None, method: str | None) -> PlannedCell:
+def _cell(checked: Checked, task: str, selector: str | None, method: str | None, model: str) -> PlannedCell:
     from icl.experiments.preview import choose_cell
 
     grid = checked.experiment.grid
@@ -100,14 +106,15 @@ def _cell(checked: Checked, task: str, selector: str | None, method: str | None)
         else None
         for name, items in ((selector, grid.selector), (method, grid.method))
     ]
-    return choose_cell(checked, task, labels[0], labels[1])
+    return choose_cell(checked, task, labels[0], labels[1], model)
 
 
-def _lines(shown: Preview) -> Iterator[Text]:
+def _lines(shown: Preview, several: bool) -> Iterator[Text]:
+    """several: the model is named."""
     from rich.text import Text
 
     cell, prompt = shown.cell, shown.prompt
-    what = f"{cell.task} · {cell.setting}"
+    what = f"{cell.model} · " * several + f"{cell.task} · {cell.setting}"
     yield Text(visible(f"{what} · seed {cell.seed} · query {shown.query.id}"), style="bold")
     if not shown.asked:
         yield Text("This method asks the model nothing for it.\n")

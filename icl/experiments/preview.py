@@ -64,12 +64,15 @@ class Preview:
         return list(zip(texts, map(len, encoded.continuations), strict=True))
 
 
-def choose_cell(checked: Checked, task: str, selector: str | None, method: str | None) -> PlannedCell:
+def choose_cell(
+    checked: Checked, task: str, selector: str | None, method: str | None, model: str | None = None
+) -> PlannedCell:
     """The first cell of a task with these components, one with demonstrations if there is any.
 
-    selector, method: labels, or names that only one label has; None takes the first.
+    selector, method: labels, or names that only one label has; None takes the first. model: its label; None
+    takes the first.
     """
-    cells = [c for c in checked.cells if c.cell.task == task]
+    cells = [c for c in checked.cells if c.cell.task == task and model in (None, c.cell.model)]
     for axis, wanted in (("method", method), ("selector", selector)):
         if wanted is not None:
             label = find_label(axis, wanted, list(dict.fromkeys(getattr(c.cell, axis) for c in cells)))

@@ -45,8 +45,8 @@ def footer(board: Board) -> list[str]:
                 "(*) holds for new queries with these seeds; all rows allowed for, nothing is shown for "
                 "new seeds."
             )
-        lines += _pairing(board, names)
     if board.compare_to is not None and board.view == RESULTS:
+        lines += pairing(board, names)
         strange = [_name(r, board, names) for r in board.rows if r.nothing_shared]
         if strange:
             lines.append(
@@ -60,13 +60,19 @@ def footer(board: Board) -> list[str]:
     lines += _leading(board, names)
     if any(row.is_reference for row in board.rows):
         lines.append("† reference row.")
-    lines += of_other_versions(board.rows, lambda row: f"{row.task} {names.of(row.cell)}")
+    if board.view == RESULTS:
+        lines += _training(board.rows, names)
+    return [*lines, *caveats(board, names)]
+
+
+def caveats(board: Board, names: Names) -> list[str]:
+    """What must not pass in silence, however the rows are arranged: other versions, few seeds, precision,
+    flags, what was dropped, what is incomplete."""
+    lines = of_other_versions(board.rows, lambda row: f"{row.task} {names.of(row.cell)}")
     lines += board.notes
     fewest = min((row.seeds for row in board.rows if row.value and not row.is_reference), default=0)
     if fewest in FEW_SEEDS:
         lines.append(FEW_SEEDS[fewest])
-    if board.view == RESULTS:
-        lines += _training(board.rows, names)
     if board.precision:
         lines.append(f"Precision: {board.precision}.")
     return [*lines, *_losses(board.rows)]
@@ -150,7 +156,7 @@ def _rows(count: int) -> str:
     return f"{count} row" if count == 1 else f"{count} rows"
 
 
-def _pairing(board: Board, names: Names) -> list[str]:
+def pairing(board: Board, names: Names) -> list[str]:
     """Rows compared on fewer pairs than there are, and references compared across settings."""
     lines, rows = [], board.rows
     for row in rows:

@@ -42,6 +42,12 @@ def latex_escape(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in visible(text))
 
 
+def latex_line(cells: Sequence[str]) -> str:
+    """A line of a table. Behind the end of the one before it a bracket or a star would be an argument."""
+    line = " & ".join(cells) + r" \\"
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line
+
+
 def markdown_escape(text: str) -> str:
     """Text that stays one cell and shows its characters as they are."""
     flat = visible(" ".join(text.split()))
@@ -139,7 +145,7 @@ def to_latex(board: Board) -> str:
         rf"\caption{{{latex_escape(board.title)}}}" if board.title else "",
         r"\begin{tabular}{" + "".join("r" if c.is_number else "l" for c in columns) + "}",
         r"\toprule",
-        " & ".join(latex_escape(c.header.strip()) for c in columns) + r" \\",
+        latex_line([latex_escape(c.header.strip()) for c in columns]),
         r"\midrule",
     ]
     section = None
@@ -153,7 +159,7 @@ def to_latex(board: Board) -> str:
                 rf"\textbf{{{cell}}}" if c.key == "value" else cell
                 for c, cell in zip(columns, cells, strict=True)
             ]
-        lines.append(" & ".join(cells) + r" \\")
+        lines.append(latex_line(cells))
     lines += [r"\bottomrule", r"\end{tabular}", r"\\[1ex] \footnotesize"]
     bold = ["Bold: the best of its section, and what is not distinguishable from it."]
     lines += [

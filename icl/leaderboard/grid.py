@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from icl.leaderboard.formats import latex_escape, markdown_escape
+from icl.leaderboard.formats import latex_escape, latex_line, markdown_escape
 from icl.printable import visible
 
 LEADS = "°"
@@ -67,8 +67,8 @@ class Grid:
         lines = [r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering"]
         lines += [rf"\caption{{{latex_escape(self.title)}}}"] if self.title else []
         lines += [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"]
-        lines += [" & ".join(map(latex_escape, self.heads)) + r" \\", r"\midrule"]
-        lines += [" & ".join(map(_latex_cell, line)) + r" \\" for line in self.lines]
+        lines += [latex_line([*map(latex_escape, self.heads)]), r"\midrule"]
+        lines += [latex_line([*map(_latex_cell, line)]) for line in self.lines]
         lines += [r"\bottomrule", r"\end{tabular}", r"\\[1ex] \footnotesize"]
         lines += [latex_escape(one.replace(f"{LEADS} ", "Bold: ", 1)) + r"\par" for one in self.notes]
         return "\n".join([*lines, r"\end{table}"]) + "\n"

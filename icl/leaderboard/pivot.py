@@ -12,6 +12,7 @@ from icl.errors import DataError
 from icl.leaderboard.board import Board
 from icl.leaderboard.columns import NOT_YET, percent
 from icl.leaderboard.fields import records
+from icl.leaderboard.footer import caveats, pairing
 from icl.leaderboard.grid import LEADS, Grid, OfGrid
 from icl.leaderboard.names import AXES
 from icl.leaderboard.rows import Row
@@ -65,7 +66,7 @@ class Pivot(OfGrid):
 
     @property
     def footer(self) -> list[str]:
-        """What the marks say, and the sentences of the board that hold for cells too."""
+        """What the marks say, and the caveats of the board."""
         named = ", ".join(self.across)
         lines = [f"{self.board.metric} in %: mean over seeds."]
         if any(row.leads for row in self.cells.values()):
@@ -78,7 +79,8 @@ class Pivot(OfGrid):
                 f"* p<0.05 ** p<0.01 *** p<0.001 against {self.board.compare_to}, Holm; (*) nothing is shown "
                 "for new seeds."
             )
-        return [*lines, *self.board.notes]
+            lines += pairing(self.board, self.board.names)
+        return [*lines, *caveats(self.board, self.board.names)]
 
     def _heads(self, short: Callable[[str, str], str] = lambda _, label: label) -> list[str]:
         """short: (axis, label) -> what it is called."""

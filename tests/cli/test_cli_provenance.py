@@ -108,7 +108,23 @@ def test_check_and_preview_name_the_models(icl, two):
     assert "fake(name=other) (backend fake)" in said.out
     assert "8 rows" not in said.out or "x 2 seeds" in said.out
     said = icl("preview", two)
-    assert "The prompts of fake; of the others with --model NAME: fake(name=other)" in said.out
+    assert (said.code, said.err) == (0, "")
+    heads = [line for line in said.out.splitlines() if " · seed 0 · query " in line]
+    assert [head.split(" · ")[0] for head in heads] == ["fake", "fake(name=other)"]
+    assert len({head.split(" · ", 1)[1] for head in heads}) == 1
+    one = icl("preview", two, "--model", "fake").out
+    assert [line.split(" · ")[0] for line in one.splitlines() if " · seed 0 · query " in line] == ["mine"]
+
+
+def test_a_model_that_cannot_be_read_does_not_keep_the_others_from_being_previewed(icl, folder):
+    (folder / "empty").mkdir()
+    (folder / "empty" / "config.json").write_text("{}")
+    said = icl("preview", "experiment.yaml", "--set", "model=[empty, fake]")
+    assert said.code == 2
+    assert said.out.startswith("fake · mine · ")
+    (line,) = said.err.splitlines()
+    assert line.startswith("icl: error: ")
+    assert "empty" in line
 
 
 def test_a_run_of_several_models_is_one_table(icl, two):

@@ -10,7 +10,7 @@ import time
 import pytest
 from rich.console import Console
 
-from icl.cli.display import BarDisplay, LineDisplay, duration, rates, waiting
+from icl.cli.display import BarDisplay, LineDisplay, duration, now_and_then, rates, waiting
 from icl.experiments.running.progress import Meter
 from icl.types import Usage
 
@@ -261,6 +261,19 @@ def test_what_takes_long_says_what_it_does(monkeypatch):
     with waiting(Console(file=out, width=80), "three"):
         pass
     assert "three" not in out.getvalue()
+
+
+def test_a_log_hears_of_few_of_many_steps(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("icl.cli.display.time.monotonic", lambda: now[0])
+    told: list[str] = []
+    for terminal in (False, True):
+        step = now_and_then(told.append, Console(file=io.StringIO(), force_terminal=terminal))
+        for number in range(25):
+            now[0] += 1
+            step(str(number))
+        assert told == (["9", "19"] if not terminal else [str(n) for n in range(25)])
+        told.clear()
 
 
 def test_notes_on_a_terminal_are_not_markup():

@@ -138,3 +138,26 @@ def test_several_rows_in_one_cell_are_refused_with_what_to_write():
     with pytest.raises(DataError, match="give rows selector,shots, or keep one value: where shots="):
         table.to_markdown()
     assert made(group=["task"]).pivot(["selector,shots"]).to_csv().startswith("selector,shots,sst2,trec")
+
+
+def test_a_crosswise_table_keeps_the_caveats():
+    results = [*two_tasks(), cell("bm25", 4, 0, complete=False)]
+    board = leaderboard(results, compare_to="random", resamples=100, precision="bfloat16", where=["shots=4"])
+    crosswise = board.pivot(["selector"])
+    assert "Precision: bfloat16." in crosswise.footer
+    assert [line for line in board.footer if line.startswith("! INCOMPLETE")] == [crosswise.footer[-1]]
+    assert "bm25 4-shot as_selected direct: seed 0: 40 predictions so far" in crosswise.footer[-1]
+    assert [line for line in board.footer if " compared with: random" in line] != []
+    assert set(crosswise.footer) >= {line for line in board.footer if " compared with: random" in line}
+    assert any(line.startswith("Shown: ") for line in crosswise.footer)
+
+
+@pytest.mark.parametrize("first", ["[x]", "*x"])
+def test_what_latex_would_read_as_an_argument_of_the_line_before(first):
+    """Behind a line end that has no argument of its own, a bracket or a star on the next line is one."""
+    board = leaderboard([cell(first), cell("knn")], resamples=50, majority=False)
+    for text in (board.to_latex(), board.pivot(["selector"]).to_latex()):
+        lines = text.splitlines()
+        at = next(i for i, line in enumerate(lines) if f"{first} &" in line)
+        assert lines[at].startswith("{}" + first)
+        assert not any(line.startswith(("[", "*")) for line in lines)

@@ -49,6 +49,10 @@ class Runs:
             raise DataError(f"{root}: no such folder; icl run makes it")
         if not self.names():
             raise DataError(f"{root}: holds no run folder, nor is it one; icl run makes them")
+        if self.alone:
+            RunFolder.open(
+                root
+            )  # one that cannot be read is refused; among others it is listed with what is wrong
 
     @property
     def alone(self) -> bool:

@@ -163,6 +163,16 @@ def test_one_run_alone_is_a_folder_too(folder):
     assert runs.index("whole")["live"]["up"] is None
 
 
+def test_one_run_that_cannot_be_read_is_refused_and_listed_among_others(folder):
+    manifest = folder / "whole" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 99}))
+    with pytest.raises(DataError, match="newer icl"):
+        Runs(folder / "whole", build)
+    problems = {one["name"]: one["problem"] for one in Runs(folder, build).state()["progress"]}
+    assert "newer icl" in problems["whole"]
+    assert problems["growing"] == ""
+
+
 def test_folders_that_hold_nothing_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         Runs(tmp_path / "none", build)
