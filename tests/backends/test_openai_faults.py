@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from icl.backends.openai import client as clients
+from icl.backends.openai.faults import retry_after
 from icl.backends.openai.model import OpenAIModel
 from icl.errors import ConfigError, ContextOverflow, IclError, ModelError
 from icl.types import GenerateRequest, ScoreRequest
@@ -104,7 +105,7 @@ def test_retry_after_is_honoured(started):
     ],
 )
 def test_forms_of_retry_after(headers, seconds):
-    assert clients._retry_after(headers) == seconds
+    assert retry_after(headers) == seconds
 
 
 def test_a_deadline_ends_the_session(started):

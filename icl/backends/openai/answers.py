@@ -11,6 +11,9 @@ from typing import Any
 
 from icl.types import TokenIds
 
+ROUNDING = 1e-3
+"""Log-probabilities of what is all but certain may be rounded to a little more than 0."""
+
 
 class Garbled(Exception):
     """An answer that is none: it is asked again."""
@@ -98,7 +101,8 @@ def _choice(choice: object) -> Choice:
     ids = choice.get("token_ids")
     stopped_by = choice.get("stop_reason")
     return Choice(
-        text,
+        # half of a surrogate pair, which JSON can spell and no file can hold
+        text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
         str(choice.get("finish_reason") or ""),
         stopped_by if isinstance(stopped_by, str) else None,
         _steps(choice.get("logprobs")),
@@ -152,6 +156,8 @@ def _chat_entry(one: Mapping[str, Any]) -> Entry:
 def _named(token: object, value: object) -> Entry:
     """A token by its text, or by "token_id:123"."""
     logprob = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if logprob is not None and not -math.inf < logprob < ROUNDING:
+        logprob = None  # nan, infinite, or no logarithm of a probability
     if isinstance(token, str) and token.startswith("token_id:") and token[9:].isdigit():
         return Entry(int(token[9:]), None, logprob)
     return Entry(None, token if isinstance(token, str) else None, logprob)

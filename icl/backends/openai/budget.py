@@ -87,6 +87,11 @@ class Budget:
         self.read += took[0]
         self.written += took[1]
 
+    def lose(self, held: tuple[int, int]) -> None:
+        """An answer did not arrive, which a provider may bill all the same: it counts at its worst."""
+        self.read += held[0]
+        self.written += held[1]
+
     def spent(self) -> Spent:
         """The error that ends the session."""
         limits = []

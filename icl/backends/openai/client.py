@@ -5,7 +5,6 @@ one."""
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import logging
 import random
 import threading
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from icl.backends.openai.answers import Garbled, error_text
 from icl.backends.openai.budget import Budget
+from icl.backends.openai.faults import AGAIN, TOO_LONG, may_have_been_answered, retry_after
 from icl.backends.openai.settings import Settings
 from icl.errors import ContextOverflow, IclError, ModelError, RequestError
 
@@ -28,15 +28,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds: the pause doubles from one to the other, and a random part of up to half is taken off."""
-TOO_LONG = (
-    "context length",
-    "context size",
-    "context_length",
-    "maximum context",
-    "exceed_context",
-    "too long",
-)
-AGAIN = frozenset({408, 409, 425, 429})
+LONGEST_ASKED, SAID_FROM = 600.0, 10.0
+"""Seconds that a server may ask to wait: from the second on it is said, beyond the first the session ends."""
 
 
 class Refused(RequestError):
@@ -121,11 +114,11 @@ class Client:
         Raises ModelError, Refused, ContextOverflow, each in one line with the address and what to do.
         """
         if worst is None:
-            return await self._tried(path, body, read)
+            return await self._tried(path, body, read, None)
         await self._admit(worst)
         used = (0, 0)
         try:
-            answer = await self._tried(path, body, read)
+            answer = await self._tried(path, body, read, worst)
             used = took(answer)
             return answer
         finally:
@@ -141,7 +134,13 @@ class Client:
             await self._settled.wait()
         self.budget.hold(*worst)
 
-    async def _tried(self, path: str, body: Mapping[str, Any] | None, read: Callable[[object], T]) -> T:
+    async def _tried(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None,
+        read: Callable[[object], T],
+        worst: tuple[int, int] | None,
+    ) -> T:
         for attempt in range(self.settings.retries + 1):
             await self._wait_for_turn()
             try:
@@ -149,11 +148,15 @@ class Client:
             except (IclError, asyncio.CancelledError):
                 raise
             except Exception as error:
+                if worst is not None and may_have_been_answered(error):
+                    self.budget.lose(worst)
                 fault, pause = self._fault(error, path, attempt)
                 if pause is None:
                     raise fault from None  # the cause may hold headers
                 if attempt == self.settings.retries:
                     raise self._gave_up(fault, attempt) from None
+                if worst is not None and not self.budget.fits(0, 0):
+                    raise self.budget.spent() from None
                 self.retried += 1
                 log.debug("%s: %s; again in %.1f s", self.settings.base_url, fault, pause)
                 await self._sleep(pause, fault)
@@ -241,11 +244,16 @@ class Client:
         if status == 429 and getattr(error, "code", None) == "insufficient_quota":
             return ModelError(f"{at}: the account has no quota left (429: {said})"), None
         if status in AGAIN or (status >= 500 and status != 501):
-            asked = _retry_after(error.response.headers)
+            asked = retry_after(error.response.headers)
             if asked is not None:
+                if asked > LONGEST_ASKED:
+                    return ModelError(
+                        f"{at}: answers {status} ({said}) and asks to wait {asked:,.0f} s; a session waits "
+                        f"{LONGEST_ASKED:.0f} s at most. What came back is kept; the same command goes on"
+                    ), None
                 pause = max(pause, asked)
                 if status in (429, 503):
-                    self._pause_until = max(self._pause_until, time.monotonic() + asked)
+                    self._all_wait(asked)
             return ModelError(f"{at}: answers {status} ({said})"), pause
         if any(words in said.lower() for words in TOO_LONG):
             return ContextOverflow(
@@ -253,6 +261,12 @@ class Client:
                 "or shorter demonstrations"
             ), None
         return Refused(f"{at}: refuses a request ({status}: {said})"), None
+
+    def _all_wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        if seconds >= SAID_FROM and until > self._pause_until + 1.0:
+            log.warning("%s: asks to wait %.0f s", self.settings.base_url, seconds)
+        self._pause_until = max(self._pause_until, until)
 
     def _clean(self, text: str) -> str:
         """Words of others, in one line and without the key."""
@@ -272,21 +286,6 @@ def _outcome(done: Any) -> BaseException | None:
         return None
     error: BaseException | None = done.exception()
     return error
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds: a number, a date, or OpenAI's milliseconds."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            return max(float(value) * scale, 0.0)
-        except ValueError:
-            when = email.utils.parsedate_tz(value)
-            if when is not None:
-                return max(email.utils.mktime_tz(when) - time.time(), 0.0)
-    return None
 
 
 @lru_cache(maxsize=1)

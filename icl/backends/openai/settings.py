@@ -84,6 +84,11 @@ class Settings:
             raise ConfigError(
                 f"{self.base_url} wants a key: the environment variable {name} is not set (export {name}=...)"
             )
+        if not (found.isascii() and found.isprintable()):
+            # the key itself is not repeated
+            raise ConfigError(
+                f"the environment variable {name} holds what no key has: letters beyond ASCII or line breaks"
+            )
         return found
 
 
@@ -97,8 +102,8 @@ assert {f.name for f in fields(Settings)} > CIRCUMSTANCES
 
 def _check_url(url: str) -> None:
     try:
-        parts = urlsplit(url)
-        wrong = parts.scheme not in ("http", "https") or not parts.hostname
+        parts = urlsplit(url)  # whose `port` raises for one that there cannot be
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or " " in url
         held = any((parts.username, parts.password, parts.query, parts.fragment))
     except ValueError:
         wrong, held = True, False
