@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Self
 
+from icl.errors import ModelError
 from icl.protocols import ALL_KINDS, Resources
 from icl.types import Example, Outcome, TaskKind
 
@@ -31,6 +32,21 @@ def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
     """Raises ValueError unless `value` is one of `allowed`."""
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
+
+
+def if_said(logprob: float) -> float | None:
+    """A log-probability, or None for nan: some servers write texts without saying it, and JSON has no nan."""
+    return None if math.isnan(logprob) else logprob
+
+
+def needed(logprob: float, who: str) -> float:
+    """A log-probability that `who` decides by. Raises ModelError where the model does not say it."""
+    if math.isnan(logprob):
+        raise ModelError(
+            f"{who} goes by the log-probabilities of what the model writes, and this server does not "
+            "say them: use another component, or a server that answers with logprobs"
+        )
+    return logprob
 
 
 def check_flag(name: str, value: object) -> None:

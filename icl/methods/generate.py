@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from icl.components import MethodDefaults, check_choice, check_number, check_stops
+from icl.components import MethodDefaults, check_choice, check_number, check_stops, if_said
 from icl.labels import renderer_of
 from icl.prompts.answers import ParsedAnswer, Where, audit, parse
 from icl.prompts.template import query_head
@@ -67,7 +67,7 @@ class Generate(MethodDefaults):
             "readings": {name: said for name, said in readings.as_dict().items() if name != "flags"},
             "stop_reason": sample.stop_reason,
             "span": list(parsed.span) if parsed.span else None,
-            "logprob": float(sum(sample.logprobs)),
+            "logprob": if_said(float(sum(sample.logprobs))),
         }
         return Outcome(parsed.answer, prompt, sample.text, flags=tuple(flags), details=details)
 

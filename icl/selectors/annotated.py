@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from icl.components import check_flag, check_number
+from icl.components import check_flag, check_number, needed
 from icl.errors import ConfigError
 from icl.labels import LABELLED, label_texts, longest, options
 from icl.prompts.answers import equivalent, parse
@@ -132,7 +132,7 @@ class Annotated:
             sample = generation.samples[0]
             cut = sample.stop_reason == "length"
             answer = parse(sample.text, task, query, cut=cut, after=prompt).answer
-            mean = float(sum(sample.logprobs)) / max(len(sample.logprobs), 1)
+            mean = needed(float(sum(sample.logprobs)) / max(len(sample.logprobs), 1), "annotated")
             annotations.append(_Annotation(answer, float(np.exp(mean))))
         return annotations
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from icl.components import check_number
+from icl.components import check_number, if_said
 from icl.protocols import Resources, selectors
 from icl.selectors.shared.balance import take_turns
 from icl.selectors.shared.scoring import model_of, need_labels
@@ -126,6 +126,8 @@ class Generated:
         why: dict[str, float | str] = {
             "written": example.inputs[self._field],
             "label": example.target,
-            "logprob_per_token": logprob_per_token(sample),
+            "logprob_per_token": "not said"
+            if (value := if_said(logprob_per_token(sample))) is None
+            else value,
         }
         return Demonstration(example, None, why)

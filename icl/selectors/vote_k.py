@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.components import check_choice, check_flag, check_number
+from icl.components import check_choice, check_flag, check_number, needed
 from icl.encoders.neighbours import NeighbourIndex
 from icl.errors import ConfigError
 from icl.labels import LABELLED, label_texts, longest, renderer_of
@@ -180,4 +180,4 @@ def confidences(
         for query, shown in pairs
     ]
     samples = [generation.samples[0] for generation in model.generate(asked)]
-    return [sum(s.logprobs) / max(len(s.logprobs), 1) for s in samples]
+    return [needed(sum(s.logprobs) / max(len(s.logprobs), 1), "vote_k") for s in samples]

@@ -15,6 +15,8 @@ from icl.types import Scores, TokenIds, Usage
 
 NAMED_AT_ONCE = 20
 """Tokens that one request names, as many as vLLM gives without being told otherwise."""
+SEEN_AT_ONCE = 300
+"""Most likely tokens that come with a forced one: labels among them need no request of their own."""
 SLACK = 1e-4
 """Probability that rounding may hide: added to what the most likely tokens leave over."""
 NOT_CHOSEN = math.log(0.5)
@@ -151,7 +153,7 @@ class Scorer:
         """What is among the most likely ones need not be forced too. A server may say nothing of a token
         that it writes (an end, half a character): such a one keeps its bound."""
         found: Known = {}
-        top = min(self.speaker.found.top, NAMED_AT_ONCE)
+        top = min(self.speaker.found.top, SEEN_AT_ONCE)
         least = 0.0
         for token in place.tokens:
             if token in found:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from icl.components import MethodDefaults
+from icl.components import MethodDefaults, if_said
 from icl.conversation import ask
 from icl.prompts.answers import Where, audit, cut_run_on, parse
 from icl.prompts.answers.parse import Rules
@@ -100,7 +100,7 @@ class Chain:
             "answer": self.answer,
             "steps": self.steps,
             "tokens": self.tokens,
-            "logprob": self.logprob,
+            "logprob": if_said(self.logprob),
             "flags": list(self.flags),
         }
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icl.components import needed
 from icl.cot.shared.chain import Chain
 from icl.cot.shared.steps import step_labels, steps, value
 from icl.protocols import Encoder
@@ -118,7 +119,7 @@ def _numbers(chain: Chain) -> list[float]:
     return [
         float(chain.steps),
         math.log1p(chain.tokens),
-        chain.logprob / max(chain.tokens, 1),
+        needed(chain.logprob, "verifier") / max(chain.tokens, 1),
         0.0 if "no_trigger" in chain.flags else 1.0,
         equations_held(chain.text),
     ]
