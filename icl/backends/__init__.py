@@ -7,12 +7,28 @@ part of the model's name and may change between two sessions of one run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from icl.engine.fake import FakeModel
 from icl.protocols import LanguageModel
 from icl.registry import Registry
+from icl.types import Request
+
+
+@runtime_checkable
+class Recomputing(Protocol):
+    """What a model may offer besides, where it forwards more than each shared prefix once."""
+
+    @property
+    def recomputes(self) -> str:
+        """What it forwards again and why, as the end of a sentence of `icl plan`."""
+        ...
+
+    def forwards(self, requests: Sequence[Request]) -> int:
+        """Tokens of the prompts and continuations of one call that it would forward. Loads no weights."""
+        ...
+
 
 BACKENDS: Registry[LanguageModel] = Registry("model backend", ("icl.backends",), LanguageModel)
 BACKENDS.register("fake")(FakeModel)

@@ -116,7 +116,15 @@ def _lines(one: OneModel, named: bool) -> list[str]:
     """Beside the table: what is generated, time, memory, training."""
     made = one.plan.total.tokens_generated
     limit = f"Of these, {made:,} are generated at most: texts that end before their limit take fewer."
-    lines = [*([limit] if made else ()), one.time, _memory(one.memory), *_training(one.plan)]
+    more = f"Forwarded besides: {one.plan.recomputed:,} tokens; {one.plan.recomputes}."
+    again = one.plan.recomputed > 0
+    lines = [
+        *([limit] if made else ()),
+        *([more] if again else ()),
+        one.time,
+        _memory(one.memory),
+        *_training(one.plan),
+    ]
     return [visible(f"{one.label}: {line}") for line in lines] if named else lines
 
 

@@ -74,8 +74,10 @@ class RehearsalModel:
         self.context_length = known.context_length
         self.fingerprint = "rehearsal"
         self.total = NO_USAGE
+        self.recomputed = 0
         self.largest = Largest()
         self.writing = Writing()
+        self._recomputing = known.recomputing
         self._fake = FakeModel(reply_with=_made_up)
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
@@ -85,6 +87,9 @@ class RehearsalModel:
         sequences = [(*e.prompt, *c[:-1]) for e in encoded for c in e.continuations]
         unique = count_unique(as_arrays(sequences))
         self.total += Usage(sum(e.flat for e in encoded), unique, 0, 0.0, len(requests))
+        if self._recomputing is not None:
+            asked = [ScoreRequest(e.prompt, e.continuations, e.relative) for e in encoded]
+            self.recomputed += self._recomputing.forwards(asked) - unique
         self._met(Largest(max(map(len, sequences), default=0)))
         flat = [Usage(e.flat, e.flat) for e in encoded]
         results = [replace(r, usage=u) for r, u in zip(self._fake.score(requests), flat, strict=True)]
@@ -110,6 +115,8 @@ class RehearsalModel:
         ]
         whole = sum(flat, start=NO_USAGE)
         self.total += replace(whole, tokens_unique=trie.rows + sum(made))
+        if self._recomputing is not None:
+            self.recomputed += self._recomputing.forwards(requests) - trie.rows
         results = [replace(r, usage=u) for r, u in zip(self._fake.generate(requests), flat, strict=True)]
         self._fake.requests.clear()
         return results
@@ -163,6 +170,10 @@ class Plan:
     tasks: list[TaskPlan] = field(default_factory=list)
     largest: Largest = field(default_factory=Largest)
     writing: Writing = field(default_factory=Writing)
+    recomputed: int = 0
+    """Tokens that a backend forwards beyond each shared prefix once, not in `total`."""
+    recomputes: str = ""
+    """Why it does, in words."""
     training: Mapping[str, TrainingCost | None] = field(default_factory=dict)
     """Tuning -> what it would cost over all tasks and seeds, not in `total`; None where nobody can tell."""
 
@@ -227,7 +238,14 @@ def plan(
         entry.selection += _minus(chosen, before)
         entry.inference += _minus(rehearsal.total, chosen)
     training = expected_training(checked, known.tokenizer, known.context_length)
-    return Plan(list(plans.values()), rehearsal.largest, rehearsal.writing, training)
+    return Plan(
+        list(plans.values()),
+        rehearsal.largest,
+        rehearsal.writing,
+        rehearsal.recomputed,
+        "" if known.recomputing is None else known.recomputing.recomputes,
+        training,
+    )
 
 
 def _minus(a: Usage, b: Usage) -> Usage:

@@ -6,29 +6,14 @@ import json
 
 import pytest
 
-CHAT = (
-    "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}</s>{% endfor %}<|assistant|>"
-)
+from tests.byte_folder import write_folder
 
 
 @pytest.fixture
 def model(tmp_path):
     """A folder with a tokenizer that puts a BOS in front, a chat template, and no weights."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import LlamaConfig, PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    backend = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens(["<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"])
-    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 256)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
-    tokenizer.chat_template = CHAT
-    folder = tmp_path / "tiny"
-    tokenizer.save_pretrained(folder)
-    LlamaConfig(vocab_size=261, max_position_embeddings=400).save_pretrained(folder)
-    return folder
+    write_folder(tmp_path / "tiny")
+    return tmp_path / "tiny"
 
 
 def test_the_prompts_are_those_of_the_run(icl, folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from icl.backends import BACKENDS
+from icl.backends import BACKENDS, Recomputing
 from icl.engine import load_model, load_tokenizer, resolve
 from icl.engine.fake import FakeModel
 from icl.engine.loading.files import local_folder
@@ -21,6 +21,8 @@ class TokenizerOnly:
     name: str
     tokenizer: Tokenizer
     context_length: int
+    recomputing: Recomputing | None = None
+    """Where it forwards more than each shared prefix once: it says how much."""
 
 
 def check_models(experiment: Experiment, source: Source) -> None:
@@ -76,7 +78,8 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     choice = experiment.choice
     if choice.is_backend:
         model = open_model(experiment)
-        return TokenizerOnly(model.name, model.tokenizer, model.context_length)
+        again = model if isinstance(model, Recomputing) else None
+        return TokenizerOnly(model.name, model.tokenizer, model.context_length, again)
     source = resolve(choice.name)
     if source.kind == "fake":
         length = experiment.context_length
