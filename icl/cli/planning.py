@@ -118,14 +118,26 @@ def _lines(one: OneModel, named: bool) -> list[str]:
     limit = f"Of these, {made:,} are generated at most: texts that end before their limit take fewer."
     more = f"Forwarded besides: {one.plan.recomputed:,} tokens; {one.plan.recomputes}."
     again = one.plan.recomputed > 0
-    lines = [
-        *([limit] if made else ()),
-        *([more] if again else ()),
-        one.time,
-        _memory(one.memory),
-        *_training(one.plan),
-    ]
+    own = [*([limit] if made else ()), *([more] if again else ()), one.time, *_price(one)]
+    lines = [*own, _memory(one.memory), *_training(one.plan)]
     return [visible(f"{one.label}: {line}") for line in lines] if named else lines
+
+
+def _price(one: OneModel) -> list[str]:
+    """What a server with a budget is asked for at most, beside that budget."""
+    given = one.checked.experiment.choice.options.get("budget")
+    if not one.checked.experiment.choice.is_backend or given is None:
+        return []
+    from icl.backends.openai.budget import Budget
+
+    budget, total = Budget.of(given), one.plan.total
+    written = total.tokens_generated
+    read = total.tokens_flat - written
+    price = "" if budget.money is None else f", {budget.cost(read, written):.3g} by the prices of the budget"
+    holds = "holds it" if budget.fits(read, written) else "may end before: the same command then goes on"
+    return [
+        f"Asked of the server at most: {read:,} tokens read, {written:,} written{price}; a session {holds}."
+    ]
 
 
 def _sum(models: Sequence[OneModel]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 import icl
+from icl.cli import main
 from icl.errors import ConfigError, ModelError
 from tests.backends.server import NAME, Server
 from tests.experiments.conftest import experiment, write_task
@@ -100,6 +102,31 @@ def test_the_key_is_in_no_file_of_the_run(started, tmp_path, monkeypatch, caplog
     assert len(files) > 8
     assert not [file for file in files if KEY.encode() in file.read_bytes()]
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        ({"tokens": 2500}, "written; a session may end before: the same command then goes on."),
+        ({"tokens": 10**6}, "written; a session holds it."),
+        (
+            {"money": 9, "prices": {"input": 1000, "output": 0}},
+            "by the prices of the budget; a session holds it.",
+        ),
+    ],
+)
+def test_a_plan_says_what_a_budget_holds(started, tmp_path, capsys, budget, words):
+    path = write(tmp_path, started(), {"budget": budget}, grid={"method": ["direct"]})
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", str(path), "--output", str(tmp_path / "runs")])
+    assert ended.value.code in (0, None)
+    said = " ".join(capsys.readouterr().out.split())
+    found = re.search(r"Asked of the server at most: ([\d,]+) tokens read, 0 written", said)
+    assert found is not None, said
+    assert words in said
+    if "money" in budget:
+        read = int(found[1].replace(",", ""))
+        assert f"{read / 1000:.3g} by the prices" in said
 
 
 def test_predictions_that_rest_on_a_bound_are_flagged(started, tmp_path, caplog):
