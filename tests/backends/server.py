@@ -73,6 +73,8 @@ class Behaviour:
     bias: str = "raw"  # after, ignored
     choice: str = "structured_outputs"
     prefill: bool = True
+    repeats: bool = False
+    """The text of a chat that goes on from an answer begins with that answer."""
     counts: bool = True
     tokenize: bool = True
     key: str = ""
@@ -199,6 +201,8 @@ class Server:
             choice["prompt_logprobs"] = [None, *places[1:]]
         if echo:
             text = text_of(ids) + text
+        if chat and does.repeats and body["messages"][-1]["role"] == "assistant":
+            text = body["messages"][-1]["content"] + text
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         return choice, len(made)
 

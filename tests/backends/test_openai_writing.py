@@ -127,6 +127,18 @@ def test_a_chat_is_sent_as_messages_and_gone_on_from(started):
         closed.generate([GenerateRequest(prompt + "Well, ", max_tokens=4)])
 
 
+def test_a_beginning_that_a_server_repeats_is_no_part_of_the_text(started):
+    texts = []
+    for repeats in (False, True):
+        model = opened(started(completions=False, repeats=repeats))
+        prompt = model.tokenizer.chat([{"role": "user", "content": "Hi"}]) + "Well, "
+        (generation,) = model.generate([GenerateRequest(prompt, max_tokens=4)])
+        assert model.found.repeats == repeats
+        texts.append(generation.samples[0].text)
+    assert texts[0] == texts[1]
+    assert not texts[1].startswith("Well")
+
+
 def test_what_no_server_does_is_refused(started):
     model = opened(started(strict=True))
     with pytest.raises(RequestError, match="no_repeat_ngram"):

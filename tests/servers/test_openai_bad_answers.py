@@ -16,7 +16,7 @@ from icl.errors import IclError
 from icl.types import GenerateRequest, ScoreRequest
 from tests.backends.server import logprob
 
-from .faulty import made_up
+from .faulty import Faults, Proxy, made_up
 from .loopback import Answered, Asked, Handler, Loopback
 from .test_openai_behind_a_proxy import KEY, opened
 
@@ -153,7 +153,7 @@ def test_an_address_that_cannot_be_is_refused_before_anything_connects(address: 
         opened(address)
 
 
-def test_what_a_lost_answer_may_have_cost_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_lost_answer_may_have_cost_counts() -> None:
     """A provider bills what it wrote, whether or not it came through."""
     with changed(budget={"tokens": 10_000}) as (model, server):
         client: Client = model.client
@@ -162,3 +162,12 @@ def test_what_a_lost_answer_may_have_cost_counts(monkeypatch: pytest.MonkeyPatch
         model.generate([GenerateRequest("Is it?", max_tokens=7)])
         after = client.budget.read + client.budget.written
     assert after - before == 2 * (len("Is it?") + 7)
+
+
+def test_requests_that_keep_failing_are_said_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    proxy = Proxy(made_up(), Faults({"500": 1.0}))
+    with Loopback(proxy) as server, pytest.raises(IclError, match="500"):
+        opened(server.url, retries=5).generate([GenerateRequest("a", max_tokens=1)])
+    assert [r.message for r in caplog.records if "goes on trying" in r.message] == [
+        f"{server.url}/v1: answers 500 (the server had an error); tried 3 times, goes on trying"
+    ]

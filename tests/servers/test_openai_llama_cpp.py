@@ -115,6 +115,18 @@ def test_a_key_that_it_wants(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert model.generate([GenerateRequest("a", max_tokens=2, ignore_eos=True)])[0].samples[0].token_ids
 
 
+def test_a_chat_goes_on_from_an_answer_that_has_begun() -> None:
+    """llama.cpp's chat says the beginning again, which is no part of what it wrote."""
+    with real.llama_cpp(slots=1, context=256) as address:
+        model = opened(address, endpoint="chat")
+        asked = model.tokenizer.chat([{"role": "user", "content": "What is the capital of France?"}])
+        begun = GenerateRequest(f"{asked}The capital of France is", max_tokens=3)
+        (sample,) = model.generate([begun])[0].samples
+        (scores,) = model.score([ScoreRequest(asked + "The capital of France is", (" Paris", " green"))])
+    assert sample.text.startswith(" Paris")
+    assert scores.logprobs[0] > scores.logprobs[1] + 2
+
+
 @pytest.mark.slow
 def test_the_same_experiment_on_the_quantised_file(tmp_path: Path) -> None:
     """llama.cpp multiplies 4-bit weights by 8-bit activations, icl reads the weights back to fp32: what that

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from icl.types import TokenIds
@@ -60,6 +60,10 @@ class Answer:
     read: int | None = None
     written: int | None = None
     cached: int = 0
+
+    def without(self, begun: str) -> Answer:
+        """The same, each text without what it was told to begin with."""
+        return replace(self, choices=tuple(replace(c, text=c.text.removeprefix(begun)) for c in self.choices))
 
 
 def read_answer(body: object) -> Answer:

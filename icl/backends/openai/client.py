@@ -30,6 +30,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds: the pause doubles from one to the other, and a random part of up to half is taken off."""
 LONGEST_ASKED, SAID_FROM = 600.0, 10.0
 """Seconds that a server may ask to wait: from the second on it is said, beyond the first the session ends."""
+STUMBLES = 3
+"""Tries of one request from which on it is said that they fail."""
 
 
 class Refused(RequestError):
@@ -47,7 +49,7 @@ class Client:
         self._key = settings.key()
         self._client: AsyncOpenAI | None = None
         self._until: float | None = None
-        self._pause_until = 0.0
+        self._pause_until = self._quiet_until = 0.0
         self._settled = asyncio.Event()
 
     def one(self, path: str, body: Mapping[str, Any] | None, read: Callable[[object], T]) -> T:
@@ -158,9 +160,15 @@ class Client:
                 if worst is not None and not self.budget.fits(0, 0):
                     raise self.budget.spent() from None
                 self.retried += 1
-                log.debug("%s: %s; again in %.1f s", self.settings.base_url, fault, pause)
+                self._tell(fault, attempt)
                 await self._sleep(pause, fault)
         raise AssertionError("a request is answered or raises")
+
+    def _tell(self, fault: IclError, attempt: int) -> None:
+        """That requests fail, where it is more than a stumble; once in a while."""
+        if attempt + 1 >= STUMBLES and time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + SAID_FROM
+            log.warning("%s; tried %d times, goes on trying", fault, attempt + 1)
 
     async def _once(self, path: str, body: Mapping[str, Any] | None) -> object:
         client = self._official()

@@ -182,13 +182,13 @@ def _alike(some: Sequence[Entry], others: Sequence[Entry]) -> bool:
 
 async def _prefilled(speaker: Speaker, texts: Texts) -> Speaker:
     """What a chat's template adds, and whether an answer that has begun is gone on from: then its tokens are
-    all that the prompt is longer by; a template that closes the turn adds more."""
+    all that the prompt is longer by; a template that closes the turn adds more. Some repeat the beginning."""
     plain = texts.prompt(speaker.found)
     base = await speaker.ask(Asked(plain, 1))
     if base.read is None:
         return speaker
     speaker = speaker.but(overhead=max(base.read - texts.chat_tokens, 0))
-    lengths = []
+    lengths, repeated = [], []
     for begun in texts.begun:
         messages = [*plain.body["messages"], {"role": "assistant", "content": begun}]
         body = {"messages": messages, "add_generation_prompt": False, "continue_final_message": True}
@@ -197,4 +197,5 @@ async def _prefilled(speaker: Speaker, texts: Texts) -> Speaker:
         except Refused:
             return speaker
         lengths.append((answer.read or 0) - base.read)
-    return speaker.but(prefills=lengths == list(texts.begun.values()))
+        repeated.append(answer.choices[0].text.startswith(begun))
+    return speaker.but(prefills=lengths == list(texts.begun.values()), repeats=all(repeated))

@@ -40,6 +40,8 @@ class Found:
     """Tokens that a chat has more than its marked text."""
     prefills: bool = False
     """A chat goes on from an answer that has begun."""
+    repeats: bool = False
+    """And its text then begins with that beginning (llama.cpp)."""
     limits: bool = True
     """`max_tokens` is heeded."""
     stops: bool = False
@@ -76,6 +78,8 @@ class Prompted:
 
     body: Mapping[str, Any]
     tokens: int
+    begun: str = ""
+    """What the answer begins with, as the chat is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Speaker:
                 )
             body["messages"] = [*messages, {"role": "assistant", "content": begun}]
             body |= {"add_generation_prompt": False, "continue_final_message": True}
-        return Prompted(body, len(ids) + self.found.overhead)
+        return Prompted(body, len(ids) + self.found.overhead, begun)
 
     def body(self, asked: Asked) -> dict[str, Any]:
         """The request as JSON."""
@@ -157,6 +161,8 @@ class Speaker:
 
         def read(body: object) -> Answer:
             answer = read_answer(body)
+            if self.found.repeats:
+                answer = answer.without(asked.prompt.begun)
             check(answer)
             return answer
 
