@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-from dataclasses import astuple
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,15 +14,6 @@ from icl.cli.tables import Row, show
 
 if TYPE_CHECKING:
     from icl.registry import Parameter, Registry
-
-
-HERE = {
-    "name": "here",
-    "model": ["smollm2-135m-instruct", "fake"],
-    "task": "questions",
-    "grid": {"selector": ["zero_shot"], "shots": [0]},
-}
-"""An experiment on the models that are always at hand."""
 
 
 class Kind(StrEnum):
@@ -92,19 +82,32 @@ def models(
         Path | None, typer.Argument(help="An experiment: with --backends its models.", show_default=False)
     ] = None,
     backends: Annotated[
-        bool, typer.Option("--backends", help="Ask models a dozen short questions and say what they give.")
+        bool,
+        typer.Option("--backends", help="Ask models some thirty short questions and say what they give."),
     ] = False,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A server that is asked besides; without it the one that OPENAI_BASE_URL names.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with the figures.")] = False,
 ) -> None:
     """List the model and encoder aliases and where each would be loaded from here.
 
-    With --backends: the backends, and what the models of FILE give, measured now; without FILE icl's own
-    engine on the embedded model and the fake one.
+    With --backends: the backends, and what the models of FILE give, measured now; without FILE what is
+    at hand: icl's own engine on the embedded model, the fake one, vLLM where it is installed, a server.
     """
     if backends:
-        _measured(file)
+        from icl.cli.abilities import show_measured
+
+        show_measured(file, base_url, as_json)
         return
-    if file is not None:
-        raise typer.BadParameter("a file is read with --backends only")
+    for given, name in ((file, "a file"), (base_url, "--base-url"), (as_json, "--json")):
+        if given:
+            raise typer.BadParameter(f"{name} is read with --backends only")
     from icl.encoders.load import ALIASES as ENCODERS
     from icl.encoders.load import HASHED, encoder_source
     from icl.engine import ALIASES, resolve
@@ -123,39 +126,6 @@ def models(
     show("models", ("model", "loaded from", "what it is"), rows, note=note)
     found = [(name, encoder_source(name).note) for name in (*ENCODERS, HASHED)]
     show("encoders", ("encoder", "loaded from"), found)
-
-
-def _measured(file: Path | None) -> None:
-    from icl.backends import BACKENDS
-    from icl.backends.abilities import measure
-    from icl.experiments.asking.models import check_models, open_model
-    from icl.experiments.file.config import read_experiment
-
-    rows = [(name, BACKENDS.entry(name).summary) for name in BACKENDS]
-    show(
-        "backends", ("backend", "what it is"), rows, note="model: {BACKEND: {options}}, see docs/backends.md."
-    )
-    given: Path | dict[str, Any] = HERE if file is None else file
-    experiment, source = read_experiment(given)
-    check_models(experiment, source)
-    measured = []
-    for one in experiment.each:
-        typer.echo(f"asking {one.model_label}", err=True)
-        model = open_model(one)
-        found = measure(model)
-        engine = str(getattr(model, "engine", type(model).__name__))
-        measured.append((one.model_label, *astuple(found), engine))
-    headers = (
-        "model",
-        "scoring",
-        "generation",
-        "log-probabilities",
-        "chat",
-        "prefixes",
-        "same again",
-        "engine",
-    )
-    show("measured now", headers, measured, note="prefixes: tokens of a plain engine over those forwarded.")
 
 
 def tasks() -> None:

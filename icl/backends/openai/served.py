@@ -47,6 +47,18 @@ def served(client: Client) -> Served:
     return Served(length, json.dumps(about, sort_keys=True) if about else "", tuple(names))
 
 
+def only_name(client: Client) -> str:
+    """Of the one model that a server has. ModelError where it lists none or several."""
+    listed = client.one("/models", None, _models)
+    names = [name for entry in listed for name in _names(entry)[:1]]
+    if len(names) != 1:
+        said = ", ".join(names) or "none"
+        raise ModelError(
+            f"{client.settings.base_url} has not one model but: {said}; name the one that is meant"
+        )
+    return names[0]
+
+
 def _names(entry: Mapping[str, Any]) -> list[str]:
     aliases = entry.get("aliases")
     others = aliases if isinstance(aliases, list) else []
