@@ -254,9 +254,9 @@ def compare_runs(
     metric: str | None = None,
     compare_to: str | Mapping[str, str | int] | None = None,
     view: str = "results",
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     sort: str | None = None,
-    group: Sequence[str] = ("model", "task"),
+    group: str | Sequence[str] = ("model", "task"),
     results: Sequence[CellResult] | None = None,
 ) -> Leaderboard:
     """One table over several runs; baseline and metric are those of the first if not given (there: each

@@ -67,7 +67,8 @@ def lines(found: Diagnosis) -> list[str]:
         said.append(f"extra        {extra.name}: {extra.line if extra.missing else 'complete'}")
     said += [
         f"device       {found.device}",
-        f"processor    {found.processor}, {found.capability}, {found.cores} cores, {found.threads} threads",
+        f"processor    {found.processor}, {found.capability}, {_count(found.cores, 'core')}, "
+        f"{_count(found.threads, 'thread')}",
         f"memory       {found.memory / 2**30:.1f} GiB, {found.free / 2**30:.1f} GiB of the device's free now",
         f"ICL_DATA     {found.data}",
     ]
@@ -79,7 +80,9 @@ def lines(found: Diagnosis) -> list[str]:
             f"{speed.bandwidth / 1e9:,.1f} GB/s copied{own}"
         )
     if found.load > found.cores / 2:
-        said.append(f"busy         {found.load:.1f} processes on {found.cores} cores: the rates are too low")
+        said.append(
+            f"busy         {found.load:.1f} processes on {_count(found.cores, 'core')}: the rates are too low"
+        )
     said.append("A model here at best (its weights alone; icl plan measures on a model's own shapes):")
     for bound in found.bounds:
         fits = "" if bound.fits else "; does not fit into free memory"
@@ -88,6 +91,10 @@ def lines(found: Diagnosis) -> list[str]:
             f"writes one text at {bound.write:,.1f} tokens/s, weights {bound.weights / 2**30:.1f} GiB{fits}"
         )
     return said
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _named(parameters: float) -> str:

@@ -10,6 +10,7 @@ from icl.leaderboard.columns import percent
 from icl.leaderboard.extraction import Extraction
 from icl.leaderboard.names import MAJORITY, Names, base_name
 from icl.leaderboard.rows import Comparison, Row, place
+from icl.leaderboard.statistics import SAMPLED
 from icl.leaderboard.training import told
 from icl.leaderboard.versions import sentences as of_other_versions
 from icl.leaderboard.views import RESULTS, VIEWS, interval_text
@@ -34,10 +35,10 @@ def footer(board: Board) -> list[str]:
         )
     compared = [row.comparison for row in board.rows if row.comparison]
     if compared and board.view == RESULTS:
-        tests = " / ".join(dict.fromkeys(one.test for one in compared))
-        drawn = f" ({board.resamples:,} resamples)" if "permutation" in tests else ""
+        drawn = {SAMPLED: f"{SAMPLED} ({board.resamples:,} resamples)"}
+        tests = " / ".join(drawn.get(test, test) for test in dict.fromkeys(one.test for one in compared))
         lines.append(
-            f"Baseline {board.compare_to}: paired by (seed, query); {tests}{drawn}, two-sided, Holm over "
+            f"Baseline {board.compare_to}: paired by (seed, query); {tests}, two-sided, Holm over "
             f"{_rows(compared[0].family)}. * p<0.05 ** p<0.01 *** p<0.001"
         )
         if any(one.mark.startswith("(") for one in compared):

@@ -33,6 +33,8 @@ AT_ONCE = 2_000_000
 """Numbers (resamples x queries) looked at at once: bounds the memory, and stays where it is fast."""
 KEPT = 400_000_000
 """Exchanges (resamples x queries) of one shape that are kept for other rows, a bit each."""
+SAMPLED = "sign-flip permutation"
+"""The test whose p is that of a sample of all exchanges."""
 TIE = 1e-9
 """Two statistics nearer than this are the same number but for rounding."""
 
@@ -84,7 +86,7 @@ class Resampler:
                 return PairedTest(p, "McNemar, exact")
         active = np.flatnonzero(~np.asarray(same, dtype=bool))
         if len(active) == 0:
-            return PairedTest(1.0, "sign-flip permutation")
+            return PairedTest(1.0, f"{SAMPLED}, exact")
         exact = len(active) < 60 and 2 ** len(active) <= self.resamples
 
         def statistic(keep: Floats) -> Floats:
@@ -97,8 +99,8 @@ class Resampler:
             beyond += int((statistic(keep) >= observed - TIE).sum())
             total += len(keep)
         if exact:
-            return PairedTest(beyond / total, "sign-flip permutation, exact")
-        return PairedTest((beyond + 1) / (total + 1), "sign-flip permutation")
+            return PairedTest(beyond / total, f"{SAMPLED}, exact")
+        return PairedTest((beyond + 1) / (total + 1), SAMPLED)
 
     def _exchanges(self, queries: int, active: np.ndarray, exact: bool) -> Iterator[Floats]:
         """[B, Q] of 0/1, AT_ONCE numbers or one resample at most: 0 where row and baseline change places."""

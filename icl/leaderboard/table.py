@@ -56,10 +56,10 @@ class Leaderboard(Board):
         """The rows as in the CSV, the title and the footer, as one object."""
         return fields.to_json(self)
 
-    def pivot(self, rows: Sequence[str] = ("selector",)) -> Pivot:
+    def pivot(self, rows: str | Sequence[str] = ("selector",)) -> Pivot:
         """Crosswise: these axes down, the sections (`group`) across. DataError where several rows would fall
         into one cell, when it is written."""
-        return Pivot(self, filters.axes("rows", rows))
+        return Pivot(self, filters.axes("rows", listed(rows)))
 
     def to_latex(self) -> str:
         """A booktabs table, escaped."""
@@ -78,9 +78,9 @@ def leaderboard(
     majority: bool = True,
     view: str = RESULTS,
     versions: Versions | None = None,
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     sort: str | None = None,
-    group: Sequence[str] = SECTIONS,
+    group: str | Sequence[str] = SECTIONS,
 ) -> Leaderboard:
     """Means over seeds with 95 % intervals, and paired differences to a baseline.
 
@@ -104,6 +104,7 @@ def leaderboard(
     """
     if not results:
         raise DataError("no results: the run folder holds no cell yet")
+    where, group = listed(where), listed(group)
     cells = without_copies(results)
     made = majority_cells(cells) if majority else []
     cells += made
@@ -121,6 +122,11 @@ def leaderboard(
     notes = _notes(tasks_of(made), judge, baseline, where, f"{len(shown)} of {len(rows)}")
     named = baseline.text if baseline is not None else None
     return Leaderboard(tuple(shown), judge.name, named, resamples, precision, tuple(notes), sections, view)
+
+
+def listed(given: str | Sequence[str]) -> Sequence[str]:
+    """Several texts, or one alone, which may hold several with commas."""
+    return (given,) if isinstance(given, str) else given
 
 
 def _notes(

@@ -322,3 +322,13 @@ def test_macro_f1_and_each_tasks_own_metric():
     assert majority.value.value == pytest.approx((2 * 0.75 / 1.75) / 2)
     assert board.metric == "macro_f1"
     assert leaderboard(board_cells(), metric=None, resamples=100).metric == "accuracy"
+
+
+def test_resamples_are_said_of_tests_that_draw_them():
+    """Two rows of 3 queries have 8 exchanges, which are all looked at."""
+    few = [cell(name, 4, seed, n=3) for seed in (0, 1) for name in ("random", "knn")]
+    (line,) = [x for x in leaderboard(few, compare_to="random", majority=False).footer if "Baseline" in x]
+    assert "; sign-flip permutation, exact, two-sided" in line
+    many = [cell(name, 4, s, p, n=40) for s in (0, 1) for name, p in (("random", 0.5), ("knn", 0.6))]
+    (line,) = [x for x in leaderboard([*many], compare_to="random", majority=False).footer if "Baseline" in x]
+    assert "; sign-flip permutation (10,000 resamples), two-sided" in line

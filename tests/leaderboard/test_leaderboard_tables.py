@@ -76,6 +76,13 @@ def test_what_does_not_fit_is_one_clear_line(asked, error, said):
     assert "\n" not in str(caught.value)
 
 
+def test_one_text_is_as_good_as_a_list_of_one():
+    board = made(where="selector=knn,task=sst2", group="task,selector")
+    assert board.rows == made(where=["selector=knn", "task=sst2"], group=["task", "selector"]).rows
+    assert board.sections == ("task", "selector")
+    assert board.pivot("shots").to_csv() == board.pivot(["shots"]).to_csv()
+
+
 def test_sorted_within_sections_by_any_field():
     board = made(sort="tokens_per_query", where=["task=sst2"])
     costs = [row.tokens_per_query for row in board.rows]
