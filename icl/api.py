@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from icl.experiments.running.adapters import Adapter
     from icl.leaderboard import ChainCurves, Leaderboard, Overall
     from icl.leaderboard.card import Card
-    from icl.leaderboard.page.content import Content
 
 log = logging.getLogger("icl")
 
@@ -119,7 +118,8 @@ class Run:
 
     def show(self, query: str, cell: str | None = None) -> Shown:
         """One prediction with the prompt that led to it. Raises DataError for an unknown id."""
-        from icl.experiments.audit import audit, find_prediction
+        from icl.experiments.audit import audit
+        from icl.experiments.finding import find_prediction
 
         with allowing_code(self.allow_code):
             found = audit(self.folder, *find_prediction(self.folder, query, cell))
@@ -311,28 +311,3 @@ def chains_of_runs(runs: Sequence[Run], ns: Sequence[int] | None = None) -> Chai
 
     tasks = {name: task for run in runs for name, task in run.tasks().items()}
     return chain_curves([result for run in runs for result in run.results], tasks, ns=ns)
-
-
-def page_of_runs(
-    runs: Sequence[Run], *, title: str | None = None, note: Callable[[str], None] | None = None
-) -> Content:
-    """What the page over these runs shows, their cells as they stand at this moment. `note` is told how far
-    the reading of predictions is. Raises as `compare_runs`."""
-    from icl.leaderboard.page.content import Source, content
-
-    sources = [Source(run.folder, run.results) for run in runs]
-    board = compare_runs(runs, results=[result for source in sources for result in source.results])
-    tasks = {name: task for run in runs for name, task in run.tasks().items()}
-    named = title or ", ".join(run.folder.name for run in runs)
-    with allowing_code(any(run.allow_code for run in runs)):
-        return content(board, sources, title=named, tasks=tasks, note=note or (lambda _: None))
-
-
-def report(
-    runs: Sequence[Run], *, title: str | None = None, note: Callable[[str], None] | None = None
-) -> str:
-    """The page over these runs as one HTML file, which opens from disk and asks no network. See
-    `page_of_runs`."""
-    from icl.leaderboard.page.document import page
-
-    return page(page_of_runs(runs, title=title, note=note))

@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
     {"experiments", "bench"},
     {"leaderboard"},
     {"api"},
+    {"pages"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -67,7 +68,7 @@ ROOMS: dict[str, list[set[str]]] = {
         {"grid"},
         {"folder"},
         {"running"},
-        {"plan", "audit", "status", "schema", "differences"},
+        {"plan", "audit", "finding", "status", "schema", "differences"},
         {"preview", "reproduce"},
         {"__init__"},
     ],

@@ -28,6 +28,10 @@ def report(
     title: Annotated[
         str | None, typer.Option(help="In place of the runs' names.", show_default=False)
     ] = None,
+    max_mb: Annotated[
+        float,
+        typer.Option(min=0, metavar="MB", help="Above it later queries are left out; 0: none is."),
+    ] = 50,
     allow_code: AllowCode = False,
 ) -> None:
     """Write the leaderboard and every prediction as one page that opens from disk, without a network.
@@ -36,14 +40,20 @@ def report(
     """
     from rich.console import Console
 
-    from icl import api
+    from icl.api import Run
     from icl.cli.display import now_and_then, waiting
+    from icl.pages import report_within
+    from icl.printable import visible
 
     if output.is_dir() or not output.parent.is_dir():
         raise ConfigError(f"--output: {output} cannot be a file; name one in a folder that exists")
     console = Console(stderr=True)
     with waiting(console, "reading the runs") as note:
-        page = api.report([api.Run(path) for path in runs], title=title, note=now_and_then(note, console))
+        most = int(max_mb * 1e6) if max_mb else None
+        found = [Run(path) for path in runs]
+        page, lacking = report_within(found, most, title=title, note=now_and_then(note, console))
+    if lacking:
+        console.print(visible(lacking), markup=False, highlight=False, soft_wrap=True)
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -65,11 +75,12 @@ def view(
     It only reads. The address that is printed holds a token: who has it, and may use this machine, can read
     the runs. Ctrl-C ends it.
     """
-    from icl import api
+    from icl.api import Run
     from icl.leaderboard.page.live import Runs
     from icl.leaderboard.page.serve import PageServer
+    from icl.pages import page_of_runs
 
-    with PageServer(Runs(runs, lambda path: api.page_of_runs([api.Run(path)])), port) as server:
+    with PageServer(Runs(runs, lambda path: page_of_runs([Run(path)])), port) as server:
         typer.echo(server.url)
         typer.echo("Ctrl-C ends it.", err=True)
         try:

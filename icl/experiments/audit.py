@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from icl.encoders import load_encoder
 from icl.engine.fake import ByteTokenizer
-from icl.errors import DataError, IclError, ModelError, unknown_name
+from icl.errors import DataError, IclError, ModelError
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
 from icl.experiments.asking.responses import ResponseStore
@@ -85,45 +85,6 @@ class _Remembered:
         raise ModelError(f"{self.name} is not loaded")
 
 
-def find_prediction(folder: RunFolder, query: str, cell: str | None = None) -> tuple[Cell, Prediction]:
-    """The prediction of one query: in the cell whose id begins with or contains `cell`, or, without
-    one, in the first cell that shows demonstrations, else the first that has the query.
-
-    Raises DataError naming the nearest id, or the cells to choose from.
-    """
-    cells = folder.cells()
-    if cell is not None:
-        cells = _matching([c for c in cells if folder.has_lines(c)], cell)
-    having = [(c, p) for c in cells if (p := folder.prediction(c, query)) is not None]
-    if not having:
-        ids = dict.fromkeys(p.query_id for c in cells for p in folder.result(c).predictions)
-        if not ids:
-            raise DataError(f"{folder.path}: holds no prediction yet")
-        some = ", ".join(list(ids)[:5])
-        known = unknown_name("query", query, ids).split(" Allowed:")[0]
-        raise DataError(f"{folder.path}: {known} Queries: {some}, ... ({len(ids)} in all)")
-    return next((pair for pair in having if pair[0].shots), having[-1])
-
-
-def _matching(cells: Sequence[Cell], cell: str) -> list[Cell]:
-    several = len({c.model for c in cells}) > 1
-    names = {c.id: f"{c.model} {c.id}" if several else c.id for c in cells}
-    exact = [c for c in cells if c.id == cell]
-    found = exact or [c for c in cells if _bare(cell) in _bare(names[c.id])]
-    if len(found) == 1:
-        return found
-    some = ", ".join(names[c.id] for c in (found or cells)[:8])
-    many = f"fits {len(found)} cells" if found else "fits no cell"
-    raise DataError(
-        f"--cell {cell!r} {many}; name one of: {some}{', ...' if len(found or cells) > 8 else ''}"
-    )
-
-
-def _bare(name: str) -> str:
-    """ "knn-4" finds "..._knn_4_...": what is not a letter, a digit or a dot is all the same."""
-    return re.sub(r"[^a-z0-9.]+", "_", name.lower())
-
-
 def audit(folder: RunFolder, cell: Cell, prediction: Prediction) -> Audit:
     """One prediction; see `Auditor`."""
     with Auditor(folder) as auditor:
@@ -135,16 +96,20 @@ class Auditor:
     can be had, and, for methods that look at the whole pool, the data where they are those of the run.
 
     Of many predictions what they share is read, fitted and rendered once. A context manager, which holds
-    the response cache open.
+    the response cache open. measured: whether prompts say their length in tokens.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, measured: bool = True) -> None:
         self.folder = folder
+        self.measured = measured
         self.experiment = folder.read_experiment()
         self._open = ExitStack()
         self._tasks: dict[str, tuple[Task | None, Mapping[str, Example]]] = {}
         self._tokenizers: dict[str, tuple[TokenizerOnly, str]] = {}
-        self._writing: _Writing | None = None
+        self._renderers: dict[tuple[str, str, bool], PromptRenderer] = {}
+        self._data: dict[str, TaskData] = {}
+        self._pools: dict[tuple[str, int], Sequence[Example]] = {}
+        self._writing: dict[bool, _Writing] = {}
         cache = folder.path.resolve().parent / ".cache" / "responses.sqlite"
         store = ResponseStore(cache, read_only=True) if cache.is_file() else ResponseStore()
         self._open.callback(store.close)
@@ -155,6 +120,11 @@ class Auditor:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    @cached_property
+    def models(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the folder says of the models by name."""
+        return self.folder.models()
 
     def texts(self, task: str) -> tuple[Task | None, Mapping[str, Example]]:
         """The definition and the texts that the folder keeps of a task."""
@@ -183,12 +153,45 @@ class Auditor:
             if i in known
         ]
         query = known[prediction.query_id].query
-        if self._writing is None or self._writing.cell != cell:
-            self._writing = _Writing(self, cell, task)
-        writing = self._writing
+        writing = self._write(cell, task, self.measured or bool(prediction.dropped))
         prompt, notes = writing.prompt(query, shown)
         examples = tuple(d.example for d in shown)
         return Audit(cell, prediction, prompt, examples, query, task, (*writing.notes, *notes))
+
+    def _write(self, cell: Cell, task: Task, limited: bool) -> _Writing:
+        """The last cell's writers are kept. Without a limit a prompt need not be measured: that nothing was
+        dropped says that it was short enough."""
+        known = self._writing.get(limited)
+        if known is None or known.cell != cell:
+            known = self._writing[limited] = _Writing(self, cell, task, limited)
+        return known
+
+    def renderer(self, cell: Cell, task: Task, limited: bool) -> PromptRenderer:
+        """For the cell's model and task."""
+        key = (cell.model, task.name, limited)
+        if key not in self._renderers:
+            known, lacking = self.tokenizer(cell)
+            prompts = self.asking(cell).prompt
+            self._renderers[key] = PromptRenderer(
+                task=task,
+                tokenizer=known.tokenizer,
+                context_length=known.context_length if limited else None,
+                chat=False if lacking else prompts.chat,
+                overflow=prompts.overflow,
+            )
+        return self._renderers[key]
+
+    def pool(self, cell: Cell) -> Sequence[Example]:
+        """What the cell's demonstrations came from, drawn once for all cells of its task and seed. Raises
+        IclError where the data are not those of the run."""
+        key = (cell.task, cell.seed)
+        if key not in self._pools:
+            if cell.task not in self._data:
+                self._data[cell.task] = _data(self.folder, self.experiment, cell.task)
+            asked = self.experiment
+            split = self._data[cell.task].split(asked.pool, asked.test, cell.seed, asked.duplicate_threshold)
+            self._pools[key] = split.pool
+        return self._pools[key]
 
     def asking(self, cell: Cell) -> Experiment:
         """The experiment as if the cell's model were its only one."""
@@ -202,7 +205,7 @@ class Auditor:
             try:
                 known = (open_tokenizer(self.asking(cell)), "")
             except (IclError, OSError) as error:
-                stand_in = TokenizerOnly(cell.model, ByteTokenizer(), UNLIMITED)
+                stand_in = TokenizerOnly(cell.model, ByteTokenizer(), lambda: UNLIMITED)
                 known = (stand_in, _said(error))
             self._tokenizers[cell.model] = known
         return known
@@ -246,7 +249,7 @@ class _Writing:
     """Writes the prompts of one cell again; `notes`: what it had to do without, and what the chat template
     does of itself."""
 
-    def __init__(self, auditor: Auditor, cell: Cell, task: Task) -> None:
+    def __init__(self, auditor: Auditor, cell: Cell, task: Task, limited: bool) -> None:
         self.cell = cell
         self._auditor, self._task = auditor, task
         self._folder, self._experiment = auditor.folder, auditor.asking(cell)
@@ -262,13 +265,7 @@ class _Writing:
         elif chat:
             notes += chat_notes(self._known.tokenizer, chat, task.instruction)
         self.notes = tuple(notes)
-        self._renderer = PromptRenderer(
-            task=task,
-            tokenizer=self._known.tokenizer,
-            context_length=self._known.context_length,
-            chat=chat if self._exact else False,
-            overflow=self._experiment.prompt.overflow,
-        )
+        self._renderer = auditor.renderer(cell, task, limited)
 
     def prompt(self, query: Query, shown: Sequence[Demonstration]) -> tuple[Prompt, list[str]]:
         """The first prompt of the method; in the task's own form where that cannot be had again."""
@@ -280,7 +277,7 @@ class _Writing:
                 f"In the task's own form; the method's prompt cannot be written again ({_said(error)})."
             )
             text = self._renderer.prompt(query, shown).text
-        count = self._renderer.length(text) if self._exact else 0
+        count = self._renderer.length(text) if self._exact and self._auditor.measured else 0
         return Prompt(text, tuple(d.example.id for d in shown), (), count), notes
 
     def _first(self, query: Query, shown: Sequence[Demonstration]) -> str:
@@ -330,9 +327,7 @@ class _Writing:
         cell = self.cell
         if cell.tuning != UNTUNED:
             return str(self._folder.result(cell).notes.get("tuning", {}).get("fingerprint", ""))
-        return str(self._folder.models().get(cell.model, {}).get("fingerprint", ""))
+        return str(self._auditor.models.get(cell.model, {}).get("fingerprint", ""))
 
     def _pool(self) -> Sequence[Example]:
-        experiment, cell = self._experiment, self.cell
-        data = _data(self._folder, experiment, cell.task)
-        return data.split(experiment.pool, experiment.test, cell.seed, experiment.duplicate_threshold).pool
+        return self._auditor.pool(self.cell)

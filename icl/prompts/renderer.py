@@ -10,7 +10,7 @@ from icl.errors import ConfigError, ContextOverflow
 from icl.prompts.layout import ChatLayout, Layout, PlainLayout, Turn
 from icl.prompts.preference import keep_order
 from icl.prompts.stops import answer_stops, chain_stops
-from icl.prompts.template import check_templates, render_instruction, render_side
+from icl.prompts.template import Side, check_templates, render_instruction, render_side
 from icl.protocols import Tokenizer
 from icl.types import Demonstration, Dropped, Example, Prompt, Query, Task
 
@@ -20,6 +20,8 @@ Overflow = Literal["drop", "fail"]
 
 PIECES_KEPT = 20_000
 """Demonstrations whose text and length are remembered; beyond this the memory is emptied."""
+QUERIES_KEPT, QUERY_LENGTH = 4096, 2000
+"""Queries whose text is remembered, of so many characters at most, likewise."""
 LENGTHS_KEPT = 65_536
 """Prompts whose length is remembered, likewise."""
 
@@ -27,7 +29,8 @@ LENGTHS_KEPT = 65_536
 class PromptRenderer:
     """Implements `protocols.Renderer`.
 
-    task: what is asked. tokenizer, context_length: of the model the prompts are for.
+    task: what is asked. tokenizer, context_length: of the model the prompts are for; without a length
+    nothing is measured or dropped, and prompts say 0 tokens.
     chat: False, plain text; "turns" (or True), the model's chat template with the instruction as
     the system's message and one user and one assistant turn a demonstration; "single", the chat
     template with everything in one user turn.
@@ -45,7 +48,7 @@ class PromptRenderer:
         *,
         task: Task,
         tokenizer: Tokenizer,
-        context_length: int,
+        context_length: int | None,
         chat: bool | ChatMode = False,
         overflow: Overflow = "drop",
     ) -> None:
@@ -53,7 +56,7 @@ class PromptRenderer:
             raise ConfigError(f"overflow must be 'drop' or 'fail', not {overflow!r}")
         if chat not in (False, True, "turns", "single"):
             raise ConfigError(f"chat must be false, true, 'turns' or 'single', not {chat!r}")
-        if context_length < 1:
+        if context_length is not None and context_length < 1:
             raise ConfigError(f"context_length must be at least 1, not {context_length}")
         check_templates(task.template, task.inputs, task.instruction, f"task {task.name!r}")
         self.task = task
@@ -70,6 +73,8 @@ class PromptRenderer:
         )
         self._lengths: dict[bytes, int] = {}
         self._turns: dict[tuple[int, Style], tuple[Example, Turn]] = {}
+        self._answers: dict[tuple[str, str], str] = {}
+        self._queries: dict[tuple[object, ...], str] = {}
 
     def prompt(
         self,
@@ -95,14 +100,14 @@ class PromptRenderer:
 
         everything = tuple(range(len(turns)))
         text = text_of(everything)
-        tokens = self.length(text)
-        if tokens + reserve <= self.context_length:
+        tokens = 0 if self.context_length is None else self.length(text)
+        if self.context_length is None or tokens + reserve <= self.context_length:
             return Prompt(text, tuple(d.example.id for d in demonstrations), (), tokens)
         if not turns:
             raise ContextOverflow(self._too_long(query, tokens, reserve, "with no demonstration"))
         if self.overflow == "fail":
             raise ContextOverflow(self._too_long(query, tokens, reserve, f"with {len(turns)} demonstrations"))
-        return self._fit(query, demonstrations, turns, text_of, tokens, reserve)
+        return self._fit(query, demonstrations, turns, text_of, tokens, reserve, self.context_length)
 
     def answer(self, target: str, *, query: Query | None = None, after: str = "") -> str:
         """What follows the prompt for `target`, e.g. " positive".
@@ -111,8 +116,13 @@ class PromptRenderer:
         chat the answer opens the assistant's turn, so it has no leading space, unless `after`, the
         suffix that the prompt was made with, stands before it.
         """
-        item = query if query is not None else Query("", {})
-        return self._layout.continuation(render_side(self.task, "answer", item, target), after)
+        known = self._answers.get((target, after)) if query is None else None
+        if known is None:
+            item = query if query is not None else Query("", {})
+            known = self._layout.continuation(render_side(self.task, "answer", item, target), after)
+            if query is None and len(self._answers) < PIECES_KEPT:
+                self._answers[target, after] = known
+        return known
 
     @property
     def end(self) -> str:
@@ -152,12 +162,13 @@ class PromptRenderer:
         text_of: Callable[[Sequence[int]], str],
         tokens: int,
         reserve: int,
+        limit: int,
     ) -> Prompt:
         """Keeps the most preferred demonstrations that fit together, in their order.
 
         The lengths of the pieces say where to start; the whole text, tokenised, decides.
         """
-        budget = self.context_length - reserve
+        budget = limit - reserve
         preferred = keep_order(demonstrations)
 
         def measure(count: int) -> tuple[str, int]:
@@ -176,7 +187,7 @@ class PromptRenderer:
             raise ContextOverflow(self._too_long(query, length, reserve, "with no demonstration"))
         while count + 1 < len(turns) and (larger := measure(count + 1))[1] <= budget:
             count, (text, length) = count + 1, larger
-        reason = f"context: {tokens} tokens + {reserve} reserved > {self.context_length}"
+        reason = f"context: {tokens} tokens + {reserve} reserved > {limit}"
         out = reversed(preferred[count:])
         dropped = tuple(Dropped(demonstrations[i].example.id, reason) for i in out)
         kept = tuple(demonstrations[i].example.id for i in sorted(preferred[:count]))
@@ -190,12 +201,22 @@ class PromptRenderer:
             )
 
     def _query_side(self, query: Query, style: Style, label: str) -> str:
-        if style != "channel":
-            return render_side(self.task, "query", query)
-        self._need_channel()
-        if not label:
-            raise ValueError("a channel prompt needs the label that stands before the query")
-        return render_side(self.task, "channel_answer", query, label)
+        """Rendered once for the same inputs: rows of other methods ask for them too."""
+        channel = style == "channel"
+        if channel:
+            self._need_channel()
+            if not label:
+                raise ValueError("a channel prompt needs the label that stands before the query")
+        key = (channel and label, *query.inputs.items(), None, *query.choices.items())
+        known = self._queries.get(key)
+        if known is None:
+            side: Side = "channel_answer" if channel else "query"
+            known = render_side(self.task, side, query, label if channel else "")
+            if len(known) <= QUERY_LENGTH:
+                if len(self._queries) >= QUERIES_KEPT:
+                    self._queries.clear()
+                self._queries[key] = known
+        return known
 
     def _turn(self, example: Example, style: Style) -> Turn:
         """Both sides of a demonstration, rendered and measured once.
@@ -214,7 +235,8 @@ class PromptRenderer:
         else:
             ask = render_side(self.task, "query", example)
             reply = render_side(self.task, style, example)
-        turn = Turn(ask, reply, len(self.tokenizer.encode(ask + reply)))
+        measured = self.context_length is not None
+        turn = Turn(ask, reply, len(self.tokenizer.encode(ask + reply)) if measured else 0)
         if len(self._turns) >= PIECES_KEPT:
             self._turns.clear()
         self._turns[key] = (example, turn)

@@ -99,7 +99,8 @@ def test_a_plan_counts_what_the_run_forwards(weights: Path, standing_in: None) -
     prompts = [f"The same beginning, then {end}" for end in ("one", "two", "twelve", "one more")]
     scored = [ScoreRequest(p, (" yes", " no", " neither")) for p in prompts]
     written = [GenerateRequest(p, max_tokens=3, ignore_eos=True) for p in prompts]
-    rehearsal = RehearsalModel(TokenizerOnly(model.name, model.tokenizer, model.context_length, model))
+    known = TokenizerOnly(model.name, model.tokenizer, lambda: model.context_length, model)
+    rehearsal = RehearsalModel(known)
     rehearsal.score(scored)
     found = sum(s.usage.tokens_unique for s in model.score(scored))
     assert rehearsal.total.tokens_unique + rehearsal.recomputed == found

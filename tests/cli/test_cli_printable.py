@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import icl as library
-from icl.api import report
 from icl.errors import ConfigError, DataError
+from icl.pages import report
 from icl.printable import LONGEST_MESSAGE, STEERING, one_line, visible
 
 EVIL = "N\x1b[31mA\u202e\u200b\x9b2J\u2066:\U000e0041"

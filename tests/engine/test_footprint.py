@@ -67,7 +67,7 @@ def test_what_memory_holds_for_one_sample_alone_is_as_the_engine_counts_it(embed
         GenerateRequest(t, n=n, max_tokens=m)
         for t, n, m in zip(texts, (1, 2, 1, 4), (5, 9, 7, 3), strict=True)
     ]
-    rehearsal = RehearsalModel(TokenizerOnly("m", model.tokenizer, 99))
+    rehearsal = RehearsalModel(TokenizerOnly("m", model.tokenizer, lambda: 99))
     rehearsal.generate(asked)
     prompts = encode_texts(model.tokenizer, texts)
     loop = DecodeLoop(model.runner, asked, prompts, model.tokenizer, model.resident)

@@ -178,3 +178,20 @@ def test_the_embedded_models_hidden_instruction(embedded: str) -> None:
 
     [note] = chat_notes(load_tokenizer(embedded), "turns", "")
     assert "SmolLM" in note
+
+
+def test_short_texts_are_remembered_up_to_a_number_and_no_other(monkeypatch):
+    monkeypatch.setattr("icl.engine.loading.tokenizer.SHORT", 4)
+    monkeypatch.setattr("icl.engine.loading.tokenizer.SHORT_KEPT", 2)
+    wrapped = HFTokenizer(tokenizer("<s> $A"))
+    asked = []
+    ids = wrapped._ids
+    monkeypatch.setattr(wrapped, "_ids", lambda text, special: asked.append(text) or ids(text, special))
+    first = wrapped.encode("is")
+    asked.clear()
+    assert wrapped.encode("is") == first
+    assert asked == []
+    for text in ("it", "so", "is", "it so", "it so"):
+        assert wrapped.encode(text) == wrapped.encode_many([text])[0]
+    assert asked == ["it", "so", "is", "it so", "it so"]
+    assert len(wrapped._short) <= 2

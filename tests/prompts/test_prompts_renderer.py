@@ -235,3 +235,35 @@ def test_an_answer_that_shows_the_choice_needs_the_query():
 def test_wrong_options(change, message):
     with pytest.raises(ConfigError, match=message):
         renderer(**change)
+
+
+def test_without_a_limit_nothing_is_measured_or_dropped(monkeypatch):
+    shown = [demo(str(i), score=float(i)) for i in range(40)]
+    wanted = renderer().prompt(QUERY, shown)
+    short = renderer(context_length=300).prompt(QUERY, shown)
+    assert short.dropped
+
+    def refuse(self, text):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(ByteTokenizer, "encode", refuse)
+    free = renderer(context_length=None)
+    prompt = free.prompt(QUERY, shown, reserve=1_000_000)
+    assert (prompt.text, prompt.demonstrations, prompt.dropped) == (wanted.text, wanted.demonstrations, ())
+    assert prompt.tokens == 0
+    kept = [d for d in shown if d.example.id in short.demonstrations]
+    assert free.prompt(QUERY, kept).text == short.text
+
+
+def test_a_query_is_rendered_by_its_inputs_choices_and_label_whatever_its_id():
+    template = replace(TASK.template, query="{{ text }}{% for c in choices %} {{ c }}{% endfor %}?")
+    make = renderer(task=replace(TASK, template=template))
+    texts = {
+        make.prompt(Query(name, {"text": text}, choices), []).text
+        for name in ("q1", "q2")
+        for text in ("a", "b")
+        for choices in ({}, {"A": "x"}, {"B": "x"})
+    }
+    assert texts == {f"Judge.\n\n{text}{choice}?" for text in "ab" for choice in ("", " A", " B")}
+    sides = [make.prompt(QUERY, [], style="channel", label=label).text for label in ("neg", "pos")]
+    assert sides == ["Judge.\n\nSentiment: bad\nReview:", "Judge.\n\nSentiment: good\nReview:"]

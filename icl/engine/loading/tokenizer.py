@@ -17,6 +17,11 @@ from icl.types import TokenIds
 
 log = logging.getLogger("icl")
 
+SHORT = 64
+"""Characters up to which a text's ids are remembered."""
+SHORT_KEPT = 4096
+"""Texts; beyond this the memory is emptied."""
+
 
 class HFTokenizer:
     """Wraps a transformers tokenizer so that special tokens are neither doubled nor lost.
@@ -32,6 +37,7 @@ class HFTokenizer:
         special = {str(t.content): int(i) for i, t in added if t.special}
         self.eos_ids = ends(eos_ids, tokenizer.eos_token_id, special)
         self._said_fold = False
+        self._short: dict[str, TokenIds] = {}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -57,8 +63,16 @@ class HFTokenizer:
         return self._wrapping.begin(tuple(body), late)
 
     def encode(self, text: str) -> TokenIds:
-        """See Tokenizer."""
-        return self._begun(text, self._ids(text, False))
+        """See Tokenizer. Short texts are remembered: labels are asked for with every query."""
+        if len(text) > SHORT:
+            return self._begun(text, self._ids(text, False))
+        known = self._short.get(text)
+        if known is None:
+            known = self._begun(text, self._ids(text, False))
+            if len(self._short) >= SHORT_KEPT:
+                self._short.clear()
+            self._short[text] = known
+        return known
 
     def encode_many(self, texts: Sequence[str]) -> list[TokenIds]:
         """`encode` of each text, in one call of the tokenizer."""

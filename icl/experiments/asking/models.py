@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from icl.backends import BACKENDS, Recomputing
 from icl.engine import load_model, load_tokenizer, resolve
@@ -14,15 +16,21 @@ from icl.experiments.file.config import Experiment, Source
 from icl.protocols import LanguageModel, Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TokenizerOnly:
     """What is known of a model before its weights are loaded."""
 
     name: str
     tokenizer: Tokenizer
-    context_length: int
+    read_context: Callable[[], int]
+    """Reading a configuration takes seconds, once: not everybody wants to know."""
     recomputing: Recomputing | None = None
     """Where it forwards more than each shared prefix once: it says how much."""
+
+    @cached_property
+    def context_length(self) -> int:
+        """In tokens. Raises ConfigError where the experiment asks for more than the model takes."""
+        return self.read_context()
 
 
 def check_models(experiment: Experiment, source: Source) -> None:
@@ -79,18 +87,21 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     if choice.is_backend:
         model = open_model(experiment)
         again = model if isinstance(model, Recomputing) else None
-        return TokenizerOnly(model.name, model.tokenizer, model.context_length, again)
+        return TokenizerOnly(model.name, model.tokenizer, lambda: model.context_length, again)
     source = resolve(choice.name)
     if source.kind == "fake":
         length = experiment.context_length
         fake = FakeModel() if length is None else FakeModel(context_length=length)
-        return TokenizerOnly(fake.name, fake.tokenizer, fake.context_length)
+        return TokenizerOnly(fake.name, fake.tokenizer, lambda: fake.context_length)
     tokenizer = load_tokenizer(choice.name)
-    from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
-    length = agreed_context(config, experiment.context_length, choice.name)
-    return TokenizerOnly(choice.name, tokenizer, length)
+    def context() -> int:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
+        return agreed_context(config, experiment.context_length, choice.name)
+
+    return TokenizerOnly(choice.name, tokenizer, context)
 
 
 def context_without_weights(experiment: Experiment) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from icl.errors import DataError
@@ -52,12 +52,16 @@ def content(
     title: str,
     tasks: Mapping[str, Task] | None = None,
     note: Note = lambda _: None,
+    queries: int | None = None,
 ) -> Content:
     """Everything a page shows of `board`, which was made of these results.
 
-    A cell that two runs share is shown once. Raises DataError (a run of other data).
+    A cell that two runs share is shown once. queries: of so many of each task the page has the predictions
+    (None: of all), and says so. Raises DataError (a run of other data).
     """
-    kept = {id(result) for result in without_copies([r for source in sources for r in source.results])}
+    everything = [result for source in sources for result in source.results]
+    shown = None if queries is None else first_queries(everything, queries)
+    kept = {id(result) for result in without_copies(everything)}
     rows = {row_key(row.cell): at for at, row in enumerate(board.rows)}
     index: dict[str, Any] = {
         "title": title,
@@ -81,7 +85,7 @@ def content(
     for number, source in enumerate(sources):
         beginnings, places, examples = Beginnings(), dict[str, int](), dict[str, Examples]()
         with ExitStack() as stack:
-            auditor = stack.enter_context(Auditor(source.folder))
+            auditor = stack.enter_context(Auditor(source.folder, measured=False))
             columns = Columns(auditor, texts, beginnings)
             for result in source.results:
                 row = rows.get(row_key(result.cell))
@@ -91,8 +95,9 @@ def content(
                 by_row.setdefault(row, []).append(result)
                 index["cells"].append(_cell(board, result, row, number))
                 held = examples.setdefault(result.cell.task, Examples())
-                made.blocks[f"p{at}"] = pack(columns.of(result, held))
-                done += len(result.predictions)
+                told = result if shown is None else _of(result, shown[result.cell.task])
+                made.blocks[f"p{at}"] = pack(columns.of(told, held))
+                done += len(told.predictions)
                 note(f"{done:,} of {total:,} predictions")
         _put_examples(made, examples, number)
         for cell, lengths in beginnings.lengths(texts.all).items():
@@ -103,10 +108,33 @@ def content(
         starts.append(first)
         made.blocks[f"t{at}"] = pack(block)
     index["texts"] = starts
-    index["overall"] = _overall(board, [r for source in sources for r in source.results], tasks or {})
+    index["overall"] = _overall(board, everything, tasks or {})
+    index["queries"] = max(map(len, first_queries(everything, None).values()), default=0)
+    index["left_out"] = None if queries is None else left_out(done, total, queries)
     for at, results in by_row.items():
         made.blocks[f"r{at}"] = pack(details_of(board, results, tasks or {}))
     return made
+
+
+def first_queries(results: Sequence[CellResult], count: int | None) -> Mapping[str, frozenset[str]]:
+    """Task -> ids of its first `count` queries, the same in all cells; None: of all."""
+    met: dict[str, dict[str, None]] = {}
+    for result in results:
+        met.setdefault(result.cell.task, {}).update(dict.fromkeys(p.query_id for p in result.predictions))
+    return {task: frozenset(list(ids)[:count]) for task, ids in met.items()}
+
+
+def _of(result: CellResult, queries: frozenset[str]) -> CellResult:
+    return replace(result, predictions=tuple(p for p in result.predictions if p.query_id in queries))
+
+
+def left_out(kept: int, whole: int, queries: int) -> str:
+    """What a page of the first `queries` queries holds, and where the rest is."""
+    return (
+        f"This page holds {kept:,} of {whole:,} predictions, those of the first {queries:,} queries of each "
+        "task, to stay small; its table and figures are of all. The rest: icl view RUN, "
+        "icl report RUN --max-mb 0 (no limit), or icl export RUN."
+    )
 
 
 def row_key(cell: Cell) -> tuple[object, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from icl.errors import IclError
+from icl.engine.requests.encoding import encode_texts
+from icl.errors import DataError, IclError
 from icl.experiments.audit import Audit, Auditor
-from icl.experiments.records import CellResult
+from icl.experiments.records import Cell, CellResult
+from icl.leaderboard.names import MAJORITY
 from icl.leaderboard.page.packing import codes, short, short_numbers
 from icl.leaderboard.page.shared import Beginnings
 from icl.leaderboard.page.texts import Examples, Texts, utf16
@@ -23,6 +25,7 @@ class Columns:
 
     def __init__(self, auditor: Auditor, texts: Texts, beginnings: Beginnings) -> None:
         self._auditor, self._texts, self._beginnings = auditor, texts, beginnings
+        self._lengths: dict[tuple[str, tuple[int, ...]], int] = {}
 
     def of(self, result: CellResult, examples: Examples) -> dict[str, Any]:
         """JSON-able columns; a column that is empty in every prediction is left out."""
@@ -80,17 +83,26 @@ class Columns:
     def _prompts(self, result: CellResult) -> dict[str, Any]:
         """The prompts in pieces that are stored once, their length, and what was in the way."""
         notes: dict[tuple[str, ...], int] = {}
-        pieces, kinds, tokens, noted = list[list[int]](), list[str](), list[int](), list[int]()
+        pieces, kinds, noted = list[tuple[int, ...]](), list[str](), list[int]()
+        unknown: dict[tuple[int, ...], str] = {}
         for prediction in result.predictions:
+            text = ""
             try:
+                if result.cell.selector == MAJORITY:
+                    raise DataError("The majority class answers without a prompt.")
                 audit = self._auditor.audit(result.cell, prediction)
-                parts, count, said = parts_of(audit), audit.prompt.tokens, audit.notes
+                parts, text, said = parts_of(audit), audit.prompt.text, audit.notes
             except (IclError, OSError) as error:
-                parts, count, said = [], 0, (str(error),)
-            pieces.append([self._texts.number(piece) for _, piece in parts])
+                parts, said = [], (str(error),)
+            pieces.append(tuple(self._texts.number(piece) for _, piece in parts))
             kinds.append("".join(KINDS[kind] for kind, _ in parts))
-            tokens.append(count)
             noted.append(notes.setdefault(said, len(notes)))
+            if text and (result.cell.model, pieces[-1]) not in self._lengths:
+                unknown[pieces[-1]] = text
+                if len(unknown) >= COUNTED:
+                    self._count(result.cell, unknown)
+        self._count(result.cell, unknown)
+        tokens = [self._lengths.get((result.cell.model, one), 0) for one in pieces]
         self._beginnings.add(result.cell, pieces)
         patterns, pattern = codes(kinds)
         return {
@@ -102,7 +114,19 @@ class Columns:
             "note": noted,
         }
 
+    def _count(self, cell: Cell, prompts: dict[tuple[int, ...], str]) -> None:
+        """Takes note of the tokens of these prompts, once each and in one call; without the model's tokenizer
+        of none. Empties `prompts`."""
+        known, lacking = self._auditor.tokenizer(cell) if prompts else (None, "")
+        if known is not None and not lacking:
+            found = encode_texts(known.tokenizer, list(prompts.values()))
+            for pieces, ids in zip(prompts, found, strict=True):
+                self._lengths[cell.model, pieces] = len(ids)
+        prompts.clear()
 
+
+COUNTED = 256
+"""Prompts whose tokens are counted in one call."""
 NEEDED = frozenset(
     {"n", "query", "answers", "answer", "golds", "gold", "correct", "flags", "kind", "note", "labelled"}
 )
@@ -112,7 +136,7 @@ def _says(column: Any) -> bool:
     """Whether anything in a column is not empty."""
     if isinstance(column, dict):
         return bool(column)
-    return any(item not in (0, -1, None, [], {}) for item in column)
+    return any(item not in (0, -1, None, [], (), {}) for item in column)
 
 
 def parts_of(audit: Audit) -> list[tuple[str, str]]:

@@ -30,9 +30,10 @@ class Beginnings:
     def add(self, cell: Cell, prompts: Sequence[Sequence[int]]) -> None:
         """The prompts of a cell, as numbers of texts."""
         network = self._prompts.setdefault((cell.model, cell.tuning), {})
+        name = cell.id
         for at, pieces in enumerate(prompts):
             if pieces:
-                network.setdefault(tuple(pieces), []).append((cell.id, at))
+                network.setdefault(tuple(pieces), []).append((name, at))
 
     def lengths(self, texts: Sequence[str]) -> dict[str, dict[int, tuple[int, int, int]]]:
         """Cell id -> prediction -> the longest beginning that another prompt has too, as (whole pieces,

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 import icl
-from icl.api import Run, report
+from icl.api import Run
 from icl.engine.fake import FakeModel
+from icl.pages import report, report_within
 
 EVIL = '<script>document.title="taken"</script><img src=x onerror=alert(1)> \x1b[31m\u202e𝒳'
 TASK = """\
@@ -128,6 +129,12 @@ class Parts:
         """Place and columns of the first cell whose id holds `part`."""
         at = next(i for i, cell in enumerate(self.index["cells"]) if part in cell["id"])
         return at, self.blocks[f"p{at}"]
+
+
+def room_for_some(run: Run, page_text: str) -> int:
+    """Bytes that hold a page with a part of its predictions."""
+    empty = len(report_within([run], 1)[0].encode())
+    return empty + 3 * (len(page_text.encode()) - empty) // 4
 
 
 @pytest.fixture(scope="session")

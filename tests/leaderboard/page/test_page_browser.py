@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from icl.api import Run, report
+from icl.api import Run
+from icl.pages import report, report_within
 
-from .conftest import EVIL
+from .conftest import EVIL, room_for_some
 
 WRITTEN = EVIL.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")
 
@@ -227,6 +228,24 @@ def test_a_phone_needs_no_scrolling_to_the_side(watch, page_file, parts, scheme)
         assert page.tab.evaluate("document.documentElement.scrollWidth") <= 360, place
         background = page.tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_what_a_page_leaves_out_is_said_where_it_is_missed(watch, run_folder, page_text, tmp_path):
+    run = Run(run_folder)
+    text, lacking = report_within([run], room_for_some(run, page_text))
+    file = tmp_path / "r.html"
+    file.write_text(text, encoding="utf-8")
+    page = watch(file.as_uri())
+    assert lacking in page.tab.locator("main").inner_text()
+    page.tab.fill("#filter", "knn direct")
+    page.tab.locator("tr.row").first.click()
+    page.tab.wait_for_selector("table.listing tr.row")
+    assert lacking in page.tab.locator("section[aria-label=Predictions]").inner_text()
+    result = next(r for r in run.results if "knn" in r.cell.id)
+    missing = watch(f"{file.as_uri()}#/prediction/{quote(result.cell.id)}/{result.predictions[-1].query_id}")
+    said = missing.tab.locator("main").inner_text()
+    assert f"No query {result.predictions[-1].query_id}" in said
+    assert lacking in said
 
 
 def test_a_print_shows_the_table_without_controls(watch, page_file):

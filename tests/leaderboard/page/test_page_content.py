@@ -10,16 +10,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from icl.api import Run, report
+from icl.api import Run
 from icl.errors import DataError
+from icl.experiments.audit import Auditor
 from icl.experiments.records import Cell
 from icl.leaderboard.page.document import PLOT_STYLES, digests, scripts
 from icl.leaderboard.page.packing import pack, short_numbers
 from icl.leaderboard.page.shared import Beginnings, common
 from icl.leaderboard.page.texts import Texts, utf16
+from icl.pages import report, report_within
 from icl.printable import STEERING
 
-from .conftest import EVIL, Parts
+from .conftest import EVIL, Parts, room_for_some
 
 
 class Elements(HTMLParser):
@@ -90,6 +92,50 @@ def test_every_prediction_is_there_with_the_very_prompt(run_folder, parts):
         assert columns["tokens"][3] == audit.prompt.tokens
         shown = [parts.blocks["i0"][place] for place in columns["shown"][3]]
         assert shown == [e.id for e in audit.examples]
+
+
+def test_lengths_and_prompts_are_those_of_an_auditor_that_measures_one_by_one(run_folder, parts):
+    run = Run(run_folder)
+    compared = 0
+    with Auditor(run.folder) as auditor:
+        for result in run.results:
+            _, columns = parts.cell(result.cell.id)
+            if result.cell.selector == "majority_class":
+                assert columns["notes"] == [["The majority class answers without a prompt."]]
+                continue
+            for i, prediction in enumerate(result.predictions):
+                prompt = auditor.audit(result.cell, prediction).prompt
+                assert columns["tokens"][i] == prompt.tokens > 0
+                assert "".join(parts.texts(columns["pieces"][i])) == prompt.text
+                compared += 1
+    assert compared > 200
+
+
+def test_a_page_that_would_be_too_large_has_the_first_queries_and_says_so(run_folder, page_text):
+    run = Run(run_folder)
+    most = room_for_some(run, page_text)
+    text, lacking = report_within([run], most)
+    assert len(text.encode()) <= most < len(page_text.encode())
+    found = Parts.of(text)
+    assert found.index["left_out"] == lacking
+    ids = found.blocks["i0"]
+    shown = {ids[i] for at in range(len(found.index["cells"])) for i in found.blocks[f"p{at}"]["query"]}
+    first = [p.query_id for p in run.results[0].predictions]
+    assert shown == set(first[: len(shown)])
+    assert 0 < len(shown) < len(first)
+    cells = len(found.index["cells"])
+    held = sum(found.blocks[f"p{at}"]["n"] for at in range(cells))
+    assert lacking.startswith(f"This page holds {held} of {cells * len(first)} predictions, those of the")
+    before = Parts.of(page_text)
+    assert found.index["rows"] == before.index["rows"]
+    assert found.blocks["r1"] == before.blocks["r1"]
+    assert report_within([run], None) == (page_text, "")
+
+
+def test_a_page_that_is_too_large_without_predictions_has_none(run_folder):
+    text, lacking = report_within([Run(run_folder)], 1)
+    assert lacking.startswith("This page holds 0 of ")
+    assert Parts.of(text).blocks["p0"]["n"] == 0
 
 
 def test_outputs_and_chains_carry_the_span_that_was_read(parts):

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from icl.api import Run, page_of_runs
+from icl.api import Run
 from icl.errors import ConfigError, DataError
 from icl.leaderboard.page import live
 from icl.leaderboard.page.live import Runs
 from icl.leaderboard.page.serve import PageServer
+from icl.pages import page_of_runs
 
 from .conftest import EVIL
 

@@ -70,6 +70,7 @@ function drawBoard(main) {
     main,
     h("h1", {}, store.index.title),
     store.index.caption ? h("p.dim", {}, store.index.caption) : null,
+    leftOut(),
     progressBox(),
     h("h2", {}, "Leaderboard"),
     boardControls(update),
@@ -81,6 +82,8 @@ function drawBoard(main) {
   );
   update();
 }
+
+const leftOut = () => (store.index.left_out ? h("p.warn", {}, store.index.left_out) : null);
 
 function boardControls(update) {
   const state = boardState();

@@ -27,7 +27,7 @@ async function drawListing(section, row, cells) {
     const lines = await Promise.all(found.slice(page * PAGE, (page + 1) * PAGE).map(line));
     fill(list, listingTable(lines, cells.length > 1));
   };
-  fill(section, h("h2", {}, "Predictions"), listingControls(held, cells, update), count, list, pager);
+  fill(section, h("h2", {}, "Predictions"), leftOut(), listingControls(held, cells, update), count, list, pager);
   await update();
 }
 

@@ -8,7 +8,7 @@ async function drawPrediction(main, cellId, query) {
   const [held, shares] = await Promise.all([predictionsOf(cell), block(`h${at}`).catch(() => null)]);
   const c = held.columns;
   const i = c.query.findIndex((place) => held.ids[place] === query);
-  if (i < 0) return drawMissing(main, `No query ${query} in ${cellId}.`);
+  if (i < 0) return drawMissing(main, `No query ${query} in ${cellId}. ${store.index.left_out || ""}`);
   const p = predictionAt(held, i);
   const [pieces, output, examples, asked] = await Promise.all([
     Promise.all(p.pieces.map(textOf)),
@@ -65,7 +65,7 @@ function promptBox(p, pieces, shared, asked) {
   const all = pieces.reduce((n, text) => n + text.length, 0);
   const said = [
     p.tokens ? `${p.tokens} tokens` : null,
-    shared ? `${Math.round((100 * characters) / all)} % of its characters begin another prompt of the run too (underlined)` : null,
+    shared ? `${Math.round((100 * characters) / all)} % of its characters begin another prompt of ${store.index.left_out ? "this page" : "the run"} too (underlined)` : null,
     same ? `${same} other predictions had this very prompt` : null,
   ].filter(Boolean);
   return h(
