@@ -18,7 +18,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.engine.requests.encoding import EncodedScore
 from icl.engine.trie.preorder import Int, as_arrays, build_trie
 from icl.types import GenerateRequest, TokenIds
 
@@ -257,13 +256,6 @@ def cut_for_workers(
     heaviest = sorted(range(len(groups)), key=lambda at: (-report.loads[at], at))
     loads = tuple(report.loads[at] for at in heaviest)
     return [groups[at] for at in heaviest], CutReport(report.tokens_once, report.tokens_forwarded, loads)
-
-
-def scoring_work(encoded: Sequence[EncodedScore]) -> tuple[list[NDArray[np.int32]], Loads]:
-    """Prompts and what stands below them: every continuation without its last token, which predicts nothing
-    that is asked. What continuations of a request share is counted for each."""
-    below = [sum(len(c) - 1 for c in e.continuations) for e in encoded]
-    return as_arrays(e.prompt for e in encoded), np.array(below, dtype=np.float64)
 
 
 def writing_work(

@@ -114,6 +114,11 @@ class GridShape:
         return self.queries * self.cells * self.seeds
 
     @property
+    def prompt(self) -> int:
+        """Tokens of a prompt."""
+        return self.instruction + self.shots * self.demonstration + self.query
+
+    @property
     def read_below(self) -> int:
         """Tokens of the labels below a prompt; the last of each predicts nothing that is asked."""
         return self.labels * (self.label - 1)

@@ -29,11 +29,18 @@ def share(
     prompts = _prompts(requests, tokenizer)
     if kind == "generate":
         _, below = writing_work((), requests)
-        room = sum(request.n for request in requests) // (workers * LEAST_TEXTS)
+        texts = sum(request.n for request in requests)
     else:
-        below = _reading(requests, tokenizer)
-        room = int(sum(map(len, prompts)) + below.sum()) // (workers * LEAST_TOKENS)
-    return cut_for_workers(prompts, below, workers, per_worker=max(1, min(TASKS_PER_WORKER, room)))
+        below, texts = _reading(requests, tokenizer), 0
+    read = int(sum(map(len, prompts)) + below.sum())
+    return cut_for_workers(prompts, below, workers, per_worker=tasks_per_worker(read, texts, workers))
+
+
+def tasks_per_worker(read: int, texts: int, workers: int) -> int:
+    """How many tasks a worker gets at most, so that none is small. read: tokens of all requests, each alone;
+    texts: how many are written, 0 where continuations are scored."""
+    room = texts // LEAST_TEXTS if texts else read // LEAST_TOKENS
+    return max(1, min(TASKS_PER_WORKER, room // workers))
 
 
 def _prompts(requests: Sequence[Any], tokenizer: Tokenizer) -> list[NDArray[np.int32]]:

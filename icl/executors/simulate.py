@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import inf
 
-from icl.executors.cutting import choose_for_workers
+from icl.executors.cutting import CutReport, choose_for_workers, report_on
 from icl.executors.shapes import GridShape
+from icl.executors.sharing import tasks_per_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +93,20 @@ def simulate(
     windows = tasks = forwarded = 0
     computing = ending = handing = 0.0
     for part, times in shape.windows(window):
-        tree = part.tree(below)
-        _, report = choose_for_workers(tree, workers)
-        loads = sorted((load / machines.read for load in report.loads), reverse=True)
+        report, loads = _cut(part, workers, below)
+        seconds = sorted((load / machines.read for load in loads), reverse=True)
         windows += times
         tasks += times * len(loads)
-        forwarded += times * (tree.tokens + part.own_tokens + report.tokens_repeated)
-        computing += times * sum(loads) / workers
-        spent = schedule(loads, workers, machines.hand_out) - sum(loads) / workers
+        forwarded += times * report.tokens_forwarded
+        even = sum(seconds) / workers
+        computing += times * even
+        spent = schedule(seconds, workers, machines.hand_out) - even
         handed = min(len(loads) * machines.hand_out, spent)
         handing += times * handed
         ending += times * (spent - handed)
     whole = shape.tree(below)
     work = (whole.tokens + below * shape.requests) / machines.read / workers
-    seconds = {
+    parts = {
         "work": work,
         "repeated": max(computing - work, 0.0),
         "longest task": ending,
@@ -113,7 +114,18 @@ def simulate(
         "weights": machines.weights,
     }
     once = whole.tokens + shape.own_tokens
-    return Simulation(shape.requests, workers, windows, tasks, once, forwarded, seconds)
+    return Simulation(shape.requests, workers, windows, tasks, once, forwarded, parts)
+
+
+def _cut(part: GridShape, workers: int, below: float) -> tuple[CutReport, tuple[float, ...]]:
+    """A window as a run cuts it, where a token written weighs as one that is read, and the loads of its tasks
+    with `below` under each prompt."""
+    each = part.read_below + part.written_below
+    tree = part.tree(each)
+    read = part.requests * (part.prompt + part.read_below)
+    per_worker = tasks_per_worker(read, part.requests * part.samples, workers)
+    borders, report = choose_for_workers(tree, workers, per_worker=per_worker)
+    return report, report_on(part.tree(below), borders).loads
 
 
 def schedule(loads: Sequence[float], workers: int, hand_out: float = 0.0) -> float:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from icl.engine.requests.encoding import EncodedScore
 from icl.engine.trie.preorder import as_arrays
 from icl.executors.cutting import (
     SLACK,
@@ -18,7 +17,6 @@ from icl.executors.cutting import (
     cut,
     cut_for_workers,
     place_borders,
-    scoring_work,
     sort_requests,
     writing_work,
 )
@@ -177,10 +175,7 @@ def test_cuts_that_are_none(tasks: int, slack: float) -> None:
         cut(as_arrays([(1,), (2,)]), [0, 0], tasks, slack=slack)
 
 
-def test_work_of_requests() -> None:
-    scored, below = scoring_work([EncodedScore((1, 2), ((3,), (4, 5, 6))), EncodedScore((7,), ((8, 9),))])
-    assert [s.tolist() for s in scored] == [[1, 2], [7]]
-    assert below.tolist() == [2, 1]
+def test_work_of_what_is_written() -> None:
     asked = [GenerateRequest((1, 2), n=3, max_tokens=10), GenerateRequest((7,), max_tokens=4)]
     prompts, written = writing_work([(1, 2), (7,)], asked, expected=0.5)
     assert [p.tolist() for p in prompts] == [[1, 2], [7]]

@@ -57,10 +57,10 @@ def test_each_part_of_the_makespan_by_hand() -> None:
     shape = GridShape(queries=4, shots=0, instruction=0, query=10, labels=0, samples=2, written=5)
     machines = Machines(read=10.0, write=5.0, weights=7.0, request=0.25, hand_out=0.5)
     found = simulate(shape, 2, machines)
-    assert (found.tokens_forwarded, found.tasks) == (40 + 4 * 10, 4)
-    # a prompt: 1 s read, 2 s written; handed out at 0.5, 1, 4, 4.5, so that the last ends at 7.5
-    assert found.seconds == {"work": 6.0, "repeated": 0.0, "longest task": 0.0, "driver": 2.5, "weights": 7.0}
-    assert (found.makespan, found.bound) == (15.5, "weights")
+    assert (found.tokens_forwarded, found.tasks) == (40 + 4 * 10, 2)
+    # a prompt: 1 s read, 2 s written; a task of two is handed out at 0.5, one at 1, which ends at 7
+    assert found.seconds == {"work": 6.0, "repeated": 0.0, "longest task": 0.0, "driver": 2.0, "weights": 7.0}
+    assert (found.makespan, found.bound) == (15.0, "weights")
 
 
 def test_workers_wait_for_the_longest_task() -> None:
