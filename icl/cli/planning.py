@@ -118,8 +118,8 @@ def _lines(one: OneModel, named: bool) -> list[str]:
     limit = f"Of these, {made:,} are generated at most: texts that end before their limit take fewer."
     more = f"Forwarded besides: {one.plan.recomputed:,} tokens; {one.plan.recomputes}."
     again = one.plan.recomputed > 0
-    own = [*([limit] if made else ()), *([more] if again else ()), one.time, *_price(one)]
-    lines = [*own, _memory(one.memory), *_training(one.plan)]
+    own = [*([limit] if made else ()), *([more] if again else ()), *_workers(one), one.time, *_price(one)]
+    lines = [*own, _memory(one), *_training(one.plan)]
     return [visible(f"{one.label}: {line}") for line in lines] if named else lines
 
 
@@ -138,6 +138,20 @@ def _price(one: OneModel) -> list[str]:
     return [
         f"Asked of the server at most: {read:,} tokens read, {written:,} written{price}; a session {holds}."
     ]
+
+
+def _workers(one: OneModel) -> list[str]:
+    """What workers would repeat, and how their time relates to that of one process."""
+    from icl.experiments.asking.pooled import executor_of
+
+    executor = executor_of(one.checked.experiment, one.checked.source)
+    if executor is None:
+        return []
+    name, cut = one.checked.experiment.executor.name, one.plan.cut  # type: ignore[union-attr]
+    if executor.workers is None:
+        return [f"Executor {name}: how many workers there are, and what they repeat, the cluster says."]
+    again = f"{cut.tokens_repeated:,} tokens ({cut.repeated:.1%}) are forwarded more than once"
+    return [f"Executor {name}, {executor.workers} workers: {cut.tasks:,} tasks; {again}."]
 
 
 def _sum(models: Sequence[OneModel]) -> list[str]:
@@ -221,8 +235,14 @@ def _time(
     total = found.total
     limit = total.tokens_generated
     texts, context = found.writing.side_by_side(slots, ASSUMED), found.writing.context
-    expected = expected_rates(cache, checked.experiment, texts=texts, context=context, note=note)
-    seconds = expected.rates.seconds(total.tokens_unique - limit, limit) if expected else None
+    elsewhere = _machines(checked)
+    if elsewhere is None:
+        return None, "Expected time: unknown before the cluster says how many workers there are."
+    expected = expected_rates(
+        cache, checked.experiment, texts=texts, context=context, times=elsewhere, note=note
+    )
+    read = total.tokens_unique + found.cut.tokens_repeated - limit
+    seconds = expected.rates.seconds(read, limit) if expected else None
     if expected is None or seconds is None:
         return None, "Expected time: unknown for this model until it has run once."
     rates, (least, likely, most) = expected.rates, seconds
@@ -241,6 +261,15 @@ def _time(
     return seconds, line
 
 
+def _machines(checked: Checked) -> int | None:
+    """By how many the rates of this machine are multiplied: the workers of a cluster, else 1, since workers
+    of one machine divide its processors. None: not known."""
+    from icl.experiments.asking.pooled import executor_of
+
+    executor = executor_of(checked.experiment, checked.source)
+    return 1 if executor is None or executor.one_machine else executor.workers
+
+
 def _footprint(checked: Checked, found: Plan) -> Footprint | None:
     """None for a model whose shape is not at hand."""
     from icl.engine.measuring.footprint import expected_memory
@@ -251,14 +280,16 @@ def _footprint(checked: Checked, found: Plan) -> Footprint | None:
     return expected_memory(choice.name, experiment.dtype, found.largest, encoder=checked.needs_encoder)
 
 
-def _memory(part: Footprint | None) -> str:
+def _memory(one: OneModel) -> str:
     """One line: how much at the peak, and what takes it."""
+    part = one.memory
     if part is None:
         return "Expected memory: unknown for this model."
     shown = [
         f"{size / 2**30:.1f}" for size in (part.total, part.process, part.weights, part.chunk, part.cache)
     ]
+    each = " a worker" if one.checked.experiment.executor is not None else ""
     return (
-        f"Expected memory: {shown[0]} GiB (process {shown[1]}, weights {shown[2]}, activations {shown[3]}, "
-        f"keys and values {shown[4]}); selectors that train an encoder take more."
+        f"Expected memory{each}: {shown[0]} GiB (process {shown[1]}, weights {shown[2]}, activations "
+        f"{shown[3]}, keys and values {shown[4]}); selectors that train an encoder take more."
     )

@@ -54,6 +54,7 @@ def lines(found: Status) -> list[str]:
         f"predictions  {found.predictions:,} of {found.total:,} kept{share}",
         *_rate(found),
     ]
+    said += _workers(found)
     if found.near_ties:
         said.append(f"near ties    {found.near_ties} in complete cells")
     if found.state != "complete" and found.last_end not in (None, "complete"):
@@ -94,6 +95,19 @@ def _rate(found: Status) -> list[str]:
     if progress.step:
         said.append(f"at           {progress.step}")
     return said
+
+
+def _workers(found: Status) -> list[str]:
+    """Of the last session that had any."""
+    told = found.workers
+    if not told:
+        return []
+    share = told["tokens_repeated"] / max(told["tokens_once"], 1)
+    return [
+        f"workers      {told['workers']} of {told['executor']}, threads of each {told['threads']}, tasks "
+        f"{told['tasks']}, tried again {told['retried']}, tokens forwarded again {share:.1%}",
+        *(f"lost         {how}" for how in told["lost"]),
+    ]
 
 
 def _ago(seconds: float) -> str:

@@ -79,7 +79,7 @@ class PooledModel:
         try:
             return call.run(tasks)
         except BaseException:
-            self._team.stop()  # whatever its workers are at is of no use any more
+            self._team.abandon()
             raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import importlib.util
@@ -10,6 +11,7 @@ import os
 import queue
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +34,8 @@ PLACED_WITHIN = 60.0
 HEAD_SECONDS = 5.0
 """Between two looks whether the head node is there."""
 HEAD_TRIES = 3
+LEAVES_WITHIN = 5.0
+"""Seconds that leaving a cluster without a head may take."""
 
 
 @executors.register("ray")
@@ -75,8 +79,8 @@ class Ray:
             self._connect(ray)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         try:
-            workers = self.workers or _most(nodes, self.gpus_per_worker)
-            threads = _threads(nodes, workers, self.gpus_per_worker)
+            workers = self.workers or most_workers(nodes, self.gpus_per_worker)
+            threads = threads_of(nodes, workers, self.gpus_per_worker)
             if self.address is None and not self.gpus_per_worker:
                 threads = min(threads, max(1, available_threads() // workers))
         except ModelError:
@@ -97,6 +101,11 @@ class Ray:
             given |= {"address": "local"}
         else:
             given["address"] = self.address
+            host, _, port = self.address.rpartition(":")
+            if port.isdecimal() and not answers(host, int(port)):  # Ray would try for minutes
+                raise ModelError(
+                    f"a Ray cluster cannot be reached at {self.address!r}: nothing answers there"
+                )
         try:
             with _found_by_workers():
                 ray.init(**given)
@@ -120,7 +129,7 @@ def _found_by_workers() -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
-def _most(nodes: Sequence[Mapping[str, float]], gpus: float) -> int:
+def most_workers(nodes: Sequence[Mapping[str, float]], gpus: float) -> int:
     """Workers of a cluster that does not say how many: one a node, or as many as its cards allow."""
     if not gpus:
         return max(len(nodes), 1)
@@ -130,7 +139,7 @@ def _most(nodes: Sequence[Mapping[str, float]], gpus: float) -> int:
     return most
 
 
-def _threads(nodes: Sequence[Mapping[str, float]], workers: int, gpus: float) -> int:
+def threads_of(nodes: Sequence[Mapping[str, float]], workers: int, gpus: float) -> int:
     """The most processors that each of so many workers can have. ModelError where one is too many."""
     cores = [int(node.get("CPU", 0)) for node in nodes]
     for threads in range(max(cores, default=0), 0, -1):
@@ -258,10 +267,22 @@ class RayCrew:
 
     def close(self) -> None:
         """See Crew."""
+        if self._head.gone:  # Ray would wait for it
+            self._actors.clear()
+            self._streams.clear()
         for worker in list(self._actors):
             self._drop(worker)
         if self._ours:
-            self._ray.shutdown()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Ends the connection. Where the head node is gone that may never return: then it is let be, also
+        when Python ends."""
+        leaving = threading.Thread(target=self._ray.shutdown, daemon=True)
+        leaving.start()
+        leaving.join(LEAVES_WITHIN if self._head.gone else None)
+        if leaving.is_alive():
+            atexit.unregister(self._ray.shutdown)
 
 
 def _how(error: Exception) -> str:
@@ -273,6 +294,15 @@ def _how(error: Exception) -> str:
     return f"ended ({type(error).__name__}: {reason.strip()[:300]})"
 
 
+def answers(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection((host, port), timeout=HEAD_SECONDS).close()
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 class _Head:
     """Looks whether the head node answers: Ray itself waits for it a minute and then ends the process."""
 
@@ -281,16 +311,17 @@ class _Head:
         self._next = 0.0
         self._missed = 0
 
+    @property
+    def gone(self) -> bool:
+        """Whether it is taken to be."""
+        return self._missed >= HEAD_TRIES
+
     def look(self) -> None:
         """Now and then. Raises ModelError where it has not answered several times."""
         if time.monotonic() < self._next:
             return
         host, _, port = self._address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=HEAD_SECONDS).close()
-            self._missed = 0
-        except OSError:
-            self._missed += 1
+        self._missed = 0 if answers(host, int(port)) else self._missed + 1
         self._next = time.monotonic() + (1.0 if self._missed else HEAD_SECONDS)
-        if self._missed >= HEAD_TRIES:
+        if self.gone:
             raise ModelError(f"the head node of the Ray cluster ({self._address}) does not answer any more")

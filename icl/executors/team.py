@@ -52,6 +52,11 @@ class Account:
         self.tokens_repeated += report.tokens_repeated
 
     @property
+    def repeated(self) -> float:
+        """Share of the tokens that were forwarded more than once."""
+        return self.tokens_repeated / self.tokens_once if self.tokens_once else 0.0
+
+    @property
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -78,6 +83,9 @@ class Team:
         self._engine = ""
         self._ready: set[int] = set()
         """Workers that hold the model and wait."""
+        self._busy: set[int] = set()
+        self._stale: set[int] = set()
+        """Workers at a job that nobody waits for any more."""
         self._opening_lost: dict[int, int] = {}
         self._numbers = 0
         self._said: set[str] = set()
@@ -131,14 +139,31 @@ class Team:
         """Workers that are there open the model; else they are started."""
         if self._crew is None:
             self._crew, self.workers, self._threads = self.executor.start()
+        for worker in self._stale:
+            self._crew.start(worker)
+        self._stale.clear()
         for worker in range(1, self.workers + 1):
             self._crew.open(worker, self._opening)
 
     def idle(self) -> Sequence[int]:
-        """Workers that hold the model and have nothing to do; started again where all were stopped."""
+        """Workers that hold the model and have nothing to do; started again where they were stopped."""
         if self._crew is None:
             self._begin()
+        for worker in self._stale:
+            self._another(worker)
+        self._stale.clear()
         return sorted(self._ready)
+
+    def _another(self, worker: int) -> None:
+        """Starts one in its place, with the model."""
+        assert self._crew is not None
+        self._crew.start(worker)
+        self._crew.open(worker, self._opening)
+
+    def abandon(self) -> None:
+        """What workers are at is of no use any more: others take their place when the team is next asked."""
+        self._stale |= self._busy
+        self._busy.clear()
 
     def next_number(self) -> int:
         """For a job or an opening."""
@@ -148,6 +173,7 @@ class Team:
     def give(self, worker: int, job: Job) -> None:
         """To a worker that is idle."""
         self._ready.discard(worker)
+        self._busy.add(worker)
         assert self._crew is not None
         self._crew.give(worker, job)
 
@@ -163,6 +189,7 @@ class Team:
                 raise self.failure(event)
             elif isinstance(event, Finished):
                 self._engine = event.engine
+                self._busy.discard(event.worker)
                 self._ready.add(event.worker)
             elif isinstance(event, Lost):
                 self._lost(event)
@@ -185,17 +212,16 @@ class Team:
 
     def _lost(self, event: Lost) -> None:
         """Another takes its place."""
-        assert self._crew is not None
         self.account.lost.append(f"worker {event.worker}: {event.reason}")
         self._ready.discard(event.worker)
+        self._busy.discard(event.worker)
         times = self._opening_lost[event.worker] = self._opening_lost.get(event.worker, 0) + 1
         if times > OPENING_TRIES:
             raise ModelError(
                 f"worker {event.worker} {event.reason} {times} times before it had opened the model; is "
                 f"there memory for {self.workers} of them?"
             )
-        self._crew.start(event.worker)
-        self._crew.open(event.worker, self._opening)
+        self._another(event.worker)
 
     def failure(self, event: Failed, places: Sequence[int] = ()) -> Exception:
         """The error of a worker as one process would have raised it. places: of the job's requests in the
@@ -212,7 +238,8 @@ class Team:
     def stop(self) -> None:
         """Ends all workers. The next call starts others."""
         crew, self._crew = self._crew, None
-        self._ready.clear()
+        for workers in (self._ready, self._busy, self._stale):
+            workers.clear()
         if crew is not None:
             crew.close()
 

@@ -18,10 +18,14 @@ from icl.engine.measuring.footprint import Largest
 from icl.engine.requests.encoding import encode_scores, encode_texts
 from icl.engine.trie.preorder import Trie, as_arrays, build_trie, count_unique
 from icl.engine.trie.radix import radix_nodes, slot_tokens
+from icl.executors.contract import Kind
+from icl.executors.sharing import share
+from icl.executors.team import Account
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.conversations import Conversation, Window, converse
 from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
+from icl.experiments.asking.pooled import executor_of
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
@@ -30,7 +34,7 @@ from icl.experiments.running.grouped import groups, resources_for
 from icl.experiments.running.training import expected_training
 from icl.protocols import Encoder, OnGeneration, OnScores
 from icl.training import TrainingCost
-from icl.types import NO_USAGE, GenerateRequest, Generation, ScoreRequest, Scores, TokenIds, Usage
+from icl.types import NO_USAGE, GenerateRequest, Generation, Request, ScoreRequest, Scores, TokenIds, Usage
 
 
 @dataclass
@@ -68,7 +72,8 @@ class RehearsalModel:
     Every call costs what its requests need together, each shared prefix once.
     """
 
-    def __init__(self, known: TokenizerOnly) -> None:
+    def __init__(self, known: TokenizerOnly, workers: int = 1) -> None:
+        """workers: that requests would be cut for."""
         self.name = known.name
         self.tokenizer = known.tokenizer
         self.context_length = known.context_length
@@ -78,6 +83,8 @@ class RehearsalModel:
         self.largest = Largest()
         self.writing = Writing()
         self._recomputing = known.recomputing
+        self.account = Account()
+        self._workers = workers
         self._fake = FakeModel(reply_with=_made_up)
 
     def score(self, requests: Sequence[ScoreRequest], on_result: OnScores | None = None) -> list[Scores]:
@@ -86,6 +93,7 @@ class RehearsalModel:
         # The last token of a continuation is predicted but never forwarded.
         sequences = [(*e.prompt, *c[:-1]) for e in encoded for c in e.continuations]
         unique = count_unique(as_arrays(sequences))
+        self._cut("score", requests)
         self.total += Usage(sum(e.flat for e in encoded), unique, 0, 0.0, len(requests))
         if self._recomputing is not None:
             asked = [ScoreRequest(e.prompt, e.continuations, e.relative) for e in encoded]
@@ -101,6 +109,7 @@ class RehearsalModel:
     ) -> list[Generation]:
         """Made-up texts; counted as if every sample ran to its limit."""
         prompts = encode_texts(self.tokenizer, [r.prompt for r in requests])
+        self._cut("generate", requests)
         trie = build_trie(as_arrays(list(dict.fromkeys(prompts))))
         made = [r.n * r.max_tokens for r in requests]
         ends = [len(p) + r.max_tokens for r, p in zip(requests, prompts, strict=True)]
@@ -120,6 +129,11 @@ class RehearsalModel:
         results = [replace(r, usage=u) for r, u in zip(self._fake.generate(requests), flat, strict=True)]
         self._fake.requests.clear()
         return results
+
+    def _cut(self, kind: Kind, requests: Sequence[Request]) -> None:
+        if self._workers > 1:
+            groups, report = share(kind, requests, self.tokenizer, self._workers)
+            self.account.cut(report, len(groups))
 
     def _met(self, asked: Largest) -> None:
         held = self.largest
@@ -174,6 +188,8 @@ class Plan:
     """Tokens that a backend forwards beyond each shared prefix once, not in `total`."""
     recomputes: str = ""
     """Why it does, in words."""
+    cut: Account = field(default_factory=Account)
+    """What workers would forward more than once; nothing where there are none."""
     training: Mapping[str, TrainingCost | None] = field(default_factory=dict)
     """Tuning -> what it would cost over all tasks and seeds, not in `total`; None where nobody can tell."""
 
@@ -205,7 +221,8 @@ def plan(
     Raises ContextOverflow where prompts do not fit, ModelError if the tokenizer cannot be read.
     """
     known = open_tokenizer(checked.experiment)
-    rehearsal = RehearsalModel(known)
+    executor = executor_of(checked.experiment, checked.source)
+    rehearsal = RehearsalModel(known, (executor.workers if executor else None) or 1)
     models: dict[str, MeteredModel] = {}  # one tuning's answers are not another's
     plans = {task: TaskPlan(task) for task in checked.tasks}
     for (task, seed), cells in groups(checked.cells):
@@ -244,6 +261,7 @@ def plan(
         rehearsal.writing,
         rehearsal.recomputed,
         "" if known.recomputing is None else known.recomputing.recomputes,
+        rehearsal.account,
         training,
     )
 

@@ -50,6 +50,8 @@ class Status:
     problems: tuple[str, ...]
     """Damaged cells, half-written lines, tunings that failed: one line each."""
     near_ties: int = 0
+    workers: Mapping[str, Any] = field(default_factory=dict)
+    """What the last session with an executor says of its workers; {} without one."""
 
     @property
     def total(self) -> int:
@@ -89,6 +91,7 @@ class Status:
             "cells": {"complete": done, "all": cells},
             "predictions": {"kept": self.predictions, "all": self.total},
             "near_ties": self.near_ties,
+            "workers": dict(self.workers),
             "session": session,
             "last_end": self.last_end,
             "problems": list(self.problems),
@@ -118,6 +121,7 @@ def status(folder: RunFolder) -> Status:
         last_end=str(sessions[-1].get("ended_by")) if sessions else None,
         problems=tuple(problems),
         near_ties=near_ties,
+        workers=manifest.get("workers") or {},
     )
 
 

@@ -16,11 +16,15 @@ import pytest
 import yaml
 
 import icl
+from icl.encoders import load_encoder
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
+from icl.experiments.asking.timed import Work
 from icl.experiments.file.config import read_experiment
 from icl.experiments.file.overrides import Override
+from icl.experiments.folder.rates import expected_rates, remember
 from icl.experiments.grid.check import check
+from icl.experiments.plan import plan
 
 PROCESSES = {"processes": {"workers": 2}}
 
@@ -222,3 +226,38 @@ def test_options_of_no_executor_are_refused():
         executor(None, None, None, 1.0)
     with pytest.raises(ConfigError, match="--workers: --executor none has no options"):
         executor("none", 2, None, None)
+
+
+def test_a_plan_says_what_workers_would_repeat_and_a_run_repeats_that(write, tmp_path, capsys):
+    from icl.cli import main
+
+    for executor, repeats in ((None, False), (PROCESSES, True)):
+        made = plan(check(*read_experiment(write(executor=executor, seeds=[0]))), load_encoder("hashed"))
+        assert (made.cut.tasks > 0) == repeats
+        assert (made.cut.tokens_once > 0) == repeats
+    path = write(executor=PROCESSES, seeds=[0])
+    run = icl.run(path, output=tmp_path / "out")
+    workers = run.folder.manifest()["workers"]
+    assert (made.cut.tasks, made.cut.tokens_repeated) == (workers["tasks"], workers["tokens_repeated"])
+    for line, command in (
+        ("Executor processes, 2 workers: ", ["plan", str(path)]),
+        ("workers      2 of processes, threads of each 1, tasks ", ["status", str(run.path)]),
+    ):
+        with pytest.raises(SystemExit):
+            main(command)
+        assert line in capsys.readouterr().out
+
+
+def test_rates_of_workers_are_their_own_and_those_of_one_process_stand_in(write, tmp_path):
+    plain, pooled, cluster = (
+        read_experiment(write(model="smollm2-135m-instruct", executor=executor))[0]
+        for executor in (None, PROCESSES, {"ray": {"workers": 4, "address": "auto"}})
+    )
+    remember(tmp_path, plain, Work(scored=1000, scoring_seconds=10.0))
+    assert expected_rates(tmp_path, plain, texts=0).rates.read == 100
+    assert expected_rates(tmp_path, pooled, texts=0).rates.read == 100
+    scaled = expected_rates(tmp_path, cluster, texts=0, times=4)
+    assert (scaled.rates.read, scaled.origin.endswith(", times 4 workers as fast as it")) == (400, True)
+    remember(tmp_path, pooled, Work(scored=3000, scoring_seconds=10.0))
+    assert expected_rates(tmp_path, plain, texts=0).rates.read == 100
+    assert expected_rates(tmp_path, pooled, texts=0).rates.read == 300

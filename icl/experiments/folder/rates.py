@@ -71,10 +71,11 @@ class Expected:
 
 
 def _key(experiment: Experiment) -> str:
-    """experiment: of one model, as in all that follows."""
+    """experiment: of one model, as in all that follows. Workers have rates of their own."""
     choice = experiment.choice
     name = choice.label if choice.is_backend else choice.name
-    return " ".join([name, experiment.dtype or "default", experiment.engine, processor()])
+    where = [f"in {experiment.executor.label}"] if experiment.executor is not None else []
+    return " ".join([name, experiment.dtype or "default", experiment.engine, processor(), *where])
 
 
 def remember(cache: Path, experiment: Experiment, work: Work) -> None:
@@ -114,16 +115,27 @@ def expected_rates(
     *,
     texts: int,
     context: int = 0,
+    times: int = 1,
     note: Callable[[str], None] = lambda _: None,
 ) -> Expected | None:
     """The rates of earlier runs here with this model, else rates measured now. None for a model whose
     shape is not at hand.
 
     texts: how many the experiment writes at once, on average; context: tokens of the prompts above them.
+    times: machines as fast as this one, where nothing is known of the executor that the experiment names.
     """
     known = _rates(_read(cache).get(_key(experiment)))
     if known.read and (known.write or not texts):
         return Expected(known, "as in earlier runs with this model here")
+    if experiment.executor is not None:
+        alone = experiment.model_copy(update={"executor": None})
+        one = expected_rates(cache, alone, texts=texts, context=context, note=note)
+        if one is None or times == 1:
+            return one
+        read, write = (rate and rate * times for rate in (one.rates.read, one.rates.write))
+        return Expected(
+            Rates(read, write, one.rates.share), f"{one.origin}, times {times} workers as fast as it"
+        )
     name = experiment.choice.name
     if experiment.choice.is_backend or name == "fake":
         return None

@@ -11,6 +11,9 @@ from icl.protocols import Metric, metrics
 from icl.tasks import Split
 from icl.types import Demonstration, Example, Outcome, Prediction, Task, Usage
 
+NOTHING: Mapping[str, float | str] = {}
+"""One for all: a cell holds its predictions until it is complete, and most of them give no reasons."""
+
 
 def predict(
     example: Example,
@@ -45,7 +48,7 @@ def predict(
         label_scores=outcome.label_scores,
         dropped=outcome.prompt.dropped,
         flags=outcome.flags,
-        why=tuple({} if d is None else dict(d.why) for _, d in shown),
+        why=tuple(NOTHING if d is None or not d.why else dict(d.why) for _, d in shown),
         details=details,
         usage=usage,
     )

@@ -101,7 +101,9 @@ class Turn:
         experiment, team, limit = self.checked.experiment, self.shared.team, self.shared.max_memory
         if team is None:
             return open_model(experiment, max_memory=limit)
-        return pooled(team, experiment, OpenModel(experiment, memory_of(team, limit)))
+        model = pooled(team, experiment, OpenModel(experiment, memory_of(team, limit)))
+        self.folder.update_manifest(workers=team.plain)  # again when the session ends
+        return model
 
     def _ask(
         self,
