@@ -65,6 +65,8 @@ class Behaviour:
     """Log-probabilities at most; more are refused. 0: logprobs are ignored."""
     shape: str = "classic"  # chat
     ids: bool = True
+    drawn_first: bool = False
+    """The most likely tokens of a chat begin with the one that was drawn, in the place of the last (vLLM)."""
     heat: bool = False
     """Log-probabilities are those after the temperature."""
     echo: str = "ok"  # ignored, off_by_one
@@ -277,6 +279,8 @@ class Server:
         for at in range(begin, len(whole)):
             values = self._distribution(body, whole[:at])
             shown = named or [int(i) for i in np.argsort(-values, kind="stable")[:top]]
+            if chat and does.drawn_first:
+                shown = [whole[at], *(i for i in shown if i != whole[at])][:top]
             shift = 1 if echo and does.echo == "off_by_one" else 0
             token = whole[max(at - shift, 0)]
             places.append(

@@ -71,6 +71,12 @@ def test_chat_where_only_that_exists(started):
     assert not opened(started(completions=False, prefill=False)).found.prefills
 
 
+def test_the_token_that_was_drawn_may_stand_first_among_the_likely_ones(started):
+    for heat, raw in ((False, True), (True, False)):
+        server = started(completions=False, drawn_first=True, heat=heat, top=5)
+        assert opened(server).found.raw == raw
+
+
 def test_a_server_is_probed_once_a_process(started):
     server = started()
     opened(server).found  # noqa: B018

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from icl.backends.openai.answers import Entry
-from icl.backends.openai.scoring import bound_of
+from icl.backends.openai.answers import Entry, Step
+from icl.backends.openai.scoring import beside, bound_of
 from icl.errors import RequestError
 from icl.types import ScoreRequest
 from tests.backends.conftest import opened
@@ -67,6 +67,12 @@ def test_a_bound_is_the_least_of_the_top_and_of_what_is_left():
     assert bound_of(top(0.5, 0.2)) == pytest.approx(math.log(0.2))
     assert bound_of(top(0.7, 0.29)) == pytest.approx(math.log(0.01 + 1e-4))
     assert bound_of([]) == 0.0
+
+
+def test_a_token_that_was_forced_is_no_bound_for_others():
+    likely, forced = Entry(1, None, math.log(0.5)), Entry(2, None, math.log(1e-6))
+    assert bound_of(beside(Step(forced, (likely, forced)))) == pytest.approx(math.log(0.5))
+    assert bound_of(beside(Step(likely, (likely, forced)))) == pytest.approx(math.log(1e-6))
 
 
 def test_choice_gives_the_choice_and_calls_all_of_it_a_bound(started):

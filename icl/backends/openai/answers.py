@@ -121,7 +121,7 @@ def _steps(logprobs: object) -> tuple[Step, ...]:
     content = logprobs.get("content")
     if isinstance(content, list):  # the chat's shape
         return tuple(
-            Step(_chat_entry(one), tuple(_chat_entry(top) for top in one.get("top_logprobs") or ()))
+            Step(_chat_entry(one), _ranked([_chat_entry(top) for top in one.get("top_logprobs") or ()]))
             for one in content
             if isinstance(one, Mapping)
         )
@@ -139,10 +139,12 @@ def _steps(logprobs: object) -> tuple[Step, ...]:
 def _top(top: object) -> tuple[Entry, ...]:
     if not isinstance(top, Mapping):
         return ()
-    entries = [_named(token, value) for token, value in top.items()]
-    return tuple(
-        sorted(entries, key=lambda entry: -(entry.logprob or -math.inf if entry.logprob != 0 else 0.0))
-    )
+    return _ranked([_named(token, value) for token, value in top.items()])
+
+
+def _ranked(entries: list[Entry]) -> tuple[Entry, ...]:
+    """Most likely first: vLLM begins with the token that was drawn."""
+    return tuple(sorted(entries, key=lambda entry: math.inf if entry.logprob is None else -entry.logprob))
 
 
 def _chat_entry(one: Mapping[str, Any]) -> Entry:

@@ -173,8 +173,9 @@ async def _heat(speaker: Speaker, texts: Texts, first: Answer) -> Speaker:
 
 
 def _alike(some: Sequence[Entry], others: Sequence[Entry]) -> bool:
-    pairs = zip(some, others, strict=False)
-    return all(
+    """By the tokens that both hold: the one that was drawn may stand beside the most likely ones."""
+    pairs = [(a, b) for a in some for b in others if (a.id, a.text) == (b.id, b.text)]
+    return bool(pairs) and all(
         a.logprob is not None and b.logprob is not None and abs(a.logprob - b.logprob) < NEAR
         for a, b in pairs
     )

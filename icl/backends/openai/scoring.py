@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from icl.backends.openai.answers import Answer, Entry, Garbled
+from icl.backends.openai.answers import Answer, Entry, Garbled, Step
 from icl.backends.openai.speaking import Asked, Prompted, Speaker, first_step, piece, value_of
 from icl.backends.openai.ways import Way, chosen, constraint, forcing, last_of_prompt
 from icl.engine.requests.encoding import EncodedScore
@@ -169,7 +169,7 @@ class Scorer:
                 if value is not None:
                     found[other] = (value, False)
             if steps and steps[0].top:
-                least = min(least, bound_of(steps[0].top))
+                least = min(least, bound_of(beside(steps[0])))
         return {token: found.get(token, (least, True)) for token in place.tokens}
 
     async def _most_likely(self, place: _Place, bill: _Bill) -> Known:
@@ -255,6 +255,13 @@ class Scorer:
             return Scores(rows, bill.usage(flat), tuple(range(len(texts))))
 
         return run
+
+
+def beside(step: Step) -> list[Entry]:
+    """The most likely ones without the token that stands there: one that was made to stand there may be among
+    them (vLLM) and is less likely than tokens that are not."""
+    token = step.token
+    return [e for e in step.top if (e.id, e.text) != (token.id, token.text)]
 
 
 def bound_of(top: Sequence[Entry]) -> float:
