@@ -16,6 +16,8 @@ from icl.leaderboard.footer import footer
 from icl.leaderboard.rows import Row
 from icl.printable import visible
 
+LEAST = 8
+"""Columns of a terminal that words keep where numbers stay whole."""
 LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -63,10 +65,9 @@ def _style(row: Row) -> str:
 def to_rich(board: Board, width: int) -> Table:
     """Too wide: columns move together and heads take two lines, then names are shortened, then columns of
     the highest rank go. What was shortened or left out stands below."""
-    console = Console(width=10_000)
     columns, hidden, gap, legend = board.columns, list[Column](), 1, list[str]()
     table = _bare(board, columns, gap)
-    while Measurement.get(console, console.options, table).maximum > width:
+    while _width(table) > width:
         worst = max(columns, key=lambda c: c.rank)
         if gap:
             gap = 0
@@ -76,7 +77,9 @@ def to_rich(board: Board, width: int) -> Table:
             columns = [c for c in columns if c is not worst]
             hidden.append(worst)
         else:
-            table = _bare(board, columns, gap, folded=True)
+            words = [c for c in columns if not c.is_number]
+            numbers = _width(_bare(board, [c for c in columns if c.is_number], gap))
+            table = _bare(board, columns, gap, folded=numbers + LEAST * len(words) <= width)
             break
         table = _bare(board, columns, gap)
     table.title = Text(visible(board.title), style="bold")
@@ -90,6 +93,11 @@ def to_rich(board: Board, width: int) -> Table:
     return table
 
 
+def _width(table: Table) -> int:
+    console = Console(width=10_000)
+    return Measurement.get(console, console.options, table).maximum
+
+
 def _named(column: Column, columns: Sequence[Column]) -> str:
     """Its head; where another column has the same one, with what stands left of it."""
     head = column.header.strip()
@@ -98,16 +106,16 @@ def _named(column: Column, columns: Sequence[Column]) -> str:
     return f"{head} of {columns[[c.key for c in columns].index(column.key) - 1].header.strip()}"
 
 
-def _bare(board: Board, columns: Sequence[Column], gap: int, *, folded: bool = False) -> Table:
-    """folded: words are broken behind a bracket before they are broken anywhere."""
+def _bare(board: Board, columns: Sequence[Column], gap: int, *, folded: bool | None = None) -> Table:
+    """folded: words are broken, behind a bracket first, and numbers stay whole; False: there is no room for
+    that, and numbers are broken too."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
     for column in columns:
         words = column.header.strip()
         header = Text(visible(words if gap or "%" in words else words.replace(" ", "\n")))
         side: JustifyMethod = "right" if column.is_number else "left"
-        table.add_column(
-            header, justify=side, overflow="fold", no_wrap=column.is_number and not gap, vertical="bottom"
-        )
+        whole = column.is_number and bool(folded)
+        table.add_column(header, justify=side, overflow="fold", no_wrap=whole, vertical="bottom")
     section = None
     for row in board.rows:
         if section not in (None, board.section(row)):

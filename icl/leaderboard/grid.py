@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from icl.leaderboard.formats import latex_escape, latex_line, markdown_escape
+from icl.leaderboard.formats import LEAST, latex_escape, latex_line, markdown_escape
 from icl.printable import visible
 
 LEADS = "°"
@@ -32,22 +32,44 @@ class Grid:
     @property
     def width(self) -> int:
         """Columns that the table takes on a terminal."""
-        console = Console(width=10_000)
-        return Measurement.get(console, console.options, self._table()).maximum
+        return _width(self._table(range(len(self.heads))))
 
-    def to_rich(self) -> Group:
-        """For the terminal; what is too wide folds."""
+    def to_rich(self, width: int) -> Group:
+        """For the terminal; a table that is too wide goes on below, beside the same words."""
+        tables = [self._table(block, self.width > width) for block in self._blocks(width)]
         notes = Text(visible("\n".join(self.notes)), style="dim")
-        return Group(Text(visible(self.title), style="bold"), self._table(), notes)
+        return Group(Text(visible(self.title), style="bold"), *tables, notes)
 
-    def _table(self) -> Table:
+    def _blocks(self, width: int) -> list[list[int]]:
+        """Columns of each table: all of them, where words may be folded to make room, or as many numbers as
+        fit beside the words, one at least."""
+        words, whole = list(range(self.words)), list(range(len(self.heads)))
+        numbers = _width(self._table(whole[self.words :], True))
+        if self.width <= width or numbers + LEAST * self.words <= width:
+            return [whole]
+        blocks: list[list[int]] = []
+        for at in whole[self.words :]:
+            if blocks and _width(self._table([*blocks[-1], at], True)) <= width:
+                blocks[-1].append(at)
+            else:
+                blocks.append([*words, at])
+        return blocks or [whole]
+
+    def _table(self, columns: Sequence[int], stacked: bool = False) -> Table:
+        """stacked: a word a line in heads."""
         table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-        for at, head in enumerate(self.heads):
+        for at in columns:
+            head = visible(self.heads[at])
             table.add_column(
-                Text(visible(head)), justify="left" if at < self.words else "right", overflow="fold"
+                Text(head.replace(" ", "\n") if stacked and "%" not in head else head),
+                justify="left" if at < self.words else "right",
+                overflow="fold",
+                no_wrap=stacked and at >= self.words,
+                vertical="bottom",
             )
         for line in self.lines:
-            table.add_row(*(Text(visible(cell), style="bold" if LEADS in cell else "") for cell in line))
+            cells = [line[at] for at in columns]
+            table.add_row(*(Text(visible(cell), style="bold" if LEADS in cell else "") for cell in cells))
         return table
 
     def to_markdown(self) -> str:
@@ -90,9 +112,9 @@ class OfGrid(ABC):
         """The same with short names, which it says in full below."""
 
     def to_rich(self, width: int = 100) -> Group:
-        """For the terminal; where it is too wide, names are short, and what is still wider folds."""
+        """For the terminal; where it is too wide, names are short, and what is still wider goes on below."""
         whole = self.grid
-        return (whole if whole.width <= width else self.short_grid).to_rich()
+        return (whole if whole.width <= width else self.short_grid).to_rich(width)
 
     def to_markdown(self) -> str:
         """A pipe table, what leads in bold."""
@@ -101,6 +123,11 @@ class OfGrid(ABC):
     def to_latex(self) -> str:
         """A booktabs tabular, what leads in bold."""
         return self.grid.to_latex()
+
+
+def _width(table: Table) -> int:
+    console = Console(width=10_000)
+    return Measurement.get(console, console.options, table).maximum
 
 
 def _latex_cell(cell: str) -> str:

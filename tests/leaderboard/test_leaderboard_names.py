@@ -1,7 +1,9 @@
 """How rows are called: long labels shortened where there is no room, and said in full below."""
 
+from collections import Counter
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from icl.leaderboard import leaderboard, overall
@@ -121,3 +123,33 @@ def test_overall_and_crosswise_tables_are_shortened_too():
     assert "Names in full" not in " ".join(printed(crosswise, 80))
     assert "random: random(per_query=false)" in " ".join(printed(crosswise, 30)).replace("  ", "")
     assert "random(per\\_query=false)" in crosswise.to_markdown()
+
+
+def test_a_crosswise_table_that_is_too_wide_goes_on_below():
+    tasks = [f"a_long_name_{i}" for i in range(6)]
+    cells = [cell(name, 4, 0, 0.7, task=task) for task in tasks for name in ("knn", "random")]
+    crosswise = leaderboard(cells, resamples=50, majority=False).pivot(["selector"])
+    lines = printed(crosswise, 60)
+    heads = [line.split() for line in lines if line.startswith(" selector")]
+    assert len(heads) > 1
+    assert [head for words in heads for head in words[1:]] == tasks
+    shown = [line.split()[1:] for line in lines if line.startswith(" knn")]
+    whole = next(line.split()[1:] for line in printed(crosswise, 200) if line.startswith(" knn"))
+    assert [number for block in shown for number in block] == whole
+    assert max(map(len, lines)) <= 60
+
+
+@pytest.mark.parametrize("width", [20, 28, 36, 50])
+def test_no_digit_is_lost_however_narrow_the_terminal_is(width):
+    """Down each column: what folds goes on in the line below, and what is cropped would be missing."""
+    found = board(view="variance")
+    console = Console(width=width, force_terminal=False, color_system=None)
+    table = found.to_rich(width)
+    with console.capture() as taken:
+        console.print(table)
+    digits = Counter(c for c in taken.get().split("seed, query, rest:")[0] if c.isdigit())
+    told = Counter()
+    for column, own in zip(table.columns, (list(column.cells) for column in table.columns), strict=True):
+        told.update(c for cell_ in [column.header, *own] for c in str(cell_) if c.isdigit())
+    told.update(c for c in found.title + found.footer[0] if c.isdigit())
+    assert digits == told
