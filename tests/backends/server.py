@@ -272,7 +272,7 @@ class Server:
         does = self.does
         whole = [*ids, *made]
         begin = 0 if echo else len(ids)
-        if echo and body["max_tokens"] == 0:
+        if echo and body.get("max_tokens") == 0:
             whole = ids
         named = body.get("logprob_token_ids") if does.token_ids == "ok" else None
         places = []

@@ -49,6 +49,8 @@ class Faults:
     """The only model there is: others are 404."""
     key: str | None = None
     """The only key there is: others are 401."""
+    everywhere: bool = False
+    """Not only where text is asked for: the list of models and the tokeniser's calls too."""
 
     def __post_init__(self) -> None:
         assert set(self.rates) <= set(get_args(Fault)), self.rates
@@ -115,10 +117,10 @@ class Proxy:
         self.ledger.keys[said] += 1
         if faults.key is not None and said != f"Bearer {faults.key}":
             return Answered.refused(401, "Incorrect API key provided", "invalid_api_key")
-        if not asked.path.endswith(ASKING):
+        if not asked.path.endswith(ASKING) and not faults.everywhere:
             return await self._upstream(asked)
         body = asked.json
-        if faults.model is not None and body.get("model") != faults.model:
+        if faults.model is not None and body.get("model", faults.model) != faults.model:
             return Answered.refused(404, f"The model `{body.get('model')}` does not exist", "model_not_found")
         content = json.dumps([asked.path, body], sort_keys=True)
         with self._lock:

@@ -98,6 +98,23 @@ def test_scores_are_right_whatever_goes_wrong_on_the_way(way: str) -> None:
     assert set(kinds) <= set(proxy.ledger.outcomes)
 
 
+def test_faults_before_and_around_the_requests_for_text_change_nothing() -> None:
+    """While the probe looks, in the list of models and in the tokeniser's calls."""
+    kinds = {"500": 0.08, "garbage": 0.08, "cut": 0.08, "drop": 0.08, "429": 0.08}
+    proxy = Proxy(made_up(), Faults(kinds, seed=11, everywhere=True, retry_after="0"))
+    calm, requests = (
+        made_up(),
+        [ScoreRequest("Is it?", (" yes", " no")), ScoreRequest("Or?", (" yes", " no"))],
+    )
+    with Loopback(proxy) as server, Loopback(calm) as other:
+        model, expected = opened(server.url, tokenizer="server"), opened(other.url, tokenizer="server")
+        assert [s.logprobs for s in model.score(requests)] == [s.logprobs for s in expected.score(requests)]
+        assert model.found == expected.found
+    paths = {json.loads(content)[0] for content in proxy.ledger.asked}
+    assert paths >= {"/v1/models", "/tokenize", "/v1/completions"}
+    assert set(kinds) <= set(proxy.ledger.outcomes)
+
+
 def test_a_storm_of_429_is_waited_out_as_long_as_the_server_says() -> None:
     proxy = Proxy(made_up(), Faults(storm=6, retry_after="0.4"))
     with probed(proxy, concurrency=4) as model:
@@ -159,6 +176,13 @@ def test_answers_longer_than_asked_are_cut_and_said() -> None:
         assert "longer than max_tokens" in model.engine
     assert (sample.text, sample.stop_reason) == (greedy("Count:", 5), "length")
     assert len(sample.token_ids) == 5
+
+
+def test_a_limit_that_is_no_longer_heeded_is_kept_here() -> None:
+    proxy = Proxy(made_up(), Faults(longer=6))
+    with probed(proxy) as model:
+        (answer,) = model.generate([GenerateRequest("Count:", max_tokens=5)])
+    assert (answer.samples[0].text, answer.samples[0].stop_reason) == (greedy("Count:", 5), "length")
 
 
 def test_a_missing_label_is_bounded_from_above_and_said() -> None:

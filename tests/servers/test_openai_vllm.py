@@ -31,16 +31,24 @@ def address() -> Iterator[str]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def engine() -> LanguageModel:
+    return icl.load_model(MODEL, dtype="float32")
+
+
 def opened(address: str, **options: object) -> LanguageModel:
     asked = {"model": "smollm2", "base_url": f"{address}/v1", "tokenizer": MODEL, **options}
     return BACKENDS.create("openai", asked)
 
 
 @pytest.mark.parametrize("way", ["auto", "token_ids", "forced", "echo", "prompt_logprobs", "top_k"])
-def test_every_way_of_scoring_gives_what_the_own_engine_gives(address: str, way: str) -> None:
+def test_every_way_of_scoring_gives_what_the_own_engine_gives(
+    address: str, engine: LanguageModel, way: str
+) -> None:
     requests = [ScoreRequest(prompt, LABELS) for prompt in PROMPTS]
-    engine = icl.load_model(MODEL, dtype="float32").score(requests)
-    for theirs, ours in zip(opened(address, scoring=way).score(requests), engine, strict=True):
+    for theirs, ours in zip(
+        opened(address, scoring=way).score(requests), engine.score(requests), strict=True
+    ):
         for at, (their, our) in enumerate(zip(theirs.logprobs, ours.logprobs, strict=True)):
             if at in theirs.bounded:
                 assert way == "top_k"
@@ -50,9 +58,9 @@ def test_every_way_of_scoring_gives_what_the_own_engine_gives(address: str, way:
         assert way == "top_k" or theirs.bounded == ()
 
 
-def test_greedy_texts_are_those_of_the_own_engine(address: str) -> None:
+def test_greedy_texts_are_those_of_the_own_engine(address: str, engine: LanguageModel) -> None:
     asked = [GenerateRequest(prompt, max_tokens=12, stop=("\n",)) for prompt in PROMPTS]
-    found = [[g.samples[0].text for g in m.generate(asked)] for m in (opened(address), icl.load_model(MODEL))]
+    found = [[g.samples[0].text for g in m.generate(asked)] for m in (opened(address), engine)]
     assert found[0] == found[1]
 
 

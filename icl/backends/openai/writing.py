@@ -129,7 +129,9 @@ class Writer:
     def _sample(self, request: GenerateRequest, choice: Choice, opened: str) -> Sample:
         text = choice.text
         ids, logprobs = ids_of(choice, self.speaker.tokenizer)
-        too_long = len(ids) > request.max_tokens and not self.speaker.found.limits
+        # tokens counted here may be other ones than the server's, which keeps its limits
+        counted = said_ids(choice) is not None or not self.speaker.found.limits
+        too_long = counted and len(ids) > request.max_tokens
         if too_long:
             ids, logprobs = ids[: request.max_tokens], logprobs[: request.max_tokens]
             text = self.speaker.tokenizer.decode(ids)
@@ -147,9 +149,7 @@ class Writer:
 def ids_of(choice: Choice, tokenizer: Tokenizer) -> tuple[TokenIds, tuple[float, ...]]:
     """The tokens of a text, by the server or else of the text as tokenised here; and their log-probabilities,
     nan where the server does not say them."""
-    ids = choice.ids
-    if ids is None and choice.steps and all(step.token.id is not None for step in choice.steps):
-        ids = tuple(step.token.id for step in choice.steps if step.token.id is not None)
+    ids = said_ids(choice)
     if ids is None:
         opening, whole = tuple(tokenizer.encode("")), tuple(tokenizer.encode(choice.text))
         ids = whole[len(opening) :] if whole[: len(opening)] == opening else whole
@@ -157,6 +157,13 @@ def ids_of(choice: Choice, tokenizer: Tokenizer) -> tuple[TokenIds, tuple[float,
     if len(values) != len(ids) or any(value is None for value in values):
         return ids, (math.nan,) * len(ids)
     return ids, tuple(value for value in values if value is not None)
+
+
+def said_ids(choice: Choice) -> TokenIds | None:
+    """The tokens of a text by the server; None where it does not say them."""
+    if choice.ids is None and choice.steps and all(step.token.id is not None for step in choice.steps):
+        return tuple(step.token.id for step in choice.steps if step.token.id is not None)
+    return choice.ids
 
 
 def ended_by(choice: Choice, request: GenerateRequest, opened: str, eos_ids: frozenset[int]) -> StopReason:
