@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from icl.errors import ConfigError
+
 SUFFIX = {"parquet": ".parquet", "csv": ".csv", "datasets": ""}
 
 
@@ -31,8 +33,13 @@ def add_to(app: typer.Typer) -> None:
 def export(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
     to: Annotated[
-        Form, typer.Option("--to", help="One file, or a folder for datasets.load_from_disk.")
-    ] = Form.PARQUET,
+        Form | None,
+        typer.Option(
+            "--to",
+            help="One file, or a folder for datasets. Default: as --output ends, else parquet.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -56,13 +63,24 @@ def export(
     from icl.leaderboard.export import export as write
     from icl.printable import visible
 
+    form = _form(to, output)
     folders = [RunFolder.open(path) for path in runs]
-    path = output or Path(f"{folders[0].name}.predictions{SUFFIX[to.value]}")
+    path = output or Path(f"{folders[0].name}.predictions{SUFFIX[form.value]}")
     notes: list[str] = []
     console = Console(stderr=True)
     with waiting(console, "reading") as show:
         step = now_and_then(show, console)
-        count = write(folders, to.value, path, overwrite=overwrite, note=notes.append, step=step)
+        count = write(folders, form.value, path, overwrite=overwrite, note=notes.append, step=step)
     for note in notes:
         typer.echo(visible(note), err=True)
     typer.echo(visible(f"{count:,} predictions: {path}"))
+
+
+def _form(to: Form | None, output: Path | None) -> Form:
+    """What is asked for, or what the file is named after. ConfigError where the two are not one."""
+    ends = next(
+        (Form(name) for name, suffix in SUFFIX.items() if suffix and output and output.suffix == suffix), None
+    )
+    if to is not None and ends is not None and to is not ends:
+        raise ConfigError(f"--output: {output} is named as {ends.value}, and --to is {to.value}; change one")
+    return to or ends or Form.PARQUET

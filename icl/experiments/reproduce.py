@@ -94,6 +94,8 @@ def _refuse_place(folder: RunFolder, root: Path, place: Path, mark: Mapping[str,
     """Nothing there may have been answered for another run: a reproduction must ask its model itself."""
     if place.exists() and place.resolve() == folder.path.resolve():
         raise ConfigError(f"{place}: is the run itself; choose another --output")
+    if (root / MANIFEST).exists():
+        raise ConfigError(f"{root}: is a run folder, and would hold another; choose another --output")
     held = RunFolder.open(place).manifest().get(REPRODUCES) if (place / MANIFEST).exists() else None
     if held == mark:
         return

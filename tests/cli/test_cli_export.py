@@ -37,3 +37,14 @@ def test_export_of_what_is_no_run(icl, folder):
     said = icl("export", "runs/nothing")
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert "no such run folder" in said.err
+
+
+def test_a_file_is_written_as_it_is_named(icl, run, folder):
+    assert icl("export", run, "-o", "out.csv").code == 0
+    assert pd.read_csv(folder / "out.csv").shape[0] == 48
+    said = icl("export", run, "--to", "csv", "-o", "out.parquet")
+    assert (said.code, said.err) == (
+        2,
+        "icl: error: --output: out.parquet is named as parquet, and --to is csv; change one\n",
+    )
+    assert not (folder / "out.parquet").exists()

@@ -143,6 +143,12 @@ def test_versions_and_hardware_that_are_not_the_same_are_told(run, tmp_path, mon
     assert found.equal
 
 
+def test_a_run_folder_is_no_place_for_another(run):
+    with pytest.raises(ConfigError, match="is a run folder, and would hold another; choose another --output"):
+        icl.reproduce(run, output=run.path)
+    assert not (run.path / run.path.name).exists()
+
+
 def test_nothing_may_answer_in_place_of_the_model(run, tmp_path):
     with pytest.raises(ConfigError, match="is the run itself"):
         icl.reproduce(run, output=tmp_path / "runs")
