@@ -132,6 +132,19 @@ def test_no_server(started):
         opened(started(), base_url="http://127.0.0.1:9/v1", retries=0).found  # noqa: B018
 
 
+def test_a_server_that_was_never_there_is_given_up_soon(started):
+    """One that has answered is waited for."""
+    with pytest.raises(ModelError, match=r"\(3 tries\)"):
+        opened(started(), base_url="http://127.0.0.1:9/v1", retries=20).found  # noqa: B018
+    server = started()
+    model = opened(server, retries=4)
+    model.found  # noqa: B018
+    model.client._client = None
+    object.__setattr__(model.settings, "base_url", "http://127.0.0.1:9/v1")
+    with pytest.raises(ModelError, match=r"\(5 tries\)"):
+        model.score(requests(1))
+
+
 def test_a_wrong_model_is_named_with_those_that_there_are(started):
     server = started()
     model = OpenAIModel("tinny", base_url=server.url, tokenizer="fake")

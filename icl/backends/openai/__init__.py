@@ -2,6 +2,7 @@
 
 settings.py   the options, checked
 client.py     requests: side by side, tried again, within a deadline and a budget
+loop.py       where they run
 faults.py     what can be told from one that went wrong
 answers.py    what comes back, in the shapes that servers have
 tokenizer.py  text <-> ids: the server's own calls, or a tokenizer that is at hand

@@ -7,16 +7,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import threading
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from functools import lru_cache
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from icl.backends.openai.answers import Garbled, error_text
 from icl.backends.openai.budget import Budget
-from icl.backends.openai.faults import AGAIN, TOO_LONG, may_have_been_answered, retry_after
+from icl.backends.openai.faults import (
+    AGAIN,
+    TOO_LONG,
+    may_have_been_answered,
+    never_arrived,
+    retry_after,
+)
+from icl.backends.openai.loop import event_loop, outcome
 from icl.backends.openai.settings import Settings
 from icl.errors import ContextOverflow, IclError, ModelError, RequestError
 
@@ -28,6 +33,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds: the pause doubles from one to the other, and a random part of up to half is taken off."""
+KNOCKS = 2
+"""Times that a server which has not answered yet is tried again where no connection can be made."""
 LONGEST_ASKED, SAID_FROM = 600.0, 10.0
 """Seconds that a server may ask to wait: from the second on it is said, beyond the first the session ends."""
 STUMBLES = 3
@@ -49,6 +56,7 @@ class Client:
         self._key = settings.key()
         self._client: AsyncOpenAI | None = None
         self._until: float | None = None
+        self._met = False
         self._pause_until = self._quiet_until = 0.0
         self._settled = asyncio.Event()
 
@@ -65,8 +73,8 @@ class Client:
         those under way come first, then the error is raised. Where the caller stops, all are given up at
         once."""
         arrived: SimpleQueue[tuple[int, T] | BaseException | None] = SimpleQueue()
-        running = asyncio.run_coroutine_threadsafe(self._all(jobs, arrived.put), _loop())
-        running.add_done_callback(lambda done: arrived.put(_outcome(done)))
+        running = asyncio.run_coroutine_threadsafe(self._all(jobs, arrived.put), event_loop())
+        running.add_done_callback(lambda done: arrived.put(outcome(done)))
         try:
             while True:
                 item = arrived.get()
@@ -146,16 +154,19 @@ class Client:
         for attempt in range(self.settings.retries + 1):
             await self._wait_for_turn()
             try:
-                return read(await self._once(path, body))
+                came = await self._once(path, body)
+                self._met = True
+                return read(came)
             except (IclError, asyncio.CancelledError):
                 raise
             except Exception as error:
+                self._met = self._met or not never_arrived(error)
                 if worst is not None and may_have_been_answered(error):
                     self.budget.lose(worst)
                 fault, pause = self._fault(error, path, attempt)
                 if pause is None:
                     raise fault from None  # the cause may hold headers
-                if attempt == self.settings.retries:
+                if attempt == self.settings.retries or (attempt >= KNOCKS and not self._met):
                     raise self._gave_up(fault, attempt) from None
                 if worst is not None and not self.budget.fits(0, 0):
                     raise self.budget.spent() from None
@@ -287,18 +298,3 @@ class Client:
 
     def __getstate__(self) -> None:
         raise TypeError("a client holds a key and is made anew where it is needed")
-
-
-def _outcome(done: Any) -> BaseException | None:
-    if done.cancelled():
-        return None
-    error: BaseException | None = done.exception()
-    return error
-
-
-@lru_cache(maxsize=1)
-def _loop() -> asyncio.AbstractEventLoop:
-    """One event loop a process, in a thread that ends with it."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="icl-openai", daemon=True).start()
-    return loop

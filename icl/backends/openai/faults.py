@@ -24,9 +24,16 @@ def may_have_been_answered(error: Exception) -> bool:
     """Whether a server may have written, and billed, what did not arrive here."""
     import openai
 
-    if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
-        return "Connect" not in type(error.__cause__).__name__
-    return not isinstance(error, openai.APIStatusError)
+    return not isinstance(error, openai.APIStatusError) and not never_arrived(error)
+
+
+def never_arrived(error: Exception) -> bool:
+    """Whether no connection could be made at all."""
+    import openai
+
+    if not isinstance(error, openai.APIConnectionError) or isinstance(error, openai.APITimeoutError):
+        return False
+    return "Connect" in type(error.__cause__).__name__
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
