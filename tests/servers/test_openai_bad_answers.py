@@ -108,6 +108,14 @@ def test_half_of_a_surrogate_pair_becomes_a_text_that_can_be_kept() -> None:
     sample.text.encode()
 
 
+def test_half_of_a_surrogate_pair_in_a_prompt_is_refused_at_once() -> None:
+    with changed(tokenizer="server") as (model, server):
+        asked = server.asked
+        with pytest.raises(IclError, match="surrogate"):
+            model.generate([GenerateRequest("a\ud83d", max_tokens=2)])
+        assert server.asked == asked
+
+
 @pytest.mark.parametrize("asked", ["86400", "inf", "1e300"])
 def test_a_server_that_asks_to_wait_for_hours_ends_the_session(asked: str) -> None:
     with changed() as (model, server):

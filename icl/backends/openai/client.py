@@ -244,6 +244,8 @@ class Client:
             return ModelError(f"{at}: no connection, or one that broke off ({why})"), pause
         if isinstance(error, Garbled):
             return ModelError(f"{at}: {self._clean(str(error))}"), pause
+        if isinstance(error, UnicodeEncodeError):
+            return RequestError(f"{at}: a text holds half of a surrogate pair, which cannot be sent"), None
         if isinstance(error, ValueError | openai.APIError):
             return ModelError(f"{at}: an answer that is no JSON"), pause
         return ModelError(f"{at}: {type(error).__name__}: {self._clean(str(error))}"), None
