@@ -76,6 +76,7 @@ FIELDS: dict[str, Callable[[Row], object]] = {
     "sd_seed_high": _component("seed_high"),
     **{f"share_{name}": _share(name) for name in ("seed", "query", "rest")},
     "ece": lambda r: r.analysis.reliability.ece if r.analysis else None,
+    "ece_calibrated": lambda r: r.analysis.reliability.ece_calibrated if r.analysis else None,
     "overconfidence": lambda r: r.analysis.reliability.overconfidence if r.analysis else None,
     "label_bias": lambda r: r.analysis.reliability.bias if r.analysis else None,
     "preferred_label": lambda r: r.analysis.reliability.preferred if r.analysis else None,

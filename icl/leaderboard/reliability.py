@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from icl.labels import label_probabilities
 from icl.leaderboard.intervals import Floats
@@ -55,6 +56,16 @@ class Reliability:
         if not total:
             return None
         return sum(one.count * abs(one.accuracy - one.confidence) for one in self.bins) / total
+
+    @property
+    def ece_calibrated(self) -> float | None:
+        """What `ece` would be on average if every confidence were true, with as many predictions in each bin:
+        few predictions never match their confidence. The mean absolute deviation of binomials; predictions
+        of one query under several seeds hang together, and would show more."""
+        total = sum(one.count for one in self.bins)
+        if not total:
+            return None
+        return sum(one.count * deviation(one.count, one.confidence) for one in self.bins if one.count) / total
 
     @property
     def overconfidence(self) -> float | None:
@@ -102,6 +113,14 @@ def reliability(predictions: Iterable[Prediction]) -> Reliability:
         _shares([p.answer for p in answered if p.answer is not None]),
         _shares([p.gold for p in answered]),
     )
+
+
+def deviation(count: int, share: float) -> float:
+    """Mean distance of a binomial's share of `count` from `share` (De Moivre 1730)."""
+    if not 0.0 < share < 1.0:
+        return 0.0
+    above = int(count * share) + 1
+    return 2.0 * above * (1.0 - share) * float(stats.binom.pmf(above, count, share)) / count
 
 
 def confidence(prediction: Prediction) -> float | None:

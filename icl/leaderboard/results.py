@@ -13,11 +13,14 @@ from icl.types import Prediction
 
 def without_copies(results: Sequence[CellResult]) -> list[CellResult]:
     """Each cell once: two runs may share their baseline rows. Costs may differ between copies, and
-    one may be unfinished; predictions that both hold may not (DataError)."""
+    one may be unfinished or damaged; predictions that both hold may not differ (DataError)."""
     kept: dict[Cell, CellResult] = {}
     for result in results:
         other = kept.setdefault(result.cell, result)
         if other is result:
+            continue
+        if other.damage or result.damage:
+            kept[result.cell] = other if result.damage else result
             continue
         if any(_said(a) != _said(b) for a, b in zip(other.predictions, result.predictions, strict=False)):
             raise DataError(
@@ -31,7 +34,7 @@ def without_copies(results: Sequence[CellResult]) -> list[CellResult]:
 
 def _said(prediction: Prediction) -> tuple[object, ...]:
     shown = tuple(name for name, _ in prediction.demonstrations)
-    return (prediction.query_id, shown, prediction.answer, prediction.gold)
+    return (prediction.query_id, shown, prediction.answer, prediction.gold, prediction.correct)
 
 
 def majority_cells(results: Sequence[CellResult]) -> list[CellResult]:

@@ -118,6 +118,7 @@ VIEWS: Mapping[str, View] = {
     "reliability": View(
         (
             Column("ece", "ECE", _of(lambda a: a.reliability.ece)),
+            Column("ece_calibrated", "if calibrated", _of(lambda a: a.reliability.ece_calibrated), rank=1),
             Column(
                 "overconfidence",
                 "confidence",
@@ -127,8 +128,9 @@ VIEWS: Mapping[str, View] = {
             Column("preferred_label", "preferred label", _preferred, rank=2, is_number=False),
         ),
         (
-            "ECE: expected calibration error in points, 15 bins of equal width. confidence: mean probability "
-            "of the answer among the labels, less accuracy.",
+            "ECE: expected calibration error in points, 15 bins of equal width. if calibrated: what as many "
+            "predictions would show at least if every confidence were true. confidence: mean probability of "
+            "the answer among the labels, less accuracy.",
             "label bias: half the sum over labels of |share of the answers - share of the golds|, in points; "
             "preferred: the label answered most above its share.",
         ),
@@ -156,7 +158,8 @@ VIEWS: Mapping[str, View] = {
             "that is gone back through counts as three) shared out over the queries of the run; they depend "
             "on what was asked together.",
             "at equal cost: the row less the best row of its section that costs no more a query. Below 0, "
-            "its tokens are better spent there.",
+            "its tokens are better spent there. That row is picked on the same queries: where several are "
+            "equal, differences lean below 0, and the interval does not allow for it.",
         ),
         "no row says what it cost",
     ),

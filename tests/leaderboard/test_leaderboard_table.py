@@ -109,6 +109,14 @@ def test_a_cell_of_two_runs_counts_once_unless_they_disagree():
     other = replace(shared, predictions=shared.predictions[1:])
     with pytest.raises(DataError, match="twice with different predictions"):
         leaderboard([shared, other])
+    first, *rest = shared.predictions
+    judged = replace(shared, predictions=(replace(first, correct=not first.correct), *rest))
+    with pytest.raises(DataError, match="twice with different predictions"):
+        leaderboard([shared, judged])
+    damaged = replace(judged, complete=False, damage="its lines are others")
+    for both in ([shared, damaged], [damaged, shared]):
+        (row,) = leaderboard(both, resamples=100, majority=False).rows
+        assert (row.predictions, row.incomplete) == (40, ())
 
 
 def test_no_results_is_said():

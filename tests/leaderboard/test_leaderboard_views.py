@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from icl.errors import ConfigError, DataError
 from icl.leaderboard import leaderboard
 from icl.leaderboard.intervals import interval_of_mean
-from icl.leaderboard.reliability import bins_of, confidence, reliability
+from icl.leaderboard.reliability import Reliability, bins_of, confidence, deviation, reliability
 from icl.leaderboard.views import VIEWS
 from icl.seeding import generator
 from icl.types import Prediction, Usage
@@ -148,3 +149,27 @@ def test_a_view_that_the_rows_lack_and_one_that_there_is_not():
     ]
     with pytest.raises(DataError, match="view reliability: no row has label scores"):
         leaderboard(written, resamples=100, view="reliability")
+
+
+@pytest.mark.parametrize("count", [30, 300])
+def test_what_a_calibrated_row_shows_of_calibration_error(count):
+    """Answers that are right as often as their confidence says: the mean over 400 rows."""
+    rng = generator(3, "calibrated", f"{count}")
+    found = []
+    for _ in range(400):
+        confidences = rng.uniform(0.2, 1.0, count)
+        bins = bins_of(confidences, (rng.random(count) < confidences).astype(float))
+        row = Reliability(bins, {}, {})
+        found.append((row.ece, row.ece_calibrated))
+    shown, told = np.mean(found, axis=0)
+    assert told == pytest.approx(shown, rel=0.05)
+    assert told > 0.02
+
+
+def test_the_deviation_of_a_binomial():
+    for count, share in ((1, 0.3), (7, 0.5), (40, 0.93), (5, 0.2)):
+        hits = np.arange(count + 1)
+        by_hand = float(np.sum(stats.binom.pmf(hits, count, share) * np.abs(hits / count - share)))
+        assert deviation(count, share) == pytest.approx(by_hand)
+    assert (deviation(9, 0.0), deviation(9, 1.0)) == (0.0, 0.0)
+    assert Reliability((), {}, {}).ece_calibrated is None
