@@ -101,7 +101,7 @@ def test_the_layers_are_those_that_are_enforced() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     section = ARCHITECTURE.split("## Layers")[1].split("##")[0]
-    told = [set(re.findall(r"`(\w+)`", line)) for line in re.findall(r"^\d\. (.*)$", section, re.MULTILINE)]
+    told = [set(re.findall(r"`(\w+)`", line)) for line in re.findall(r"^\d+\. (.*)$", section, re.MULTILINE)]
     assert told == module.LAYERS[: len(told)]
     assert module.LAYERS[len(told) :] == [{"__init__", "__main__"}]
 
