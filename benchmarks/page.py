@@ -1,10 +1,12 @@
 """What the page of a large run costs: size, seconds until it can be used, memory.
 
     OMP_NUM_THREADS=1 python -m benchmarks.page --json benchmarks/results/page.json
+    OMP_NUM_THREADS=1 python -m benchmarks.page --run FOLDER --json benchmarks/results/page_real.json
 
-The run is made, not asked: five selectors, two methods, seeds; drawn scores over six labels, or drawn texts;
-four demonstrations with a score and reasons each. `icl report` and `icl leaderboard` are processes of their
-own. The page is opened from disk in Chromium, three times, each in a browser of its own.
+With --run a copy of a run folder; without, the run is made, not asked: five selectors, two methods, seeds;
+drawn scores over six labels, or drawn texts; four demonstrations with a score and reasons each. `icl report`
+and `icl leaderboard` are processes of their own. The page is opened from disk in Chromium, three times, each
+in a browser of its own.
 """
 
 from __future__ import annotations
@@ -196,11 +198,17 @@ def main() -> None:
     """Makes, reports, opens, and prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--predictions", type=int, default=100_000)
+    parser.add_argument("--run", type=Path, help="a run folder, in place of one that is made")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_run(folder / "runs" / "made", options.predictions)
+        if options.run:
+            shutil.copytree(options.run, folder / "runs" / "made")
+            counts = (path.read_bytes().count(b"\n") for path in (folder / "runs/made/cells").glob("*.jsonl"))
+            options.predictions = sum(counts)
+        else:
+            write_run(folder / "runs" / "made", options.predictions)
         held = sum(path.stat().st_size for path in (folder / "runs" / "made").rglob("*") if path.is_file())
         found: dict[str, Any] = {
             "predictions": options.predictions,

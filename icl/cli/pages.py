@@ -80,10 +80,10 @@ def view(
     from icl.leaderboard.page.serve import PageServer
     from icl.pages import page_of_runs
 
-    with PageServer(Runs(runs, lambda path: page_of_runs([Run(path)])), port) as server:
-        typer.echo(server.url)
-        typer.echo("Ctrl-C ends it.", err=True)
-        try:
+    try:
+        with PageServer(Runs(runs, lambda path: page_of_runs([Run(path)])), port) as server:
+            typer.echo(server.url)
+            typer.echo("Ctrl-C ends it.", err=True)
             server.serve_forever(poll_interval=0.2)
-        except KeyboardInterrupt:
-            typer.echo("", err=True)
+    except KeyboardInterrupt:
+        typer.echo("", err=True)

@@ -106,6 +106,36 @@ def test_links_to_a_row_and_to_a_prediction(watch, page_file, parts):
     assert "No row none-of-these" in gone.tab.locator("main").inner_text()
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("#/row", "The address names no row."),
+        ("#/prediction", "The address names no prediction."),
+        ("#/prediction/none/test-0", "No cell none in this page."),
+        ("#/row/%E0%A4%A", "No row %E0%A4%A in this page."),
+        ("#/?sort=none&text=[(*%00&columns=none", "0 of "),
+    ],
+)
+def test_an_address_that_names_nothing_says_so(watch, page_file, place, said):
+    assert said in watch(page_file + place).tab.locator("main").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "page", "count"),
+    [
+        ("page=-5", "1 of 1", 24),
+        ("page=0.7", "1 of 1", 24),
+        ("page=99", "1 of 1", 24),
+        ("only=none", "1 of 1", 0),
+    ],
+)
+def test_odd_settings_of_a_listing_show_a_page_of_it(watch, page_file, parts, settings, page, count):
+    row = next(r for r in parts.index["rows"] if r["name"].endswith("4-shot as_selected direct"))
+    opened = watch(f"{page_file}#/row/{row['id']}?{settings}")
+    assert page in opened.tab.locator(".pager").inner_text()
+    assert opened.tab.locator("table.listing tr.row").count() == count
+
+
 def test_everything_by_keyboard(watch, page_file):
     page = watch(page_file)
     page.tab.keyboard.press("/")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -190,6 +194,30 @@ def test_a_port_in_use_is_one_clear_line(folder):
             PageServer(Runs(folder, build), port)
     with pytest.raises(ConfigError, match="--port: 70000 is no port"):
         PageServer(Runs(folder, build), 70000)
+
+
+def test_control_c_ends_it_quietly(folder):
+    command = [sys.executable, "-m", "icl", "view", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        address = process.stdout.readline()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32}/\n", address)
+        assert process.stderr.readline() == "Ctrl-C ends it.\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert said.strip() == ""
+
+
+def test_a_run_that_is_removed_is_not_listed_any_more(server, folder):
+    assert get(server, "/run/growing/")[0] == 200
+    shutil.rmtree(folder / "growing")
+    assert [one["name"] for one in json.loads(get(server, "/state")[1])["progress"]] == ["whole"]
+    for place in ("/run/growing/", "/run/growing/state", "/run/growing/block/p0?v=1"):
+        assert get(server, place)[0] == 404
+    shutil.rmtree(folder)
+    assert json.loads(get(server, "/state")[1])["progress"] == []
 
 
 def test_the_page_follows_a_run_in_a_browser(server, folder, watch, monkeypatch):

@@ -133,7 +133,7 @@ function overShots(rows, title) {
       marginRight: 12,
       x: { label: "shots", type: doubling ? "log" : "linear", base: 2, ticks, tickFormat: (x) => String(x), inset: 12 },
       y: { label: `${store.index.metric} (%)`, grid: true, nice: true },
-      color: { ...tones(store.index.rows.filter((row) => !row.bare).map(name), points.map((d) => d.name)), legend: true },
+      color: { ...tones(store.index.rows.map(name), points.map((d) => d.name)), legend: true },
       marks: [
         Plot.ruleY(levels, { y: "value", strokeDasharray: "5 4", strokeOpacity: 0.6 }),
         Plot.text(levels, { y: "value", text: "name", frameAnchor: "right", dy: -7, textAnchor: "end", fillOpacity: 0.7 }),

@@ -12,7 +12,7 @@ async function drawListing(section, row, cells) {
     const { settings } = readRoute();
     const found = everything.filter(wanted(settings));
     const last = Math.max(Math.ceil(found.length / PAGE) - 1, 0);
-    const page = Math.min(Number(settings.get("page") || 0) || 0, last);
+    const page = Math.min(Math.max(Math.trunc(Number(settings.get("page"))) || 0, 0), last);
     fill(count, `${found.length.toLocaleString("en")} of ${everything.length.toLocaleString("en")} predictions`);
     const go = (to) => () => {
       setSettings({ page: to || null });
@@ -48,6 +48,7 @@ function wanted(settings) {
     if (only === "wrong") return c.correct[i] === "0";
     if (only === "flagged") return Boolean(c.flag && c.flag[i].length);
     if (only === "answer:none") return c.answer[i] < 0;
+    if (only && kind !== "flag") return false;
     if (kind === "flag") return Boolean(c.flag && c.flag[i].some((f) => c.flags[f].endsWith(name)));
     return true;
   };

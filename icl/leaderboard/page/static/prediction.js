@@ -2,7 +2,7 @@
 
 async function drawPrediction(main, cellId, query) {
   const cell = cellOf(cellId);
-  if (!cell) return drawMissing(main, `No cell ${cellId} in this page.`);
+  if (!cell) return drawMissing(main, cellId ? `No cell ${cellId} in this page.` : "The address names no prediction.");
   const row = store.index.rows[cell.row];
   const at = store.index.cells.indexOf(cell);
   const [held, shares] = await Promise.all([predictionsOf(cell), block(`h${at}`).catch(() => null)]);
@@ -66,7 +66,7 @@ function promptBox(p, pieces, shared, asked) {
   const said = [
     p.tokens ? `${p.tokens} tokens` : null,
     shared ? `${Math.round((100 * characters) / all)} % of its characters begin another prompt of ${store.index.left_out ? "this page" : "the run"} too (underlined)` : null,
-    same ? `${same} other predictions had this very prompt` : null,
+    same ? `${same} other ${same === 1 ? "prediction" : "predictions"} had this very prompt` : null,
   ].filter(Boolean);
   return h(
     "section",

@@ -2,7 +2,7 @@
 
 async function drawRow(main, id) {
   const row = rowOf(id);
-  if (!row) return drawMissing(main, `No row ${id} in this page.`);
+  if (!row) return drawMissing(main, id ? `No row ${id} in this page.` : "The address names no row.");
   const cells = cellsOf(row);
   const details = cells.length ? await block(`r${store.index.rows.indexOf(row)}`) : null;
   const listing = h("section", { "aria-label": "Predictions" });
