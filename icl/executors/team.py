@@ -187,16 +187,22 @@ class Team:
                 self._opened(event)
             elif isinstance(event, Failed) and event.number == self._opening.number:
                 raise self.failure(event)
-            elif isinstance(event, Finished):
-                self._engine = event.engine
-                self._busy.discard(event.worker)
-                self._ready.add(event.worker)
+            elif isinstance(event, Finished | Failed):
+                self._free(event)
             elif isinstance(event, Lost):
                 self._lost(event)
             elif isinstance(event, Logged) and event.text not in self._said:
                 self._said.add(event.text)
                 log.log(event.level, "%s", event.text)
         return list(found)
+
+    def _free(self, event: Finished | Failed) -> None:
+        """The worker has come to the end of a job, of an earlier call perhaps."""
+        if event.worker in self._busy and event.worker not in self._stale:
+            self._busy.discard(event.worker)
+            self._ready.add(event.worker)
+        if isinstance(event, Finished):
+            self._engine = event.engine
 
     def _opened(self, event: Opened) -> None:
         if self._facts is None:

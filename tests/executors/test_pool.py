@@ -33,6 +33,7 @@ class Here:
         self.jobs: list[tuple[int, Job]] = []
         self.busy: Counter[int] = Counter()
         self.closed = self._last = 0
+        self.started: list[int] = []
         self._events: dict[int, deque[Event]] = {worker: deque() for worker in range(1, workers + 1)}
         self._workers: dict[int, tuple[Worker, list[Event]]] = {}
 
@@ -51,6 +52,8 @@ class Here:
         return HereCrew(), self.workers, 1
 
     def begin(self, worker: int) -> None:
+        self.started.append(worker)
+        self._events[worker].clear()
         told: list[Event] = []
         self._workers[worker] = (Worker(worker, Settings.here(), told.append), told)
         self.busy[worker] = 0
@@ -156,8 +159,8 @@ def test_a_task_that_loses_three_workers_ends_the_call_in_one_line(scoring):
         "task 1.1 (3 of 3 requests left) has lost 3 workers, the last of them worker 1, which ended by "
         "SIGKILL. What was answered is kept; --batch and --max-memory make tasks smaller"
     )
-    assert executor.closed == 1
-    assert pooled.score(scoring(3)) == FakeModel().score(scoring(3))  # workers are started again
+    assert pooled.score(scoring(3)) == FakeModel().score(scoring(3))
+    assert executor.started == [1] * 4  # once, and for each that was lost
 
 
 def test_an_error_names_the_request_of_the_call(scoring):
@@ -169,11 +172,19 @@ def test_an_error_names_the_request_of_the_call(scoring):
 
     short = [replace(r, prompt=r.prompt[-20:]) if i != 50 else r for i, r in enumerate(requests)]
     executor = Here(4)
+    pooled = pool(executor, Short())
     with pytest.raises(ContextOverflow, match="score request 50 ") as failure:
-        pool(executor, Short()).score(short)
+        pooled.score(short)
     with pytest.raises(ContextOverflow) as alone:
         FakeModel(context_length=60).score(short)
     assert str(failure.value) == str(alone.value)
+    (failed,) = {worker for worker, job in executor.jobs if any(len(r.prompt) > 60 for r in job.requests)}
+    del short[50]
+    assert pooled.score(short) == FakeModel(context_length=60).score(short)
+    again = executor.started[4:]  # those that were at work when the call ended
+    assert failed not in again
+    assert len(set(again)) == len(again)
+    pooled._team.close()
     assert executor.closed == 1
 
 
