@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import pickle
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from icl.errors import IclError
 from icl.outside import code_is_allowed
@@ -211,3 +212,9 @@ def version() -> str:
     except importlib.metadata.PackageNotFoundError:
         number = "?"
     return f"{number} ({digest.hexdigest()})"
+
+
+def packed(message: Any) -> bytes:
+    """By plain pickle: that of multiprocessing would share a tensor's memory, which no process but its own
+    children can open."""
+    return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)

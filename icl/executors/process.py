@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import queue
 import sys
 import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
-from icl.executors.contract import Event
+from icl.executors.contract import Event, packed
 from icl.executors.worker import Worker, forward_log
 
 
@@ -22,7 +23,7 @@ def main(descriptor: int, number: int) -> None:
     def tell(event: Event) -> None:
         try:
             with lock:
-                connection.send(event)
+                connection.send_bytes(packed(event))
         except OSError:
             os._exit(0)
 
@@ -30,11 +31,11 @@ def main(descriptor: int, number: int) -> None:
         """Ends the process at once where the driver is gone, whatever it is computing."""
         try:
             while True:
-                inbox.put(connection.recv())
+                inbox.put(pickle.loads(connection.recv_bytes()))
         except (EOFError, OSError):
             os._exit(0)
 
-    worker = Worker(number, connection.recv(), tell)
+    worker = Worker(number, pickle.loads(connection.recv_bytes()), tell)
     forward_log(number, tell)
     threading.Thread(target=listen, daemon=True).start()
     while True:

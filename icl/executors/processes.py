@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from icl.components import check_number
 from icl.errors import ConfigError
-from icl.executors.contract import Crew, Event, Job, Lost, Opening, Settings, executors
+from icl.executors.contract import Crew, Event, Job, Lost, Opening, Settings, executors, packed
 
 ENDS_WITHIN = 5.0
 """Seconds that a worker has to end once its socket is closed."""
@@ -92,7 +92,7 @@ class ProcessCrew:
     def _send(self, worker: int, message: Any) -> None:
         """One that is gone is found out by `events`."""
         with contextlib.suppress(OSError):
-            self._links[worker].connection.send(message)
+            self._links[worker].connection.send_bytes(packed(message))
 
     def events(self, timeout: float) -> Sequence[Event]:
         """See Crew. A worker is never ahead by more than its socket holds."""
@@ -101,7 +101,7 @@ class ProcessCrew:
         for ready in wait(list(links), timeout):
             link = links[ready]  # type: ignore[index]
             try:
-                found.append(link.connection.recv())
+                found.append(pickle.loads(link.connection.recv_bytes()))
             except (EOFError, OSError, pickle.UnpicklingError):  # also cut off half-way
                 found.append(Lost(link.worker, link.how_it_ended()))
         return found

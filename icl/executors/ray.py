@@ -324,4 +324,7 @@ class _Head:
         self._missed = 0 if answers(host, int(port)) else self._missed + 1
         self._next = time.monotonic() + (1.0 if self._missed else HEAD_SECONDS)
         if self.gone:
-            raise ModelError(f"the head node of the Ray cluster ({self._address}) does not answer any more")
+            raise ModelError(
+                f"the head node of the Ray cluster ({self._address}) does not answer any more. What was "
+                "answered is kept; the same command goes on where there is a cluster again"
+            )

@@ -19,12 +19,15 @@ import icl
 from icl.encoders import load_encoder
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
+from icl.executors.processes import Processes
+from icl.executors.team import Team
 from icl.experiments.asking.timed import Work
 from icl.experiments.file.config import read_experiment
 from icl.experiments.file.overrides import Override
 from icl.experiments.folder.rates import expected_rates, remember
 from icl.experiments.grid.check import check
 from icl.experiments.plan import plan
+from icl.experiments.running.restored import OpenTuned
 
 PROCESSES = {"processes": {"workers": 2}}
 
@@ -144,8 +147,16 @@ def test_ctrl_c_ends_the_run_and_its_workers(slow, tmp_path):
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in workers)
 
 
-def test_a_tuned_model_is_asked_in_workers_and_is_the_same(write, tmp_path, model, predictions):
-    """A tuner from outside icl, so that leave to run code travels too."""
+@pytest.mark.parametrize("one_machine", [True, False])
+def test_a_tuned_model_is_asked_in_workers_and_is_the_same(
+    write, tmp_path, model, predictions, monkeypatch, one_machine
+):
+    """A tuner from outside icl, so that leave to run code travels too. To other machines what was trained is
+    sent, since they do not see the run folder."""
+    monkeypatch.setattr(Processes, "one_machine", one_machine)
+    sent: list[OpenTuned] = []
+    real = Team.hold
+    monkeypatch.setattr(Team, "hold", lambda team, opener: real(team, opener) or sent.append(opener))
     tuner = {"tests.experiments.tiny_model:Norm": {"steps": 2}}
     plain = {
         "seeds": [0], "test": 3, "pool": 12, "leaderboard": None, "model": str(model),
@@ -161,6 +172,8 @@ def test_a_tuned_model_is_asked_in_workers_and_is_the_same(write, tmp_path, mode
     assert made[0].keys() == made[1].keys()
     for key, record in made[0].items():
         assert record["fingerprint"] == made[1][key]["fingerprint"]
+    (opener,) = (one for one in sent if isinstance(one, OpenTuned))
+    assert (opener.kept is None) == one_machine
     weights = [sorted((run.path / "tunings").rglob("*.safetensors")) for run in (one, two)]
     assert [p.read_bytes() for p in weights[0]] == [p.read_bytes() for p in weights[1]] != []
 

@@ -63,7 +63,7 @@ class Workshop:
     """Trains for an experiment of one model, and keeps what it made in a folder.
 
     met: is told name and fingerprint of the model as it would be asked untuned, and may refuse it. team:
-    workers that are asked. Training is in this process all the same: fewer threads would round otherwise.
+    workers that are asked what was trained here, in this process.
     """
 
     def __init__(
