@@ -13,6 +13,7 @@ import pytest
 
 import icl
 from icl.backends import BACKENDS
+from icl.engine import load_tokenizer
 from icl.errors import IclError
 from icl.protocols import LanguageModel
 from icl.types import GenerateRequest, ScoreRequest
@@ -58,7 +59,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_at_the_same_precision_scores_and_texts_are_those_of_the_own_engine(
     tiny: Path, tiny_server: str
 ) -> None:
-    model, engine = opened(tiny_server), icl.load_model(str(tiny))
+    model, engine = opened(tiny_server), icl.load_model(str(tiny), engine="naive")
     prompts = ["hello there 12", "the other", "a: 1\nb: 2\nc:", "123 and then the end", "ll's"]
     requests = [ScoreRequest(prompt, (" th", "hello", " 1 2", "'s")) for prompt in prompts]
     for theirs, ours in zip(model.score(requests), engine.score(requests), strict=True):
@@ -72,7 +73,7 @@ def test_at_the_same_precision_scores_and_texts_are_those_of_the_own_engine(
 
 @pytest.mark.usefixtures("own_cache")
 def test_its_tokenizer_is_that_of_the_file(tiny: Path, tiny_server: str) -> None:
-    ours = icl.load_model(str(tiny)).tokenizer
+    ours = load_tokenizer(str(tiny))
     theirs = opened(tiny_server).tokenizer
     for text in ("hello 123's", "<|start|>a<|stop|>", "two\n\nlines", "naïve 中"):
         assert theirs.encode(text) == ours.encode(text)
@@ -146,18 +147,17 @@ def test_the_same_experiment_on_the_quantised_file(tmp_path: Path) -> None:
     with real.llama_cpp(slots=2, context=512) as address:
         server = {"openai": {"model": "smollm2", "base_url": f"{address}/v1"}}
         theirs = icl.run({"name": "theirs", "model": server, **same}, output=tmp_path)
-    moved, gaps = [], []
+    moved, same = [], 0
     for a, b in zip(rows(ours), rows(theirs), strict=True):
         assert a.query_id == b.query_id
         assert a.demonstrations == b.demonstrations
-        differences = [a.label_scores[label] - b.label_scores[label] for label in a.label_scores]
-        moved.append(max(map(abs, differences)))
-        best, second = sorted(a.label_scores.values())[-1:-3:-1]
-        gaps.append(best - second)
-        if best - second > 2 * moved[-1]:
-            assert a.answer == b.answer, a.query_id
-    assert 0 < max(moved) < 1.0
-    assert sum(gap > 2 * by for gap, by in zip(gaps, moved, strict=True)) >= len(moved) // 2
+        assert "bounded_scores" not in b.flags
+        moved.append(max(abs(a.label_scores[label] - b.label_scores[label]) for label in a.label_scores))
+        same += a.answer == b.answer
+    assert len(moved) == 10
+    assert same >= 8, "117 of 120 in benchmarks/servers.md"
+    assert 0.01 < np.median(moved) < 0.5, "0.21 there; at the same precision it is 0.0002"
+    assert max(moved) < 1.5
     shutil.rmtree(tmp_path)
 
 
