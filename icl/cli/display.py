@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from icl.experiments.running.progress import Meter
@@ -19,6 +19,8 @@ from icl.printable import visible
 LINE_SECONDS = 15.0
 FIRST_SECONDS = 1.0
 """When a log hears for the first time that something is done."""
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a log has heard nothing for LINE_SECONDS."""
 DRAW_SECONDS = 0.1
 LOG_SECONDS = 10.0
 """Between two steps that a log hears of."""
@@ -72,6 +74,7 @@ class BarDisplay:
             TextColumn("{task.fields[done]}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[rates]}", markup=False),
+            TimeElapsedColumn(),
             console=console,
             transient=True,
         )
@@ -106,20 +109,46 @@ class BarDisplay:
 
 
 class LineDisplay:
-    """A line every fifteen seconds, one a note, and one where the run ends."""
+    """A line every fifteen seconds, also while nothing changes, one a note, and one where the run ends."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+        self._to = write
         self._next = time.monotonic() + FIRST_SECONDS
+        self._heard = time.monotonic()
+        self._step, self._since = "", time.monotonic()
+        self._over = threading.Event()
+
+    def _write(self, text: str) -> None:
+        self._heard = time.monotonic()
+        self._to(text)
 
     def start(self, meter: Meter) -> None:
         """See Display."""
         already = f", {meter.found} of them there already" if meter.found else ""
         if meter.total:
             self._write(f"{meter.total} predictions{already}")
+        threading.Thread(target=self._watch, args=(meter,), daemon=True).start()
+
+    def _watch(self, meter: Meter) -> None:
+        """Says that the run goes on while a model is loaded, a server looked at, an answer waited for."""
+        while not self._over.wait(LOOK_SECONDS):
+            if time.monotonic() - self._heard < LINE_SECONDS:
+                continue
+            try:
+                if meter.asked is None and self._step:
+                    self._write(f"{self._step}: {duration(time.monotonic() - self._since)} so far")
+                else:
+                    self._write(self._line(meter))
+            except OSError:  # the run itself finds out that nobody reads
+                return
+
+    def _line(self, meter: Meter) -> str:
+        done = "" if meter.training else f"{meter.done}/{meter.total} predictions · "
+        return f"{done}{rates(meter)}"
 
     def note(self, text: str) -> None:
         """A line."""
+        self._step, self._since = text, time.monotonic()
         self._write(text)
 
     def changed(self, meter: Meter) -> None:
@@ -127,11 +156,11 @@ class LineDisplay:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + LINE_SECONDS
-            done = "" if meter.training else f"{meter.done}/{meter.total} predictions · "
-            self._write(f"{done}{rates(meter)}")
+            self._write(self._line(meter))
 
     def stop(self, meter: Meter) -> None:
         """How far it came."""
+        self._over.set()
         if meter.total:
             self._write(f"{meter.done}/{meter.total} predictions in {duration(meter.elapsed)}")
 

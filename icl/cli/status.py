@@ -102,10 +102,12 @@ def _workers(found: Status) -> list[str]:
     told = found.workers
     if not told:
         return []
+    line = f"workers      {told['workers']} of {told['executor']}, threads of each {told['threads']}"
+    if "tasks" not in told:  # its session runs, or was killed
+        return [f"{line}; tasks are counted where a session ends"]
     share = told["tokens_repeated"] / max(told["tokens_once"], 1)
     return [
-        f"workers      {told['workers']} of {told['executor']}, threads of each {told['threads']}, tasks "
-        f"{told['tasks']}, tried again {told['retried']}, tokens forwarded again {share:.1%}",
+        f"{line}, tasks {told['tasks']}, tried again {told['retried']}, tokens forwarded again {share:.1%}",
         *(f"lost         {how}" for how in told["lost"]),
     ]
 

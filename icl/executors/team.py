@@ -110,14 +110,14 @@ class Team:
         return f"{self.workers} {noun}{threads}"
 
     @property
+    def begun(self) -> dict[str, Any]:
+        """For the manifest of a session that has begun: a driver that is killed leaves no counts."""
+        return {"executor": self.name, "workers": self.workers, "threads": self._threads}
+
+    @property
     def plain(self) -> dict[str, Any]:
-        """For the manifest."""
-        return {
-            "executor": self.name,
-            "workers": self.workers,
-            "threads": self._threads,
-            **self.account.plain,
-        }
+        """For the manifest of a session that has ended."""
+        return self.begun | self.account.plain
 
     def hold(self, opener: Opener) -> None:
         """All workers open this model; returns when the first has. Raises IclError where none can."""

@@ -233,6 +233,25 @@ def test_lines_come_now_and_then(monkeypatch):
     assert lines[-1].startswith("100/100 predictions in ")
 
 
+def test_a_log_hears_of_a_run_that_is_busy_with_one_step(monkeypatch):
+    monkeypatch.setattr("icl.cli.display.LINE_SECONDS", 0.05)
+    monkeypatch.setattr("icl.cli.display.LOOK_SECONDS", 0.01)
+    lines: list[str] = []
+    meter = Meter(LineDisplay(lines.append))
+    meter.start(total=4, found=0)
+    meter.note("loading a model")
+    until = time.monotonic() + 10
+    while len(lines) < 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert lines[:4] == ["4 predictions", "loading a model", *["loading a model: 0:00 so far"] * 2]
+    meter.asks(4)
+    while "0/4 predictions · ? left" not in lines and time.monotonic() < until:
+        time.sleep(0.01)
+    assert "0/4 predictions · ? left" in lines  # waits for its first answer
+    meter.stop()
+    assert lines[-1].startswith("0/4 predictions in ")
+
+
 def test_a_long_call_is_seen_to_move_before_any_prediction_is_final(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("icl.cli.display.time.monotonic", lambda: now[0])

@@ -140,6 +140,26 @@ def test_a_damaged_definition_is_said_in_one_line(moved, text):
     assert "\n" not in str(error.value)
 
 
+def test_answers_of_an_interrupted_call_are_said_to_be_kept(write, tmp_path):
+    class Interrupted(FakeModel):
+        def score(self, requests, on_result=None):
+            for result in super().score(requests[:3], on_result):
+                assert result
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as end:
+        icl.run(write(), output=tmp_path / "out", model=Interrupted())
+    assert str(end.value) == (
+        "No prediction is final yet; 3 answers are in the cache, and the same command goes on"
+    )
+    again = FakeModel()
+    run = icl.run(write(), output=tmp_path / "out", model=again)
+    assert all(result.complete for result in run.results)
+    whole = FakeModel()
+    icl.run(write(), output=tmp_path / "other", model=whole)
+    assert len(again.requests) == len(whole.requests) - 3
+
+
 def test_a_run_that_ended_before_its_model_loaded(write, tmp_path, monkeypatch):
     def fails(*arguments, **options):
         raise KeyboardInterrupt

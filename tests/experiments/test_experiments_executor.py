@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import icl
+from icl.cli.status import lines as status_lines
 from icl.encoders import load_encoder
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
@@ -28,6 +29,7 @@ from icl.experiments.folder.rates import expected_rates, remember
 from icl.experiments.grid.check import check
 from icl.experiments.plan import plan
 from icl.experiments.running.restored import OpenTuned
+from icl.experiments.status import status
 
 PROCESSES = {"processes": {"workers": 2}}
 
@@ -122,6 +124,9 @@ def test_a_killed_worker_and_a_killed_driver_lose_nothing(slow, tmp_path, predic
     driver.kill()
     driver.wait()
     kept = answers(out)
+    stopped = status(icl.Run(out / "small").folder)
+    assert set(stopped.workers) == {"executor", "workers", "threads"}  # no counts, rather than wrong ones
+    assert any("; tasks are counted where a session ends" in line for line in status_lines(stopped))
     end = time.monotonic() + 20
     while second.is_running() and second.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < end, "a worker outlives its driver"

@@ -31,7 +31,7 @@ def said_in_one_line(folder: RunFolder, meter: Meter) -> Iterator[None]:
             f"{what_was_refused(error, folder.path)}. {how_to_go_on(folder, meter)}"
         ) from error
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(how_to_go_on(folder, meter)) from None
+        raise KeyboardInterrupt(how_to_go_on(folder, meter, answers=meter.computed.requests)) from None
 
 
 def what_was_refused(error: OSError, path: Path) -> str:
@@ -40,9 +40,12 @@ def what_was_refused(error: OSError, path: Path) -> str:
     return f"{error.filename or path}: {said}"
 
 
-def how_to_go_on(folder: RunFolder, meter: Meter) -> str:
-    """After a session that was broken off."""
+def how_to_go_on(folder: RunFolder, meter: Meter, answers: int = 0) -> str:
+    """After a session that was broken off. answers: how many of it the response cache keeps for certain."""
     lines = folder.lines
+    if not lines and answers:
+        some = f"{answers} answers are" if answers > 1 else "one answer is"
+        return f"No prediction is final yet; {some} in the cache, and the same command goes on"
     if not lines:
         return "No prediction was kept yet; the same command begins again"
     return (

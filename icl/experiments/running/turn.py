@@ -102,7 +102,7 @@ class Turn:
         if team is None:
             return open_model(experiment, max_memory=limit)
         model = pooled(team, experiment, OpenModel(experiment, memory_of(team, limit)))
-        self.folder.update_manifest(workers=team.plain)  # again when the session ends
+        self.folder.update_manifest(workers=team.begun)  # with counts when the session ends
         return model
 
     def _ask(
