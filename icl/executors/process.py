@@ -8,7 +8,6 @@ import queue
 import sys
 import threading
 from multiprocessing.connection import Connection
-from typing import Any
 
 from icl.executors.contract import Event, packed
 from icl.executors.worker import Worker, forward_log
@@ -17,7 +16,7 @@ from icl.executors.worker import Worker, forward_log
 def main(descriptor: int, number: int) -> None:
     """descriptor: of the socket, whose other end the driver holds; number: of the worker."""
     connection = Connection(descriptor)
-    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     lock = threading.Lock()
 
     def tell(event: Event) -> None:
@@ -31,7 +30,7 @@ def main(descriptor: int, number: int) -> None:
         """Ends the process at once where the driver is gone, whatever it is computing."""
         try:
             while True:
-                inbox.put(pickle.loads(connection.recv_bytes()))
+                inbox.put(connection.recv_bytes())  # unpacked elsewhere: what waits here is the end alone
         except (EOFError, OSError):
             os._exit(0)
 
@@ -39,7 +38,7 @@ def main(descriptor: int, number: int) -> None:
     forward_log(number, tell)
     threading.Thread(target=listen, daemon=True).start()
     while True:
-        act, given = inbox.get()
+        act, given = pickle.loads(inbox.get())
         if act == "open":
             worker.open(given)
         else:

@@ -72,3 +72,15 @@ class Fails:
         if self.kind == "bug":
             raise ZeroDivisionError("nothing\nby nothing")
         raise ModelError("model 'x' cannot be read: it is damaged")
+
+
+@dataclass(frozen=True)
+class Unpackable:
+    """Ends the worker that unpacks it."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (5,)
+
+    def open(self) -> LanguageModel:
+        """See Opener."""
+        return FakeModel()

@@ -21,7 +21,7 @@ from icl.executors.contract import executors
 from icl.executors.pool import PooledModel
 from icl.executors.processes import Processes
 from icl.executors.team import Team
-from tests.executors.openers import Dies, Fails, Fake, Tells
+from tests.executors.openers import Dies, Fails, Fake, Tells, Unpackable
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
 
@@ -116,6 +116,11 @@ def test_a_model_that_cannot_be_opened_is_one_line(team, kind, line):
     with pytest.raises(ModelError) as failure:
         team.hold(Fails(kind))
     assert re.fullmatch(line, str(failure.value))
+
+
+def test_what_cannot_be_unpacked_is_a_lost_worker_and_no_silence(team):
+    with pytest.raises(ModelError, match="ended with exit code 5 4 times before it had opened the model"):
+        team.hold(Unpackable())
 
 
 def test_stopped_workers_are_started_again_with_their_model(team, scoring):
