@@ -279,10 +279,12 @@ def test_what_a_page_leaves_out_is_said_where_it_is_missed(watch, run_folder, pa
 
 
 def test_a_print_shows_the_table_without_controls(watch, page_file):
-    page = watch(page_file, color_scheme="dark")
+    page = watch(page_file, color_scheme="dark", viewport={"width": 718, "height": 1000})
     page.tab.emulate_media(media="print", color_scheme="light")
     assert not page.tab.locator("#filter").is_visible()
     assert page.tab.locator("table.board").is_visible()
+    # A4 is 718 wide; a browser shrinks a page that is a little wider
+    assert page.tab.evaluate("document.querySelector('table.board').getBoundingClientRect().right") <= 800
 
 
 def test_a_report_of_nothing_complete_says_so(watch, run_folder, tmp_path):
