@@ -57,6 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(int(fault), {"error": {"message": f"a fault of {fault}"}}, extra)
         if fault == "shape":
             return self._send(200, {"choices": "none"})
+        if fault == "llama.cpp":
+            return self._send(200, {"content": " odd", "tokens_predicted": 1, "stop": True})
         try:
             found = model.answer(self.path, body)
         except Refusal as error:

@@ -160,6 +160,15 @@ def test_a_wrong_path_and_another_tokenizer(started):
         opened(started(extra_tokens=1)).found  # noqa: B018
 
 
+def test_an_address_without_v1_at_llama_cpp_is_said_at_once(started):
+    """Its own API answers there, 200 and without choices."""
+    server = started()
+    server.does.fault = lambda number: "llama.cpp"
+    with pytest.raises(ModelError, match=r"answers by llama.cpp's own API.*let base_url end in /v1"):
+        opened(server, retries=8).found  # noqa: B018
+    assert sum(path.endswith("/completions") for path, _ in server.asked) == 1
+
+
 def test_a_context_that_only_the_server_knows_to_be_too_short(started):
     server = started()
     model = opened(server)

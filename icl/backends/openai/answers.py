@@ -19,6 +19,10 @@ class Garbled(Exception):
     """An answer that is none: it is asked again."""
 
 
+class OtherApi(Garbled):
+    """An answer of llama.cpp's own API, beside OpenAI's: there it is always the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A token and its log-probability; `id` and `text` as far as the server says them."""
@@ -74,6 +78,8 @@ def read_answer(body: object) -> Answer:
         raise Garbled(f"an error in place of an answer: {error_text(body)}")
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
+        if {"content", "tokens_predicted"} <= body.keys():
+            raise OtherApi("answers by llama.cpp's own API, not by OpenAI's: let base_url end in /v1")
         raise Garbled("an answer without choices")
     found = tuple(_choice(one) for one in sorted(choices, key=_index))
     read, written, cached = _usage(body.get("usage"))

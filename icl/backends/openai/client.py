@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from icl.backends.openai.answers import Garbled, error_text
+from icl.backends.openai.answers import Garbled, OtherApi, error_text
 from icl.backends.openai.budget import Budget
 from icl.backends.openai.faults import (
     AGAIN,
@@ -243,7 +243,8 @@ class Client:
             why = self._clean(str(error.__cause__ or error) or type(error.__cause__).__name__)
             return ModelError(f"{at}: no connection, or one that broke off ({why})"), pause
         if isinstance(error, Garbled):
-            return ModelError(f"{at}: {self._clean(str(error))}"), pause
+            fault = ModelError(f"{at}: {self._clean(str(error))}")
+            return fault, None if isinstance(error, OtherApi) else pause
         if isinstance(error, UnicodeEncodeError):
             return RequestError(f"{at}: a text holds half of a surrogate pair, which cannot be sent"), None
         if isinstance(error, ValueError | openai.APIError):
