@@ -48,7 +48,7 @@ def _experiment() -> Schema:
     kinds["model"] = _model()
     made["properties"]["track"] = {"anyOf": _named(trackers), "default": {}}
     one = _named(executors, {"minProperties": 1, "maxProperties": 1})
-    made["properties"]["executor"] = {"anyOf": [*one, {"type": "null"}], "default": None}
+    made["properties"]["executor"] = {"anyOf": [*one, {"const": "none"}, {"type": "null"}], "default": None}
     made["properties"]["model"] = {"anyOf": [_of("model"), _list_of("model")]}
     return made
 

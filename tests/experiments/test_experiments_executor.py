@@ -232,6 +232,12 @@ def test_a_reproduction_does_not_need_the_machines_of_the_run(write, tmp_path):
     assert "workers" not in again.folder.manifest()
 
 
+def test_none_in_a_file_is_this_process(write):
+    assert read_experiment(write(executor="none"))[0] == read_experiment(write())[0]
+    with pytest.raises(ConfigError, match="unknown executor 'nobody'"):
+        check(*read_experiment(write(executor="nobody")))
+
+
 def test_options_of_no_executor_are_refused():
     from icl.cli.options import executor
 

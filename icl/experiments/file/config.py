@@ -152,6 +152,11 @@ class Experiment(Section):
             return {name: dict(options or {}) for name, options in value.items()}
         raise ValueError(f"must be a tracker or {{tracker: {{option: value}}}}, not {as_written(value)}")
 
+    @field_validator("executor", mode="before")
+    @classmethod
+    def _here(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
     @field_validator("model", mode="before", json_schema_input_type=Name | Named | list[Name | Named])
     @classmethod
     def _model(cls, value: Any) -> Any:
