@@ -30,13 +30,9 @@ EXPERIMENT: dict[str, Any] = {
 WRITTEN = 12
 
 
-def own(folder: str, file: Path) -> None:
-    """Asks icl's engine and keeps what was asked and answered."""
-    import icl
-    from icl.engine import load_model
+def recorder(engine: Any) -> Any:
+    """A `LanguageModel` in front of the engine that keeps what is asked of it, and the answers."""
     from icl.experiments.asking.infront import InFront
-
-    engine: Any = load_model(folder, dtype="float32")
 
     class Recording(InFront):
         """Keeps what a run asks, and the answers."""
@@ -57,7 +53,17 @@ def own(folder: str, file: Path) -> None:
             """As the engine does."""
             return engine.generate(requests, on_result)
 
-    recording = Recording()
+    return Recording()
+
+
+def own(folder: str, file: Path) -> None:
+    """Asks icl's engine and keeps what was asked and answered."""
+    import icl
+    from icl.engine import load_model
+
+    engine: Any = load_model(folder, dtype="float32")
+
+    recording = recorder(engine)
     with tempfile.TemporaryDirectory() as scratch:
         icl.run({**EXPERIMENT, "model": folder}, output=scratch, model=recording)
     scores = recording.answers

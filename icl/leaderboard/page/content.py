@@ -63,20 +63,7 @@ def content(
     shown = None if queries is None else first_queries(everything, queries)
     kept = {id(result) for result in without_copies(everything)}
     rows = {row_key(row.cell): at for at, row in enumerate(board.rows)}
-    index: dict[str, Any] = {
-        "title": title,
-        "caption": board.title,
-        "metric": board.metric,
-        "compare_to": board.compare_to,
-        "steering": script_class(STEERING),
-        "columns": _columns(board),
-        "rows": [_row(board, row, held) for row, held in zip(board.rows, records(board), strict=True)],
-        "short": _short(board),
-        "footer": board.footer,
-        "runs": [{"name": s.folder.name, "manifest": _about(s.folder)} for s in sources],
-        "cells": [],
-        "examples": [],
-    }
+    index = _beginning(board, sources, title)
     made = Content(index)
     by_row: dict[int, list[CellResult]] = {}
     texts = Texts()
@@ -114,6 +101,24 @@ def content(
     for at, results in by_row.items():
         made.blocks[f"r{at}"] = pack(details_of(board, results, tasks or {}))
     return made
+
+
+def _beginning(board: Leaderboard, sources: Sequence[Source], title: str) -> dict[str, Any]:
+    """The index as far as the board says it; cells and examples are still to come."""
+    return {
+        "title": title,
+        "caption": board.title,
+        "metric": board.metric,
+        "compare_to": board.compare_to,
+        "steering": script_class(STEERING),
+        "columns": _columns(board),
+        "rows": [_row(board, row, held) for row, held in zip(board.rows, records(board), strict=True)],
+        "short": _short(board),
+        "footer": board.footer,
+        "runs": [{"name": s.folder.name, "manifest": _about(s.folder)} for s in sources],
+        "cells": [],
+        "examples": [],
+    }
 
 
 def first_queries(results: Sequence[CellResult], count: int | None) -> Mapping[str, frozenset[str]]:
