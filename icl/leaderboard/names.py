@@ -38,7 +38,8 @@ class Names:
         alike = [c for c in self.cells if c.selector == cell.selector] if bare else self.cells
         words = []
         for axis in AXES:
-            wanted = axis == "selector" or (axis in self.varying and len(self._own(axis, alike)) > 1)
+            among = self.cells if axis == "tuning" else alike  # what was trained is said, even if no other is
+            wanted = axis == "selector" or (axis in self.varying and len(self._own(axis, among)) > 1)
             if axis in without or not wanted or is_placeholder(cell, axis):
                 continue
             label = self.label(axis, str(getattr(cell, axis)))
