@@ -100,6 +100,11 @@ def run(
     except KeyboardInterrupt as end:
         print(f"icl: interrupted. {end or 'Nothing had begun'}.", file=sys.stderr)
         raise SystemExit(130) from None
+    _report_or_say(done, meter, console)
+
+
+def _report_or_say(done: Run, meter: Meter, console: Console) -> None:
+    """The leaderboard. StorageError where the output refuses it: the run itself is complete."""
     try:
         _report(done, meter, console)
     except OSError as error:

@@ -11,7 +11,7 @@ from icl.types import GenerateRequest, ScoreRequest
 
 
 @pytest.fixture(autouse=True)
-def tests_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def path_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
 
 
