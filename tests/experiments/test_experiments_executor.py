@@ -54,6 +54,33 @@ def test_predictions_are_those_of_one_process(write, tmp_path, predictions):
     assert 0 <= workers["tokens_repeated"] <= 0.05 * workers["tokens_once"]
 
 
+@pytest.mark.slow
+def test_the_quickstart_is_answered_alike_here_in_processes_and_on_ray(tmp_path, monkeypatch):
+    """The embedded model in fp32: the same answers, and label scores as near as docs/executors.md says."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    limited = [Override(("test",), 8, "--limit"), Override(("seeds",), [0], "--seeds")]
+    answers, scores = [], []
+    for executor in (None, PROCESSES, {"ray": {"workers": 2}}):
+        told = [*limited, Override(("executor",), executor, "--executor")]
+        done = icl.run("experiments/quickstart.yaml", output=tmp_path / str(len(answers)), overrides=told)
+        found = [p for result in done.folder.results() for p in result.predictions]
+        answers.append([(p.query_id, p.answer, p.demonstrations) for p in found])
+        scores.append([list((p.label_scores or {}).values()) for p in found])
+        words = done.folder.manifest()["sessions"][-1]["engine"]
+        assert ("2 workers of ray" in words, "2 processes" in words) == (
+            executor not in (None, PROCESSES),
+            executor is PROCESSES,
+        )
+    assert len(answers[0]) == 8 * 5  # three selectors, zero-shot, the majority class
+    assert answers[1] == answers[0]
+    assert answers[2] == answers[0]
+    flat = [[value for row in rows for value in row] for rows in scores]
+    assert len(flat[0]) >= 8 * 4 * 6
+    assert flat[1] == pytest.approx(flat[0], abs=1e-4)
+    assert flat[2] == pytest.approx(flat[0], abs=1e-4)
+
+
 def test_a_run_goes_on_with_another_executor_in_its_folder(write, tmp_path, predictions):
     reference = predictions(icl.run(write(), output=tmp_path / "whole").path)
     first = icl.run(write(test=4, executor=PROCESSES), output=tmp_path / "out")
