@@ -54,7 +54,7 @@ def rates(rows: int, dtype: torch.dtype, wide: bool) -> dict[str, float]:
         for one in layers:
             timed("qkv", lambda one=one: one["qkv"](x))
             timed("out", lambda one=one: one["out"].plus(mixed, x))
-            gate = timed("gate", lambda one=one: one["gate"].silu(x))
+            gate = timed("gate", lambda one=one: one["gate"].activated(x, "silu"))
             up = timed("up", lambda one=one, gate=gate: one["up"].times(x, gate))
             timed("down", lambda one=one, up=up: one["down"].plus(up, x))
     work = {name: 2e-9 * rows * a * b * LAYERS * ROUNDS for name, (a, b) in SHAPES.items()}

@@ -1,6 +1,6 @@
 """Which engine can run a model exactly: the fastest first, each step down said in the log.
 
-0. fused trie: the same on packed weights, for Llama-shaped models on CPU (icl.engine.trunks.fused)
+0. fused trie: the same on packed weights, on CPU, of families with a reader (icl.engine.trunks.fused)
 1. trie: shared tokens once, batched (icl.engine.rungs.trie_model)
 2. depth-first: shared tokens once, one path at a time, the model's own attention
    (icl.engine.rungs.depth_first)

@@ -133,17 +133,21 @@ class HookedTrunk:
     @torch.inference_mode()
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """See Trunk."""
-        logits = head_product(self.head, hidden, tokens).float()
-        scale = getattr(self.config, "logit_scale", None)
-        if scale is not None:  # Cohere
-            logits = logits * scale
-        divide = getattr(self.config, "logits_scaling", None)
-        if divide is not None:  # Granite
-            logits = logits / divide
-        cap = getattr(self.config, "final_logit_softcapping", None)
-        if cap is not None:  # Gemma 2
-            logits = torch.tanh(logits / cap) * cap
-        return logits
+        return after_head(self.config, head_product(self.head, hidden, tokens).float())
+
+
+def after_head(config: Any, logits: Tensor) -> Tensor:
+    """What a model does to its logits after the head, by its configuration."""
+    scale = getattr(config, "logit_scale", None)
+    if scale is not None:  # Cohere
+        logits = logits * scale
+    divide = getattr(config, "logits_scaling", None)
+    if divide is not None:  # Granite
+        logits = logits / divide
+    cap = getattr(config, "final_logit_softcapping", None)
+    if cap is not None:  # Gemma 2
+        logits = torch.tanh(logits / cap) * cap
+    return logits
 
 
 def head_product(head: nn.Module, hidden: Tensor, tokens: Tensor | None) -> Tensor:

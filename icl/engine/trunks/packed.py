@@ -31,6 +31,13 @@ KERNELS = 32
 for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, str(KERNELS))
 
+ACTIVATIONS: dict[str, tuple[str, str]] = {
+    "silu": ("swish", ""),
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+}
+"""Activations that are fused into a product: the kernel's own name of each, and of its algorithm."""
 HALF = frozenset({torch.bfloat16, torch.float16})
 PACK_ROWS = 512
 """Rows that the layout is chosen for; any number of rows may be used with it."""
@@ -108,11 +115,11 @@ class PackedLinear:
         return x.float() if self.wide else x
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._unary(x, "none")
+        return self._unary(x, "none", "")
 
-    def silu(self, x: Tensor) -> Tensor:
-        """silu(x W^T + b)."""
-        return self._unary(x, "swish")
+    def activated(self, x: Tensor, activation: str) -> Tensor:
+        """act(x W^T + b), the activation one of ACTIVATIONS."""
+        return self._unary(x, *ACTIVATIONS[activation])
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
         """(x W^T + b) * other."""
@@ -122,8 +129,8 @@ class PackedLinear:
         """x W^T + b + other."""
         return self._with(x, other, "add")
 
-    def _unary(self, x: Tensor, step: str) -> Tensor:
-        result: Tensor = self._plain(self._inside(x), self.weight, self.bias, step, [], "")
+    def _unary(self, x: Tensor, step: str, algorithm: str) -> Tensor:
+        result: Tensor = self._plain(self._inside(x), self.weight, self.bias, step, [], algorithm)
         return result.to(self.dtype)
 
     def _with(self, x: Tensor, other: Tensor, step: str) -> Tensor:

@@ -1,0 +1,1 @@
+"""Readers: one function a kind of decoder, from the modules of transformers to blocks."""

@@ -1,0 +1,129 @@
+"""The trunk on packed weights: one loop over the blocks of any family that has a reader, on CPU.
+
+Used only after the load-time probe has seen it agree with the model's own plain forward.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from icl.engine.attention.contract import Attend
+from icl.engine.trunks import packed
+from icl.engine.trunks.fused.blocks import Block, Decoder, Feed, Norm
+from icl.engine.trunks.fused.families import FAMILIES, read
+from icl.engine.trunks.fused.norms import normed
+from icl.engine.trunks.fused.reading import Unread, foreign, pack, unpacked
+from icl.engine.trunks.fused.rotary import rotate
+from icl.engine.trunks.hooked import after_head, head_product
+from icl.engine.trunks.packed import PackedLinear
+
+NAME = "fused trie engine"
+
+
+def supports(model: Any) -> bool:
+    """Is this a family, device and precision that the fused decoder covers, of plain layers?"""
+    return against(model) == ""
+
+
+def against(model: Any) -> str:
+    """Why packed weights cannot stand for the model's own layers; "" if they may. Packs nothing."""
+    config = model.config.get_text_config()
+    weights = next(model.parameters())
+    if config.model_type not in FAMILIES:
+        return f"no reader for its family, {config.model_type}; there are {', '.join(sorted(FAMILIES))}"
+    if weights.device.type != "cpu":
+        return f"its weights are on {weights.device}, and packed ones are for the CPU"
+    if not packed.available(weights.dtype):
+        return f"this build of torch cannot pack {weights.dtype} for this processor"
+    reason = foreign(model)
+    if reason:
+        return reason
+    try:
+        read(model, unpacked)
+    except Unread as error:
+        return str(error)
+    return ""
+
+
+class FusedTrunk:
+    """Same surface as HookedTrunk: forward, logits, device."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.config = model.config.get_text_config()
+        self.device = torch.device("cpu")
+        self.decoder: Decoder = read(model, pack)
+        self.blocks = self.decoder.blocks
+        self.plain_head: nn.Module = model.get_output_embeddings()
+        self.head = PackedLinear(self.plain_head.weight, self.plain_head.bias)
+
+    @property
+    def engine(self) -> str:
+        """See Trunk."""
+        return f"{NAME}, {self.head.dtype} multiplied in fp32" if self.head.wide else NAME
+
+    @torch.inference_mode()
+    def forward(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """Hidden states [T, d] after the final norm of rows tokens[T] at positions[T]."""
+        hidden = embedded(self.decoder, tokens, positions)
+        angles = [rotary(hidden, positions) for rotary in self.decoder.rotaries]
+        for block in self.blocks:
+            mixed = attended(block, normed(hidden, block.norm_in), angles, attend)
+            summed = joined(block.out, mixed, block.norm_out, hidden)
+            x = normed(hidden if block.parallel else summed, block.norm_mid)
+            hidden = joined(block.feed.down, inner(block.feed, x), block.norm_end, summed)
+        return normed(hidden, self.decoder.final_norm)
+
+    @torch.inference_mode()
+    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """[n, V] fp32 logits of hidden states [n, d]; [n, m] of the tokens [m] only."""
+        if tokens is not None:
+            return after_head(self.config, head_product(self.plain_head, hidden, tokens).float())
+        return after_head(self.config, self.head(hidden.contiguous()).float())
+
+
+def embedded(decoder: Decoder, tokens: Tensor, positions: Tensor) -> Tensor:
+    """[T, d]: the rows that meet the first block."""
+    hidden = embedding(tokens, decoder.embeddings)
+    if decoder.scale is not None:
+        hidden = hidden * decoder.scale
+    return hidden if decoder.places is None else hidden + embedding(positions, decoder.places)
+
+
+def attended(block: Block, x: Tensor, angles: list[tuple[Tensor, Tensor]], attend: Attend) -> Tensor:
+    """x [T, d] -> what the heads found [T, H D]."""
+    rows, heads, turned = len(x), block.heads, block.heads + block.kv_heads
+    projected = block.qkv(x).view(rows, turned + block.kv_heads, -1)
+    qk = projected[:, :turned]
+    if block.q_norm is not None:
+        qk = torch.cat(
+            [
+                _normed_heads(qk[:, :heads], block.q_norm, block.joint_norm),
+                _normed_heads(qk[:, heads:], block.k_norm, block.joint_norm),
+            ],
+            dim=1,
+        )
+    qk = qk.transpose(0, 1).contiguous() if block.rotary is None else rotate(qk, *angles[block.rotary])
+    out = attend(qk[:heads], qk[heads:], projected[:, turned:].transpose(0, 1), block.call)  # [H, T, D]
+    return out.transpose(0, 1).reshape(rows, -1)
+
+
+def _normed_heads(x: Tensor, norm: Norm | None, joint: bool) -> Tensor:
+    """x [T, h, D], each head by itself or all of a row at once."""
+    return normed(x.flatten(1), norm).view_as(x) if joint else normed(x, norm)
+
+
+def inner(feed: Feed, x: Tensor) -> Tensor:
+    """x [T, d] -> what `down` is given."""
+    if feed.gate is None:
+        return feed.up.activated(x, feed.activation)
+    return feed.up.times(x, feed.gate.activated(x, feed.activation))
+
+
+def joined(linear: PackedLinear, x: Tensor, norm: Norm | None, residual: Tensor) -> Tensor:
+    """The product of x, normed where it is to be, and the rows that it is added to."""
+    return linear.plus(x, residual) if norm is None else normed(linear(x), norm).add_(residual)
