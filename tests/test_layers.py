@@ -52,6 +52,7 @@ ROOMS: dict[str, list[set[str]]] = {
         {"script"},
         {"trie", "requests"},
         {"fake"},
+        {"native"},
         {"attention"},
         {"trunks"},
         {"forward"},

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from icl.bench.run import processor
 from icl.engine.measuring.footprint import PROCESS_BYTES
 from icl.engine.measuring.roofline import Rates, Shape, measure_rates
+from icl.engine.native import library
 from icl.engine.rungs.trie_model import default_sizes
 from icl.engine.trunks import packed
 
@@ -101,6 +102,8 @@ class Diagnosis:
     bounds: tuple[Bound, ...]
     data: str
     """What ICL_DATA is."""
+    native: str
+    """Whether compiled kernels run: "yes (which instruction set)" or "no (why)"."""
     load: float
     """Processes that wanted to run in the last minute: rates of a busy machine are too low."""
 
@@ -138,6 +141,7 @@ def diagnose(
         free=free,
         speeds=tuple(speeds),
         bounds=tuple(bound(n, speed, free, gpu=gpu) for n in parameters for speed in speeds),
+        native=library.said(),
         data=_data(os.environ.get("ICL_DATA")),
         load=load,
     )

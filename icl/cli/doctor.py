@@ -71,6 +71,7 @@ def lines(found: Diagnosis) -> list[str]:
         f"{_count(found.threads, 'thread')}",
         f"memory       {found.memory / 2**30:.1f} GiB, {found.free / 2**30:.1f} GiB of the device's free now",
         f"ICL_DATA     {found.data}",
+        f"native       kernels: {found.native}",
     ]
     for speed in found.speeds:
         how = "packed weights" if speed.packed else "torch.mm"

@@ -77,6 +77,18 @@ def _shown(parameter: Parameter) -> str:
     return f"{name}: {default if isinstance(default, str) else repr(default)}"
 
 
+def _native() -> str:
+    """Are compiled kernels there for the torch that is installed? By its name alone: it is not loaded."""
+    import importlib.metadata
+    import os
+
+    from icl.engine.native.naming import locate
+    from icl.printable import visible
+
+    _, reason = locate(os.environ.get("ICL_NATIVE", ""), importlib.metadata.version("torch"))
+    return visible(f"none, the Python path runs: {reason}" if reason else "yes; icl doctor says which")
+
+
 def models(
     file: Annotated[
         Path | None, typer.Argument(help="An experiment: with --backends its models.", show_default=False)
@@ -124,6 +136,7 @@ def models(
     rows.append(("fake", resolve("fake").origin, "for trying things out and for tests"))
     note = "Any hub id (owner/name), folder with config.json, or .gguf file can stand in its place."
     show("models", ("model", "loaded from", "what it is"), rows, note=note)
+    typer.echo(f"Native kernels: {_native()}\n")
     found = [(name, encoder_source(name).note) for name in (*ENCODERS, HASHED)]
     show("encoders", ("encoder", "loaded from"), found)
 
