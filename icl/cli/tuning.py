@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icl.cli import options
-from icl.cli.options import AllowCode, File, Limit, Model, Seeds, Set
+from icl.cli.options import Address, AllowCode, Executor, File, Gpus, Limit, Model, Seeds, Set, Workers
 from icl.cli.tables import Row, show
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "tune",
         epilog="Examples: icl tune experiments/tuning.yaml | icl tune e.yaml --seeds 0 "
-        "--set 'grid.tuning={lora: {rank: 8}}' -o adapters",
+        "--set 'grid.tuning={lora: {rank: 8}}' -o adapters | icl tune e.yaml --executor processes",
     )(tune)
 
 
@@ -49,6 +49,10 @@ def tune(
     limit: Limit = None,
     seeds: Seeds = None,
     model: Model = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
+    gpus_per_worker: Gpus = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
     allow_code: AllowCode = False,
 ) -> None:
@@ -64,7 +68,10 @@ def tune(
     from icl.cli.display import Output as Console
     from icl.cli.display import meter_for
 
-    changed = options.overrides(settings, limit, seeds, model)
+    changed = [
+        *options.overrides(settings, limit, seeds, model),
+        *options.executor(executor, workers, address, gpus_per_worker),
+    ]
     meter = meter_for(Console(stderr=True), quiet)
     rows: list[Row] = []
     try:

@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -18,18 +18,51 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from icl.errors import IclError
 from icl.outside import code_is_allowed
-from icl.protocols import LanguageModel
+from icl.protocols import Tokenizer
 from icl.registry import Registry
 from icl.types import Request, Response
 
 Kind = Literal["score", "generate"]
 
 
+class Held(Protocol):
+    """What a worker holds: a model, or a network that is to be trained."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's own."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Longest sequence in tokens."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """As of LanguageModel."""
+        ...
+
+
 class Opener(Protocol):
     """Opens a model in a worker. It travels there by pickle: plain data and paths, never a network."""
 
-    def open(self) -> LanguageModel:
+    def open(self) -> Held:
         """Raises IclError."""
+        ...
+
+
+class Act(Protocol):
+    """Something that a worker does with what it holds, beside answering. It travels there by pickle."""
+
+    def do(self, held: Any, say: Callable[[Any], None]) -> Any:
+        """The outcome, in plain data and tensors. say: tells the driver how far it is, in plain data. Raises
+        IclError."""
         ...
 
 
@@ -73,8 +106,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A model to be opened in place of the one that a worker holds; None: none. Jobs and openings of a team
-    are numbered together."""
+    """A model to be opened in place of the one that a worker holds; None: none. Jobs, errands and openings of
+    a team are numbered together."""
 
     number: int
     opener: Opener | None
@@ -87,6 +120,16 @@ class Job:
     number: int
     kind: Kind
     requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something else than requests that one worker does."""
+
+    number: int
+    act: Act
+    threads: int = 0
+    """So many meanwhile; 0: as many as the worker has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +153,24 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """How far an errand is: what its act has said since the last such event."""
+
+    worker: int
+    job: int
+    what: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """A job is over, and the worker waits. engine: what computed, in words."""
+    """A job or an errand is over, and the worker waits."""
 
     worker: int
     job: int
     engine: str
+    """What computed, in words."""
+    outcome: Any = None
+    """Of an errand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +179,7 @@ class Failed:
 
     worker: int
     number: int
-    """Of the job or the opening."""
+    """Of the job, the errand or the opening."""
     error: IclError
     trace: str = ""
     """Of what is no IclError, for debugging."""
@@ -147,7 +202,7 @@ class Lost:
     reason: str
 
 
-Event: TypeAlias = Opened | Answered | Finished | Failed | Logged | Lost
+Event: TypeAlias = Opened | Answered | Said | Finished | Failed | Logged | Lost
 
 
 class Crew(Protocol):
@@ -161,8 +216,8 @@ class Crew(Protocol):
         """`Opened` or `Failed` follows; nothing where none is opened."""
         ...
 
-    def give(self, worker: int, job: Job) -> None:
-        """A job for a worker that waits."""
+    def give(self, worker: int, job: Job | Errand) -> None:
+        """A job or an errand for a worker that waits."""
         ...
 
     def events(self, timeout: float) -> Sequence[Event]:

@@ -42,7 +42,7 @@ def main(descriptor: int, number: int) -> None:
         if act == "open":
             worker.open(given)
         else:
-            worker.answer(given)
+            worker.take(given)
 
 
 if __name__ == "__main__":

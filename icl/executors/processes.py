@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from icl.components import check_number
 from icl.errors import ConfigError
-from icl.executors.contract import Crew, Event, Job, Lost, Opening, Settings, executors, packed
+from icl.executors.contract import Crew, Errand, Event, Job, Lost, Opening, Settings, executors, packed
 
 ENDS_WITHIN = 5.0
 """Seconds that a worker has to end once its socket is closed."""
@@ -85,9 +85,9 @@ class ProcessCrew:
         """See Crew."""
         self._send(worker, ("open", opening))
 
-    def give(self, worker: int, job: Job) -> None:
+    def give(self, worker: int, job: Job | Errand) -> None:
         """See Crew."""
-        self._send(worker, ("answer", job))
+        self._send(worker, ("take", job))
 
     def _send(self, worker: int, message: Any) -> None:
         """One that is gone is found out by `events`."""

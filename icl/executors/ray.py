@@ -19,7 +19,7 @@ from typing import Any
 
 from icl.components import check_number
 from icl.errors import ConfigError, ModelError
-from icl.executors.contract import Crew, Event, Job, Lost, Opening, Settings, executors
+from icl.executors.contract import Crew, Errand, Event, Job, Lost, Opening, Settings, executors
 from icl.executors.processes import available_threads
 from icl.executors.worker import Worker, forward_log
 
@@ -171,9 +171,9 @@ class Actor:
         yield None
         yield from self._stream(self._worker.open, opening)
 
-    def answer(self, job: Job) -> Iterator[Event | None]:
+    def take(self, job: Job | Errand) -> Iterator[Event | None]:
         """See Crew."""
-        yield from self._stream(self._worker.answer, job)
+        yield from self._stream(self._worker.take, job)
 
     def _stream(self, act: Any, given: Any) -> Iterator[Event]:
         def work() -> None:
@@ -220,9 +220,9 @@ class RayCrew:
             self._opening = (opening.number, self._ray.put(opening))
         self._stream(worker, self._actors[worker].open, self._opening[1])
 
-    def give(self, worker: int, job: Job) -> None:
+    def give(self, worker: int, job: Job | Errand) -> None:
         """See Crew."""
-        self._stream(worker, self._actors[worker].answer, job)
+        self._stream(worker, self._actors[worker].take, job)
 
     def _stream(self, worker: int, method: Any, given: Any) -> None:
         streaming = method.options(num_returns="streaming", _generator_backpressure_num_objects=AHEAD)

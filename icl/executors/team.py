@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from icl.errors import ModelError, retold
+from icl.errors import IclError, ModelError, retold
 from icl.executors.contract import (
     Crew,
+    Errand,
     Event,
     Executor,
     Facts,
@@ -87,6 +88,8 @@ class Team:
         self._stale: set[int] = set()
         """Workers at a job that nobody waits for any more."""
         self._opening_lost: dict[int, int] = {}
+        self._holders: int | None = None
+        """Workers that are to hold it: the first so many; None: all."""
         self._numbers = 0
         self._said: set[str] = set()
 
@@ -119,14 +122,30 @@ class Team:
         """For the manifest of a session that has ended."""
         return self.begun | self.account.plain
 
-    def hold(self, opener: Opener) -> None:
-        """All workers open this model; returns when the first has. Raises IclError where none can."""
+    def threads_for(self, errands: int) -> int:
+        """Threads of each worker while so many are at work side by side; 0: those that it has anyway."""
+        if not self.executor.one_machine or not self._threads:
+            return 0
+        return self._threads * self.workers // max(1, min(errands, self.workers))
+
+    def hold(self, opener: Opener, most: int | None = None) -> None:
+        """All workers, or so many, open this model; returns when the first has. Raises IclError where none
+        can."""
         self._opening, self._facts = Opening(self.next_number(), opener), None
+        self._holders = most
         self._ready.clear()
         self._opening_lost.clear()
         self._begin()
         while self._facts is None:
             self.events()
+
+    def widen(self, most: int) -> None:
+        """So many workers in all open what the first hold."""
+        assert self._crew is not None
+        before = self.workers if self._holders is None else self._holders
+        self._holders = min(max(most, before), self.workers)
+        for worker in range(before + 1, self._holders + 1):
+            self._crew.open(worker, self._opening)
 
     def rest(self) -> None:
         """The workers let go of their model."""
@@ -143,7 +162,11 @@ class Team:
             self._crew.start(worker)
         self._stale.clear()
         for worker in range(1, self.workers + 1):
-            self._crew.open(worker, self._opening)
+            self._crew.open(worker, self._opening_of(worker))
+
+    def _opening_of(self, worker: int) -> Opening:
+        holds = self._holders is None or worker <= self._holders
+        return self._opening if holds else Opening(self._opening.number, None)
 
     def idle(self) -> Sequence[int]:
         """Workers that hold the model and have nothing to do; started again where they were stopped."""
@@ -158,7 +181,7 @@ class Team:
         """Starts one in its place, with the model."""
         assert self._crew is not None
         self._crew.start(worker)
-        self._crew.open(worker, self._opening)
+        self._crew.open(worker, self._opening_of(worker))
 
     def abandon(self) -> None:
         """What workers are at is of no use any more: others take their place when the team is next asked."""
@@ -170,7 +193,7 @@ class Team:
         self._numbers += 1
         return self._numbers
 
-    def give(self, worker: int, job: Job) -> None:
+    def give(self, worker: int, job: Job | Errand) -> None:
         """To a worker that is idle."""
         self._ready.discard(worker)
         self._busy.add(worker)
@@ -229,7 +252,7 @@ class Team:
             )
         self._another(event.worker)
 
-    def failure(self, event: Failed, places: Sequence[int] = ()) -> Exception:
+    def failure(self, event: Failed, places: Sequence[int] = ()) -> IclError:
         """The error of a worker as one process would have raised it. places: of the job's requests in the
         call, by which messages name them."""
         if event.trace:

@@ -1,4 +1,4 @@
-"""What a worker does, wherever it runs: opens a model, answers jobs, tells what comes of it."""
+"""What a worker does, wherever it runs: opens a model, answers jobs, does errands, tells what comes of it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from typing import Any
 from icl.errors import ConfigError, IclError, ModelError, retold
 from icl.executors.contract import (
     Answered,
+    Errand,
     Event,
     Facts,
     Failed,
     Finished,
+    Held,
     Job,
     Logged,
     Opened,
     Opening,
+    Said,
     Settings,
     version,
 )
 from icl.outside import allow_code
-from icl.protocols import LanguageModel, Reporting
+from icl.protocols import Reporting
 from icl.types import Response
 
 SEND_SECONDS = 0.25
@@ -47,7 +50,7 @@ class Worker:
         self._settings = settings
         self._tell = tell
         self._threads = threads
-        self._model: LanguageModel | None = None
+        self._model: Held | None = None
         os.environ.update(settings.environment)
         sys.path += [folder for folder in settings.path if folder not in sys.path]
 
@@ -68,21 +71,33 @@ class Worker:
                 model = self._model = opening.opener.open()
             self._tell(Opened(self.number, opening.number, facts(model)))
 
-    def answer(self, job: Job) -> None:
+    def take(self, job: Job | Errand) -> None:
         """See Crew.give."""
         with self._failures(job.number):
-            model = self._model
-            if model is None:
+            if self._model is None:
                 raise ModelError("the worker holds no model: this is a bug of icl")
-            out = _Outbox(self.number, job.number, self._tell)
-            if isinstance(model, Reporting):
-                model.report_to(out.forwarded)
-            ask: Any = model.score if job.kind == "score" else model.generate
-            for index, answer in enumerate(ask(job.requests, out.add)):
-                out.add(index, answer)
-            out.send()
-            _forget(model)
-            self._tell(Finished(self.number, job.number, engine_of(model)))
+            if isinstance(job, Errand):
+                self._do(job, self._model)
+            else:
+                self._answer(job, self._model)
+
+    def _answer(self, job: Job, model: Any) -> None:
+        out = _Outbox(self.number, job.number, self._tell)
+        if isinstance(model, Reporting):
+            model.report_to(out.forwarded)
+        ask: Any = model.score if job.kind == "score" else model.generate  # type: ignore[attr-defined]
+        for index, answer in enumerate(ask(job.requests, out.add)):
+            out.add(index, answer)
+        out.send()
+        _forget(model)
+        self._tell(Finished(self.number, job.number, engine_of(model)))
+
+    def _do(self, errand: Errand, held: Held) -> None:
+        speech = _Speech(self.number, errand.number, self._tell)
+        with allow_code(self._settings.code_allowed), _using(errand.threads):
+            outcome = errand.act.do(held, speech.say)
+        speech.send()
+        self._tell(Finished(self.number, errand.number, engine_of(held), outcome))
 
     @contextlib.contextmanager
     def _failures(self, number: int) -> Iterator[None]:
@@ -136,6 +151,44 @@ class _Outbox:
             self._held, self._tokens = [], 0
 
 
+class _Speech:
+    """Gathers what an act says and sends it in parcels."""
+
+    def __init__(self, worker: int, errand: int, tell: Tell) -> None:
+        self._worker, self._errand, self._tell = worker, errand, tell
+        self._held: list[Any] = []
+        self._next = 0.0
+
+    def say(self, what: Any) -> None:
+        """One thing more."""
+        self._held.append(what)
+        if time.monotonic() >= self._next:
+            self.send()
+
+    def send(self) -> None:
+        """What is held."""
+        self._next = time.monotonic() + SEND_SECONDS
+        if self._held:
+            self._tell(Said(self._worker, self._errand, tuple(self._held)))
+            self._held = []
+
+
+@contextlib.contextmanager
+def _using(threads: int) -> Iterator[None]:
+    """So many threads of torch; 0: those that there are."""
+    if not threads:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def forward_log(worker: int, tell: Tell) -> None:
     """From now on what this process logs goes to the driver alone."""
     log = logging.getLogger("icl")
@@ -155,14 +208,14 @@ class _Forward(logging.Handler):
         self._tell(Logged(self._worker, record.levelno, record.getMessage()))
 
 
-def _forget(model: LanguageModel) -> None:
+def _forget(model: Held) -> None:
     """The fake model keeps all it was asked, for tests in its own process."""
     asked = getattr(model, "requests", None)
     if isinstance(asked, list):
         asked.clear()
 
 
-def facts(model: LanguageModel) -> Facts:
+def facts(model: Held) -> Facts:
     """Of a model that was opened in this process."""
     return Facts(
         model.name,
@@ -175,7 +228,7 @@ def facts(model: LanguageModel) -> Facts:
     )
 
 
-def engine_of(model: LanguageModel) -> str:
+def engine_of(model: Held) -> str:
     """What computes, in words."""
     return str(getattr(model, "engine", type(model).__name__))
 

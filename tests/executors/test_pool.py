@@ -12,7 +12,7 @@ import pytest
 
 from icl.engine.fake import FakeModel
 from icl.errors import ContextOverflow, ModelError
-from icl.executors.contract import Crew, Event, Failed, Job, Logged, Lost, Opening, Settings
+from icl.executors.contract import Crew, Errand, Event, Failed, Job, Logged, Lost, Opening, Settings
 from icl.executors.pool import PooledModel
 from icl.executors.team import Team
 from icl.executors.worker import Worker
@@ -62,11 +62,11 @@ class Here:
         self._workers[worker][0].open(opening)
         self._take(worker)
 
-    def give(self, worker: int, job: Job) -> None:
+    def give(self, worker: int, job: Job | Errand) -> None:
         self.jobs.append((worker, job))
         self.busy[worker] += 1
         assert self.busy[worker] == 1, "a worker has one job at a time"
-        self._workers[worker][0].answer(job)
+        self._workers[worker][0].take(job)
         self._take(worker)
 
     def _take(self, worker: int) -> None:

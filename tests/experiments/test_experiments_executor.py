@@ -188,7 +188,9 @@ def test_a_tuned_model_is_asked_in_workers_and_is_the_same(
     monkeypatch.setattr(Processes, "one_machine", one_machine)
     sent: list[OpenTuned] = []
     real = Team.hold
-    monkeypatch.setattr(Team, "hold", lambda team, opener: real(team, opener) or sent.append(opener))
+    monkeypatch.setattr(
+        Team, "hold", lambda team, opener, most=None: real(team, opener, most) or sent.append(opener)
+    )
     tuner = {"tests.experiments.tiny_model:Norm": {"steps": 2}}
     plain = {
         "seeds": [0], "test": 3, "pool": 12, "leaderboard": None, "model": str(model),

@@ -12,7 +12,7 @@ from icl.executors.pool import PooledModel
 from icl.executors.team import Team
 from icl.experiments.asking.models import open_model, open_tokenizer
 from icl.experiments.file.config import Experiment, Source
-from icl.protocols import LanguageModel
+from icl.protocols import LanguageModel, Tokenizer
 
 IN_A_WORKER = frozenset({"fake"})
 """Backends that compute in the process that opens them. Servers take many requests at once as they are."""
@@ -83,13 +83,19 @@ def memory_of(team: Team, limit: int | None) -> int | None:
 
 def pooled(team: Team, experiment: Experiment, opener: Opener) -> PooledModel:
     """The model that `opener` opens, in all workers. experiment: of one model. Raises IclError."""
+    return PooledModel(team, hold(team, experiment, opener))
+
+
+def hold(team: Team, experiment: Experiment, opener: Opener, most: int | None = None) -> Tokenizer:
+    """All workers, or so many, open something of a model whose tokenizer, that here, is returned. Raises
+    IclError."""
     tokenizer = open_tokenizer(
         experiment
     ).tokenizer  # also brings the files to this machine, once for all workers
-    team.hold(opener)
+    team.hold(opener, most)
     if team.facts.tokenizer != tokenizer.fingerprint:
         raise ModelError(
             f"the tokenizer of {experiment.model_label} on {team.facts.place} is not the one here: the "
             "model's files differ"
         )
-    return PooledModel(team, tokenizer)
+    return tokenizer

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from icl.errors import ConfigError, IclError, StorageError
+from icl.experiments.asking.pooled import team_of
 from icl.experiments.folder.lock import FolderLock
 from icl.experiments.folder.tunings import Kept, TuningFolder
 from icl.experiments.grid.check import Checked
 from icl.experiments.running.progress import Meter
+from icl.experiments.running.restored import let_go
 from icl.experiments.running.training import trained
-from icl.experiments.running.tuned import Work, Workshop, let_go
+from icl.experiments.running.tuned import Work, Workshop
 
 log = logging.getLogger("icl")
 
@@ -45,7 +47,8 @@ class Adapter:
 
 
 def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator[Adapter]:
-    """Trains what is not there yet, in `output`/<name of the experiment>, and yields all.
+    """Trains what is not there yet, in `output`/<name of the experiment>, and yields all; in the workers of
+    the experiment's executor, where it names one.
 
     A tuning that fails does not keep the others back; in the end the first error is raised. Raises
     ConfigError where the experiment tunes nothing or another process writes there, StorageError, OSError.
@@ -55,24 +58,37 @@ def tune(checked: Checked, output: Path, meter: Meter | None = None) -> Iterator
     folder = output / checked.experiment.name
     lock = FolderLock()
     lock.take(folder)
+    team = team_of(checked.experiment, checked.source)
     failed: list[IclError] = []
     watched = meter or Meter()
     watched.start(0, 0)
     try:
-        for one, item, task, seed in [(c, *work) for c in checked.each for work in trained(c)]:
-            let_go()
-            shop = Workshop(one, TuningFolder(folder), watched)
-            try:
-                of, kept, _ = shop.prepare(Work(item, task, seed))
-            except StorageError:
-                raise
-            except IclError as error:
-                log.warning("%s", error)
-                failed.append(ConfigError(str(error)))  # its traceback would hold the network
-                continue
-            yield Adapter(one.experiment.model_label, task, seed, item.label, shop.kept.place(of), kept)
+        for one in checked.each:
+            yield from _of_one_model(one, Workshop(one, TuningFolder(folder), watched, team=team), failed)
     finally:
+        if team is not None:
+            team.close()
         watched.stop()
         lock.release()
     if failed:
         raise failed[0]
+
+
+def _of_one_model(checked: Checked, shop: Workshop, failed: list[IclError]) -> Iterator[Adapter]:
+    """failed: takes up what could not be trained."""
+    works = [Work(*work) for work in trained(checked)]
+    refused = shop.train(works)
+    for work in works:
+        let_go()
+        try:
+            if work.words in refused:
+                raise refused[work.words]
+            of, kept, _ = shop.prepare(work)
+        except StorageError:
+            raise
+        except IclError as error:
+            log.warning("%s", error)
+            failed.append(ConfigError(str(error)))  # its traceback would hold the network
+            continue
+        name = checked.experiment.model_label
+        yield Adapter(name, work.task, work.seed, work.item.label, shop.kept.place(of), kept)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,3 +120,11 @@ def fingerprint_of(of: Training, kept: Kept, precision: str) -> str:
     """Of base, label and trained state: no two tunings have one, so their answers never mix."""
     own = hashlib.blake2b(f"{of.tuning}\n{kept.digest}".encode(), digest_size=8).hexdigest()
     return f"{of.base}-{own}-{precision}"
+
+
+def let_go() -> None:
+    """Networks that only hold themselves any more, in circles, are gone before the next one is opened."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

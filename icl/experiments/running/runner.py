@@ -25,9 +25,9 @@ from icl.experiments.running.grouped import groups
 from icl.experiments.running.judge import about_data, judge, majority
 from icl.experiments.running.live import ProgressFile
 from icl.experiments.running.progress import Meter
+from icl.experiments.running.restored import let_go
 from icl.experiments.running.session import at_work, recorded, said_in_one_line
 from icl.experiments.running.tracked import Tracked
-from icl.experiments.running.tuned import let_go
 from icl.experiments.running.turn import Surroundings, Turn
 from icl.labels import LABELLED
 from icl.protocols import Encoder, LanguageModel, metrics

@@ -6,31 +6,24 @@ that trained and one that goes on after it ask the same model.
 
 from __future__ import annotations
 
-import gc
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icl.engine.loading.load import Opened
-from icl.errors import ConfigError, IclError, ModelError, StorageError, retold
+from icl.errors import IclError, StorageError
 from icl.executors.team import Team
-from icl.experiments import contracts
 from icl.experiments.asking.pooled import memory_of, pooled
 from icl.experiments.folder.tunings import Kept, Training, TuningFolder, digest_of_pool
 from icl.experiments.grid.check import Checked
-from icl.experiments.grid.trainable import SAVED, of_another_base, placed, source_digest
+from icl.experiments.grid.trainable import placed, source_digest
+from icl.experiments.running.lesson import Lesson
 from icl.experiments.running.progress import Meter
-from icl.experiments.running.restored import OpenTuned, asked_in, engine_for, open_base, weights_of
-from icl.prompts import PromptRenderer
-from icl.protocols import LanguageModel, Renderer, Tuner, TuningResources, tuners
-from icl.tasks import load_task
-from icl.tasks.duplicates import overlap
-from icl.training import TrainingStep, Tuned
-from icl.types import Example, Task
+from icl.experiments.running.restored import OpenTuned, asked_in, let_go, open_base, weights_of
+from icl.experiments.running.trainees import Trainees
+from icl.experiments.running.watch import Watch
+from icl.protocols import LanguageModel, tuners
+from icl.training import TrainingStep
 
 if TYPE_CHECKING:
     from icl.experiments.file.axes import Component
@@ -59,11 +52,20 @@ class Work:
         return f"{self.item.label}, {self.task}, seed {self.seed}"
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What is trained, as far as a tuning is named by it."""
+
+    weights: str
+    """Fingerprint of weights and tokenizer."""
+    context_length: int
+
+
 class Workshop:
     """Trains for an experiment of one model, and keeps what it made in a folder.
 
     met: is told name and fingerprint of the model as it would be asked untuned, and may refuse it. team:
-    workers that are asked what was trained here, in this process.
+    workers that train side by side, and are asked what was trained; None: this process does both.
     """
 
     def __init__(
@@ -82,31 +84,75 @@ class Workshop:
         self._max_memory = max_memory
         self._met = met
         self._team = team
+        self._made: dict[str, Training] = {}
+        """What the workers have trained or found, by words."""
+
+    def train(self, works: Sequence[Work]) -> dict[str, IclError]:
+        """What is not kept yet of these, in the workers side by side. Nothing where there are none, and none
+        that reads files which workers on other machines may not have: `prepare` trains that, here.
+
+        Words -> why it could not be trained. Raises IclError where the base cannot be opened, StorageError.
+        """
+        team = self._team
+        mine = [work for work in works if team is not None and self._travels(work, team)]
+        if team is None or not mine:
+            return {}
+        limit = memory_of(team, self._max_memory)
+        trainees = Trainees(team, self.checked.experiment, self.kept, Watch(self.meter), len(mine))
+        base = self._seen(trainees.name, trainees.asked, trainees.context_length)
+        failed: dict[str, IclError] = {}
+        for some in self._rounds(mine):
+            missing = {work.words: work for work in some if self._held(work, base) is None}
+            jobs = [(self._lesson(work, limit), self._of(work, base)) for work in missing.values()]
+            failed |= trainees.train(jobs)
+        self._made = {work.words: self._of(work, base) for work in mine if work.words not in failed}
+        return failed
+
+    def _travels(self, work: Work, team: Team) -> bool:
+        return team.executor.one_machine or not source_digest(work.item, self.checked.source)
+
+    def _rounds(self, works: Sequence[Work]) -> tuple[list[Work], list[Work]]:
+        """First one of each that is the same for all tasks, and all others; then the rest of the former."""
+        first: dict[object, Work] = {}
+        for work in works:
+            whole = getattr(self._tuner(work), "one_for_all", False)
+            first.setdefault((work.item.label, work.seed) if whole else work.words, work)
+        now = list(first.values())
+        return now, [work for work in works if work not in now]
 
     def prepare(self, work: Work) -> tuple[Training, Kept, Opened | None]:
-        """What was kept of it, trained now where nothing was; and the network, where it is still fresh.
+        """What was kept of it, trained now and here where nothing was; and the network, where one was opened
+        and is still fresh.
 
         Raises IclError, naming the tuning.
         """
-        opened = self._open()
-        of = self._of(work, opened)
-        kept = self.kept.read(of)
-        if kept is None and getattr(self._tuner(work), "one_for_all", False):
-            kept = self._from_another_task(work, of, opened)
-        if kept is not None:
-            return of, kept, opened
-        self.kept.write(of, self._fit(work, of, opened))
-        del opened
-        let_go()
+        opened = None
+        if (of := self._made.get(work.words)) is None:
+            if self._team is not None:
+                self._team.rest()  # what is trained may need the memory
+            opened = open_base(self.checked.experiment)
+            asked = asked_in(self.checked.experiment, opened)
+            base = self._seen(opened.name, f"{weights_of(opened.fingerprint)}-{asked}", opened.context_length)
+            of = self._of(work, base)
+            if (kept := self._held(work, base)) is not None:
+                return of, kept, opened
+            self._fit(work, of, opened)
+            opened = None
+            let_go()
         kept = self.kept.read(of)
         if kept is None:
             raise StorageError(f"tuning {work.words}: what was trained cannot be read back")
-        return of, kept, None
+        return of, kept, opened
 
-    def _from_another_task(self, work: Work, of: Training, opened: Opened) -> Kept | None:
-        """What the same tuner trained for another task of the experiment under this seed, taken over."""
+    def _held(self, work: Work, base: Base) -> Kept | None:
+        """What is kept of it; else what the same tuner trained for another task of the experiment under this
+        seed, taken over, where that is the same."""
+        of = self._of(work, base)
+        kept = self.kept.read(of)
+        if kept is not None or not getattr(self._tuner(work), "one_for_all", False):
+            return kept
         for task in self.checked.tasks:
-            other = self._of(replace(work, task=task), opened)
+            other = self._of(replace(work, task=task), base)
             if task != work.task and self.kept.read(other) is not None:
                 self.kept.copy(other, of)
                 self.meter.note(f"tuning {work.words}: as for {task}")
@@ -118,7 +164,8 @@ class Workshop:
         of, kept, fresh = self.prepare(work)
         team = self._team
         if team is None:
-            model = self._opener(work, of, None, self._max_memory).on(fresh or self._open(), kept)
+            opened = fresh or open_base(self.checked.experiment)
+            model = self._opener(work, of, None, self._max_memory).on(opened, kept)
         else:
             del fresh  # the workers open it
             let_go()
@@ -134,153 +181,64 @@ class Workshop:
         }
         return TunedModel(model, record)
 
-    def _open(self) -> Opened:
-        experiment = self.checked.experiment
-        opened = open_base(experiment)
-        ending = f"{asked_in(experiment, opened)}{'-invariant' * experiment.batch_invariant}"
-        self._met(opened.name, f"{weights_of(opened.fingerprint)}-{ending}")
-        return opened
+    def _seen(self, name: str, asked: str, context_length: int) -> Base:
+        """asked: fingerprint of the weights as they would be asked untuned."""
+        self._met(name, f"{asked}{'-invariant' * self.checked.experiment.batch_invariant}")
+        return Base(weights_of(asked), context_length)
 
     def _opener(self, work: Work, of: Training, kept: Kept | None, memory: int | None) -> OpenTuned:
         item = placed(work.item, self.checked.source)
         return OpenTuned(self.checked.experiment, item, work.words, of, self.kept.path, kept, memory)
 
-    def _tuner(self, work: Work) -> Tuner:
+    def _tuner(self, work: Work) -> object:
         item = placed(work.item, self.checked.source)
         return tuners.create(item.name, item.parameters)
 
-    def _of(self, work: Work, opened: Opened) -> Training:
+    def _of(self, work: Work, base: Base) -> Training:
         experiment = self.checked.experiment
         return Training(
             model=experiment.model_label,
             task=work.task,
             tuning=work.item.label,
             seed=work.seed,
-            base=weights_of(opened.fingerprint),
+            base=base.weights,
             pool=digest_of_pool(self.checked.splits[work.task, work.seed].pool),
             data=self.checked.tasks[work.task].fingerprint,
             prompt={
                 "chat": experiment.prompt.chat,
                 "overflow": experiment.prompt.overflow,
-                "context_length": opened.context_length,
+                "context_length": base.context_length,
             },
             source=source_digest(work.item, self.checked.source),
         )
 
-    def _fit(self, work: Work, of: Training, opened: Opened) -> Tuned:
-        tuner, label = self._tuner(work), work.item.label
-        if work.item.name == SAVED:
-            wrong = of_another_base(Path(tuner.folder), of.base)  # type: ignore[attr-defined]
-            if wrong:
-                raise ConfigError(f"tuning {work.words}: {wrong}")
-        pool = self.checked.splits[work.task, work.seed].pool
-        watch = _Watch(self.meter, work)
-        left_out: dict[str, int] = {}
-        resources = self._resources(work, of, opened, watch, left_out)
-        watch.begin()
+    def _lesson(self, work: Work, memory: int | None) -> Lesson:
+        checked = self.checked
+        return Lesson(
+            checked.experiment,
+            checked.source,
+            placed(work.item, checked.source),
+            checked.tasks[work.task].task,
+            checked.splits[work.task, work.seed].pool,
+            tuple(data.test for data in checked.tasks.values()),
+            work.words,
+            memory,
+        )
+
+    def _fit(self, work: Work, of: Training, opened: Opened) -> None:
+        """Here, into the folder."""
+        watch, words = Watch(self.meter), work.words
+
+        def report(step: TrainingStep | None) -> None:
+            if step is not None:
+                watch.step(words, step)
+
+        cost = None
+        watch.begin(words)
         try:
-            with contracts.calling("tuner", label, tuner, "fit"):
-                made = tuner.fit(pool, resources)
-        except IclError as error:
-            raise retold(error, f"tuning {work.words}: {error}") from error
-        except Exception as error:
-            from icl.engine.forward.chunks import out_of_memory  # which brings torch along
-
-            if not out_of_memory(error):
-                raise
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise ModelError(f"tuning {work.words}: not enough memory to train it ({said})") from error
+            lesson = self._lesson(work, self._max_memory)
+            tuned = lesson.fit(of, opened, self.kept.checkpoints(of), report)
+            cost = tuned.cost
         finally:
-            watch.end()
-        tuned = contracts.tuned(label, made, "fit")
-        if left_out:
-            said = ", ".join(f"{count} of {name}" for name, count in left_out.items())
-            tuned = replace(tuned, notes={**tuned.notes, "rows_of_test_sets_left_out": said})
-        self.meter.note(
-            f"tuning {work.words}: trained in {tuned.cost.seconds:.0f} s, {tuned.cost.tokens:,} tokens"
-        )
-        return tuned
-
-    def _resources(
-        self, work: Work, of: Training, opened: Opened, watch: _Watch, left_out: dict[str, int]
-    ) -> TuningResources:
-        task = self.checked.tasks[work.task].task
-        return TuningResources(
-            task,
-            opened.network,
-            opened.tokenizer,
-            self._renderer(task, opened),
-            opened.context_length,
-            work.seed,
-            open_task=partial(self._open_task, opened, left_out),
-            fresh=lambda: self._open().network,
-            ask=lambda network, root=None: engine_for(
-                self.checked.experiment, opened, network, f"{of.base}-in-training", root, self._max_memory
-            ),
-            folder=self.kept.checkpoints(of),
-            report=watch.step,
-            fingerprint=opened.fingerprint,
-        )
-
-    def _renderer(self, task: Task, opened: Opened) -> PromptRenderer:
-        prompt = self.checked.experiment.prompt
-        return PromptRenderer(
-            task=task,
-            tokenizer=opened.tokenizer,
-            context_length=opened.context_length,
-            chat=prompt.chat,
-            overflow=prompt.overflow,
-        )
-
-    def _open_task(
-        self, opened: Opened, left_out: dict[str, int], name: str
-    ) -> tuple[Task, Sequence[Example], Renderer]:
-        """See TuningResources. What any test split of the experiment holds is left out whole: also the rows
-        of it that this run does not ask. left_out: takes up how many those were."""
-        data = load_task(self.checked.source.task_path(name))
-        threshold = self.checked.experiment.duplicate_threshold
-        rows: Sequence[Example] = data.train
-        for other in self.checked.tasks.values():
-            held = overlap(rows, other.test, threshold)
-            rows = [example for example in rows if example.id not in held]
-        if len(rows) < len(data.train):
-            left_out[name] = len(data.train) - len(rows)
-        return data.task, rows, self._renderer(data.task, opened)
-
-
-class _Watch:
-    """Tells a meter how far training is."""
-
-    def __init__(self, meter: Meter, work: Work) -> None:
-        self._meter, self._work = meter, work
-        self._began = time.monotonic()
-        self._first = 0.0
-        self._tokens = self._steps = 0
-
-    def begin(self) -> None:
-        self._meter.note(f"tuning {self._work.words}: training")
-
-    def step(self, step: TrainingStep) -> None:
-        """One step of one of perhaps several runs. The clock runs from the end of the first: what came before
-        it was set-up, or had been done by an earlier session."""
-        run = f", {step.run}" if step.run else ""
-        text = f"tuning {self._work.words}{run}: step {step.step}/{step.of}, loss {step.loss:.3f}"
-        if self._first:
-            self._tokens += step.tokens
-            self._steps += 1
-            elapsed = max(time.monotonic() - self._first, 1e-9)
-            left = (step.of - step.step) * elapsed / self._steps
-            text += f", {self._tokens / elapsed:,.0f} tokens/s, {left:,.0f} s left"
-        self._first = self._first or time.monotonic()
-        self._meter.trains(text)
-
-    def end(self) -> None:
-        self._meter.trained(time.monotonic() - self._began)
-
-
-def let_go() -> None:
-    """Networks that only hold themselves any more, in circles, are gone before the next one is opened."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+            watch.end(words, cost)
+        self.kept.write(of, tuned)

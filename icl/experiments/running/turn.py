@@ -26,8 +26,9 @@ from icl.experiments.grid.choices import Choices
 from icl.experiments.running.grouped import groups, resources_for
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
+from icl.experiments.running.restored import let_go
 from icl.experiments.running.session import each, what_was_refused
-from icl.experiments.running.tuned import Work, Workshop, let_go
+from icl.experiments.running.tuned import Work, Workshop
 from icl.protocols import Encoder, LanguageModel, Reporting, metrics
 from icl.types import Outcome
 
@@ -124,7 +125,8 @@ class Turn:
             self.shared.engines.append(str(getattr(model, "engine", type(model).__name__)))
 
     def _ask_tuned(self, left: Sequence[PlannedCell]) -> list[IclError]:
-        """One tuned model after another; one that cannot be trained does not keep the others back."""
+        """One tuned model after another, trained before where workers do so side by side; one that cannot be
+        trained does not keep the others back."""
         shop = Workshop(
             self.checked,
             self.folder.tunings,
@@ -133,12 +135,14 @@ class Turn:
             met=self._met,
             team=self.shared.team,
         )
-        failed: dict[str, IclError] = {}
-        for (task, seed), group in groups(left):
+        works = [Work(group[0].tuning, task, seed) for (task, seed), group in groups(left)]
+        failed = shop.train(works)
+        for error in failed.values():
+            log.warning("%s", error)
+        for work, (_, group) in zip(works, groups(left), strict=True):
+            if work.words in failed:
+                continue
             let_go()
-            if self.shared.team is not None:
-                self.shared.team.rest()  # what is trained may need the memory
-            work = Work(group[0].tuning, task, seed)
             try:
                 tuned = shop.ask(work)
             except StorageError:
