@@ -19,6 +19,7 @@ from icl.cot.self_training import training_rows
 from icl.experiments.file.axes import Grid
 from icl.experiments.file.config import Experiment, LeaderboardSettings, PromptSettings, read_experiment
 from icl.experiments.grid.check import check
+from icl.judging import judges
 from icl.protocols import methods, orderers, selectors, tuners
 from icl.registry import Entry
 from icl.tasks import read_task_file
@@ -136,7 +137,7 @@ def test_citation_and_changelog_have_the_version() -> None:
 
 
 CARDS = ROOT / "docs" / "methods"
-REGISTRIES = {"selector": selectors, "orderer": orderers, "method": methods, "tuner": tuners}
+REGISTRIES = {"selector": selectors, "orderer": orderers, "method": methods, "tuner": tuners, "judge": judges}
 COMPONENTS = [(kind, registry.entry(name)) for kind, registry in REGISTRIES.items() for name in registry]
 NO_COMPONENT = {"cot_self_training": training_rows}
 """Cards of functions: what they describe is called from Python and stands in no grid."""

@@ -29,13 +29,14 @@ LAYERS: list[set[str]] = [
         "seeding",
         "components",
         "conversation",
+        "judging",
         "labels",
         "database",
         "thinking",
     },
     {"tasks", "prompts", "encoders", "engine", "metrics", "trackers"},
     {"backends", "executors"},
-    {"selectors", "orderers", "methods", "calibration", "cot"},
+    {"selectors", "orderers", "methods", "calibration", "cot", "judges"},
     {"tuning"},
     {"experiments", "bench"},
     {"leaderboard"},
@@ -69,13 +70,23 @@ ROOMS: dict[str, list[set[str]]] = {
         {"grid"},
         {"folder"},
         {"running"},
-        {"plan", "audit", "finding", "status", "schema", "differences"},
+        {"plan", "audit", "finding", "status", "schema", "differences", "graded"},
         {"preview", "reproduce"},
         {"__init__"},
     ],
 }
 """Rooms of a part, in the same way: imports run from a row to the rows above it."""
-FAMILIES = ("selectors", "orderers", "methods", "calibration", "cot", "metrics", "tuning", "trackers")
+FAMILIES = (
+    "selectors",
+    "orderers",
+    "methods",
+    "calibration",
+    "cot",
+    "metrics",
+    "tuning",
+    "trackers",
+    "judges",
+)
 """A file is one published method; what several of them build on is in the room `shared`."""
 
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

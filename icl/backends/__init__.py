@@ -30,6 +30,15 @@ class Recomputing(Protocol):
         ...
 
 
+@runtime_checkable
+class SaysLabels(Protocol):
+    """What a model may offer besides, where not every one of its kind gives log-probabilities of labels."""
+
+    def check_labels(self) -> None:
+        """Raises ModelError, in one line with what would work, where this one does not. May ask a server."""
+        ...
+
+
 BACKENDS: Registry[LanguageModel] = Registry("model backend", ("icl.backends",), LanguageModel)
 BACKENDS.register("fake")(FakeModel)
 

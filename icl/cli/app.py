@@ -14,6 +14,7 @@ from icl.cli import (
     checking,
     doctor,
     exporting,
+    judging,
     listing,
     measuring,
     pages,
@@ -57,6 +58,7 @@ results.add_to(app)
 status.add_to(app)
 provenance.add_to(app)
 exporting.add_to(app)
+judging.add_to(app)
 pages.add_to(app)
 measuring.add_to(app)
 doctor.add_to(app)

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     METHODS = "methods"
     TUNERS = "tuners"
     METRICS = "metrics"
+    JUDGES = "judges"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,15 +42,15 @@ def add_to(app: typer.Typer) -> None:
 def components(
     kind: Annotated[Kind | None, typer.Argument(help="Only these.", show_default=False)] = None,
 ) -> None:
-    """List selectors, orderers, methods, tuners and metrics with their parameters and papers; tuners, which
-    bring torch along, by name alone unless they are asked for.
+    """List selectors, orderers, methods, tuners, metrics and judges with their parameters and papers; tuners,
+    which bring torch along, by name alone unless they are asked for.
 
     Into a pipe or a file: a line each, with tabs between name, parameters, what it does and paper.
     """
-    from icl import protocols
+    from icl import judging, protocols
 
     for one in Kind if kind is None else (kind,):
-        registry = getattr(protocols, one.value)
+        registry = getattr(judging if one is Kind.JUDGES else protocols, one.value)
         rows = _unopened(registry) if kind is None and one is Kind.TUNERS else _rows(registry)
         show(one.value, (one.value, "parameters", "what it does", "paper"), rows, stacked=True)
 

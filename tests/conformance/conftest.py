@@ -15,13 +15,16 @@ import pytest
 
 from icl.encoders.hashed import HashEncoder
 from icl.engine.fake import FakeModel
+from icl.judging import judges
 from icl.prompts import PromptRenderer
 from icl.protocols import Resources, methods, metrics, orderers, selectors, tuners
 from icl.registry import Registry
 from icl.seeding import generator
 from icl.types import Example, Query, Task, TaskKind, Template
 
-REGISTRIES: dict[str, Registry[Any]] = {r.kind: r for r in (selectors, orderers, methods, tuners, metrics)}
+REGISTRIES: dict[str, Registry[Any]] = {
+    r.kind: r for r in (selectors, orderers, methods, tuners, metrics, judges)
+}
 
 conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("selector", "random"): [{}, {"per_query": False}, {"label_balanced": True}],
@@ -36,6 +39,7 @@ conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("method", "direct"): [{}, {"normalise": "mean"}],
     ("method", "generate"): [{}, {"max_tokens": 3, "where": "last", "stop": []}],
     ("method", "pmi"): [{}, {"null_demonstrations": True}],
+    ("judge", "rules"): [{}, {"order": "rules_first", "only": ["polite"], "chat": True}],
     ("tuner", "lora"): [{}, {"layers": "attention", "stabilised": True, "dropout": 0.1}],
     ("tuner", "dylora"): [{"validation": 4}, {"updated": "frozen", "every_rank": False, "rank": 2}],
     ("tuner", "fourierft"): [{"n_frequency": 100}, {"n_frequency": 100, "init": "library", "layers": "mlp"}],

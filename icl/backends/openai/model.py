@@ -177,6 +177,12 @@ class OpenAIModel:
             raise refusal(self.settings.base_url, self.settings.scoring, self.found)
         return Scorer(self._speaker, way)
 
+    def check_labels(self) -> None:
+        """See SaysLabels. Refused where labels cannot be scored, or chosen only."""
+        _ = self._scorer
+        if way_of(self.found, self.settings.scoring).choice:
+            raise refusal(self.settings.base_url, "log-probabilities", self.found)
+
     @cached_property
     def _writer(self) -> Writer:
         return Writer(self._speaker, self.settings.samples)
