@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from icl.api import Run, compare_runs, reproduce, run, tune
+    from icl.api import Run, build_corpus, compare_runs, reproduce, run, tune
     from icl.encoders import load_encoder
     from icl.engine import load_model
     from icl.experiments.file.config import Experiment
@@ -30,6 +30,7 @@ _WHERE = {
     "Resources": "icl.protocols",
     "Run": "icl.api",
     "allow_code": "icl.outside",
+    "build_corpus": "icl.api",
     "compare_runs": "icl.api",
     "load_encoder": "icl.encoders",
     "load_model": "icl.engine",
@@ -56,6 +57,7 @@ __all__ = [  # noqa: RUF022
     "Resources",
     "Run",
     "allow_code",
+    "build_corpus",
     "compare_runs",
     "load_encoder",
     "load_model",

@@ -25,6 +25,7 @@ from icl.types import Task
 if TYPE_CHECKING:
     import pandas
 
+    from icl.experiments.corpus.building import Corpus
     from icl.experiments.reproduce import Reproduction
     from icl.experiments.running.adapters import Adapter
     from icl.leaderboard import ChainCurves, Leaderboard, Overall
@@ -213,6 +214,33 @@ def tune(
             if made is not None:
                 made(adapter)
         return found
+
+
+def build_corpus(
+    recipe: str | Path | Mapping[str, Any],
+    *,
+    output: str | Path = Path("corpora"),
+    model: LanguageModel | None = None,
+    max_memory: int | None = None,
+    meter: Meter | None = None,
+    restart: bool = False,
+    allow_code: bool = False,
+) -> Corpus:
+    """Makes the instruction rows of a recipe in `output`/<name>, or goes on with it: rows, and a data card.
+
+    model: asked in place of those that the recipe names; other arguments as of `run`. Raises IclError;
+    nothing is written half.
+    """
+    from icl.experiments.corpus.building import Builder
+    from icl.experiments.corpus.check import check_recipe
+    from icl.experiments.corpus.recipe import read_recipe
+
+    with allowing_code(allow_code or code_is_allowed()):
+        checked = check_recipe(*read_recipe(recipe))
+        builder = Builder(
+            checked, Path(output), model=model, max_memory=max_memory, meter=meter, restart=restart
+        )
+        return builder.run()
 
 
 def reproduce(

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from icl.experiments.corpus.check import check_recipe
+from icl.experiments.corpus.recipe import read_recipe
 from icl.experiments.file.config import Experiment, read_experiment
 from icl.experiments.grid.check import check
 from icl.experiments.running import turn
@@ -18,7 +20,9 @@ from icl.tasks import read_task_file, task_names
 
 ROOT = Path(__file__).parents[1]
 MIRROR = Path(os.environ.get("ICL_DATA") or ROOT.parent / "shared" / "data")
-SHIPPED = sorted((ROOT / "experiments").rglob("*.yaml"))
+EVERY = sorted((ROOT / "experiments").rglob("*.yaml"))
+RECIPES = [path for path in EVERY if "parts" in yaml.safe_load(path.read_text(encoding="utf-8"))]
+SHIPPED = [path for path in EVERY if path not in RECIPES]
 TASK_FILES = [path for path in SHIPPED if "source" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 EXPERIMENTS = [path for path in SHIPPED if path not in TASK_FILES]
 DEFINITIONS = sorted((ROOT / "icl" / "tasks" / "definitions").glob("*.yaml"))
@@ -74,6 +78,7 @@ def test_there_are_some_of_each() -> None:
     assert {"experiments/quickstart.yaml", "experiments/sst2.yaml"} <= found
     assert len(EXPERIMENTS) >= 3
     assert TASK_FILES
+    assert RECIPES
     assert len(DEFINITIONS) >= 25
 
 
@@ -108,6 +113,25 @@ def test_a_header_has_the_command_the_data_and_what_to_expect(path: Path) -> Non
     assert f"icl run {name(path)}" in text
     assert "Data:" in text or "ICL_DATA must hold" in text
     assert "Expect:" in text
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name)
+def test_a_recipe_is_valid_and_says_how_to_build_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if MIRROR.is_dir():
+        monkeypatch.setenv("ICL_DATA", str(MIRROR))
+    recipe, source = read_recipe(path)
+    assert read_recipe(recipe.resolved)[0] == recipe
+    text = header(path)
+    assert f"icl data build {name(path)}" in text
+    assert "Data:" in text
+    assert "Expect:" in text
+    if isinstance(recipe.model, str) and recipe.model.startswith("models/"):
+        recipe = recipe.model_copy(update={"model": "fake"})
+    needs = [*(str(part.parameters["task"]) for part in recipe.parts if "task" in part.parameters)]
+    if not MIRROR.is_dir() and not set(needs) <= {"questions", "reviews"}:
+        pytest.skip("no local copy of its tasks: set ICL_DATA to a folder of data sets")
+    checked = check_recipe(recipe, source)
+    assert [one.label for one in checked.parts[: len(recipe.parts)]] == [part.label for part in recipe.parts]
 
 
 def test_names_of_experiments_differ() -> None:

@@ -12,6 +12,7 @@ import typer
 
 from icl.cli import (
     checking,
+    data,
     doctor,
     exporting,
     judging,
@@ -63,6 +64,7 @@ pages.add_to(app)
 measuring.add_to(app)
 doctor.add_to(app)
 listing.add_to(app)
+data.add_to(app)
 schemas.add_to(app)
 
 

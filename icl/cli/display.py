@@ -86,7 +86,7 @@ class BarDisplay:
         self._progress.start()
         self.changed(meter)
         if meter.found:
-            self.note(f"going on: {meter.found} of {meter.total} predictions are there already")
+            self.note(f"going on: {meter.found} of {meter.total} {meter.noun} are there already")
 
     def note(self, text: str) -> None:
         """A line above the bar."""
@@ -98,7 +98,7 @@ class BarDisplay:
         if now - self._drawn < DRAW_SECONDS and meter.done < meter.total:
             return
         self._drawn = now
-        done = f"{meter.done}/{meter.total} predictions" if meter.total else ""
+        done = f"{meter.done}/{meter.total} {meter.noun}" if meter.total else ""
         self._progress.update(
             self._task, completed=meter.reached, total=meter.total, done=done, rates=rates(meter)
         )
@@ -126,7 +126,7 @@ class LineDisplay:
         """See Display."""
         already = f", {meter.found} of them there already" if meter.found else ""
         if meter.total:
-            self._write(f"{meter.total} predictions{already}")
+            self._write(f"{meter.total} {meter.noun}{already}")
         threading.Thread(target=self._watch, args=(meter,), daemon=True).start()
 
     def _watch(self, meter: Meter) -> None:
@@ -143,7 +143,7 @@ class LineDisplay:
                 return
 
     def _line(self, meter: Meter) -> str:
-        done = "" if meter.training else f"{meter.done}/{meter.total} predictions · "
+        done = "" if meter.training else f"{meter.done}/{meter.total} {meter.noun} · "
         return f"{done}{rates(meter)}"
 
     def note(self, text: str) -> None:
@@ -162,7 +162,7 @@ class LineDisplay:
         """How far it came."""
         self._over.set()
         if meter.total:
-            self._write(f"{meter.done}/{meter.total} predictions in {duration(meter.elapsed)}")
+            self._write(f"{meter.done}/{meter.total} {meter.noun} in {duration(meter.elapsed)}")
 
 
 @contextmanager

@@ -1,5 +1,5 @@
-"""The JSON schema of experiment and task files, for editors: from the models that read them, and the names of
-components and their parameters.
+"""The JSON schema of experiment, task and recipe files, for editors: from the models that read them, and the
+names of components and their parameters.
 
 An editor sees names, types and parameters; what needs the data or the grid as a whole is `icl check`'s.
 """
@@ -13,10 +13,12 @@ from typing import Any
 from icl.backends import BACKENDS
 from icl.errors import ConfigError, unknown_name
 from icl.executors.contract import executors
+from icl.experiments.corpus.recipe import SHORT, Part, Recipe
 from icl.experiments.file.baseline import REGISTRIES
 from icl.experiments.file.config import Experiment
 from icl.experiments.file.models import ModelSettings
 from icl.experiments.grid.cells import BASE
+from icl.instructions.contract import row_generators
 from icl.registry import Entry, Registry
 from icl.tasks import TaskFile
 from icl.tracking import trackers
@@ -28,7 +30,7 @@ Schema = dict[str, Any]
 
 
 def schema(kind: str) -> Schema:
-    """Of "experiment" or "task" files, as plain data. ConfigError for another kind."""
+    """Of "experiment", "task" or "recipe" files, as plain data. ConfigError for another kind."""
     if kind not in KINDS:
         raise ConfigError(unknown_name("schema", kind, KINDS))
     return {"$schema": DIALECT, **_without_titles(KINDS[kind]())}
@@ -50,6 +52,36 @@ def _experiment() -> Schema:
     one = _named(executors, {"minProperties": 1, "maxProperties": 1})
     made["properties"]["executor"] = {"anyOf": [*one, {"const": "none"}, {"type": "null"}], "default": None}
     made["properties"]["model"] = {"anyOf": [_of("model"), _list_of("model")]}
+    return made
+
+
+def _recipe() -> Schema:
+    """Parts are one generator with its parameters, beside what every part may say."""
+    made = Recipe.model_json_schema()
+    common = {
+        key: value
+        for key, value in made["$defs"]["Part"]["properties"].items()
+        if key not in ("by", "parameters") and key in Part.model_fields
+    }
+    entries = {name: _parameters(row_generators.entry(name)) for name in row_generators}
+    for name in SHORT.keys() & entries.keys():
+        entries[name] = {"anyOf": [entries[name], {"type": "string", "description": SHORT[name]}]}
+    common["model"] = made["properties"]["model"] = {"anyOf": [_of("model"), {"type": "null"}]}
+    made["$defs"]["Part"] = {
+        "type": "object",
+        "properties": {**common, **entries},
+        "additionalProperties": False,
+        "oneOf": [{"required": [name]} for name in sorted(entries)],
+    }
+    group = made["$defs"]["GroupFile"]
+    made["$defs"]["GroupFile"] = {"anyOf": [{"type": "number", "minimum": 0}, group]}
+    made["properties"]["exclude_test_of"]["anyOf"] = [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}},
+    ]
+    for key in ("type", "items"):
+        made["properties"]["exclude_test_of"].pop(key, None)
+    made["$defs"]["model"] = _model()
     return made
 
 
@@ -141,5 +173,9 @@ def _without_titles(value: Any) -> Any:
     return [_without_titles(item) for item in value] if isinstance(value, list) else value
 
 
-KINDS: Mapping[str, Callable[[], Schema]] = {"experiment": _experiment, "task": TaskFile.model_json_schema}
+KINDS: Mapping[str, Callable[[], Schema]] = {
+    "experiment": _experiment,
+    "task": TaskFile.model_json_schema,
+    "recipe": _recipe,
+}
 """Kinds of file that have a schema."""

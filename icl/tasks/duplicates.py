@@ -84,7 +84,8 @@ def normalise(text: str) -> str:
         text = kept
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Words as duplicates are told by: folded, a CJK character and a sign of arithmetic each one."""
     return _WORD.findall(_fold(text))
 
 
@@ -129,11 +130,11 @@ class DuplicateIndex:
                 self._add(position, _whole(example))
 
     def _add(self, position: int, text: str) -> None:
-        words = _words(text)
-        for word in words:
+        said = words(text)
+        for word in said:
             self._vocabulary.setdefault(word, len(self._vocabulary) + 1)
         ids = array("l")
-        for gram in _grams([self._vocabulary[word] for word in words]):
+        for gram in _grams([self._vocabulary[word] for word in said]):
             gram_id = self._gram_ids.setdefault(gram, len(self._postings))
             if gram_id == len(self._postings):
                 self._postings.append(array("l"))
@@ -155,7 +156,7 @@ class DuplicateIndex:
         first_free = len(self._vocabulary) + 1
         numbers = [
             self._vocabulary.get(word) or unknown.setdefault(word, first_free + len(unknown))
-            for word in _words(text)
+            for word in words(text)
         ]
         grams = _grams(numbers)
         n = len(grams)
@@ -172,15 +173,15 @@ class DuplicateIndex:
                 yield position
 
 
-def _grams(words: Sequence[int]) -> set[int]:
+def _grams(numbers: Sequence[int]) -> set[int]:
     """Packed word 3-grams; a shorter text is one gram of all its words; no words, no grams."""
-    width = min(3, len(words))
+    width = min(3, len(numbers))
     if width == 0:
         return set()
     grams = set()
-    for start in range(len(words) - width + 1):
+    for start in range(len(numbers) - width + 1):
         packed = 0
-        for word in words[start : start + width]:  # ids start at 1, so lengths cannot be confused
+        for word in numbers[start : start + width]:  # ids start at 1, so lengths cannot be confused
             packed = (packed << _WORD_BITS) | word
         grams.add(packed)
     return grams

@@ -19,12 +19,12 @@ from icl.tasks.yaml_loader import dump
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install jsonschema")
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*(ROOT / "experiments").rglob("*.yaml"), *(ROOT / "icl/tasks/definitions").glob("*.yaml")])
-KINDS = {kind: jsonschema.Draft202012Validator(schema(kind)) for kind in ("experiment", "task")}
+KINDS = {kind: jsonschema.Draft202012Validator(schema(kind)) for kind in ("experiment", "task", "recipe")}
 PLAIN = {"name": "a", "model": "fake", "task": "questions", "grid": {"selector": "random", "shots": [1]}}
 
 
 def kind_of(data: dict) -> str:
-    return "experiment" if "grid" in data else "task"
+    return "experiment" if "grid" in data else "recipe" if "parts" in data else "task"
 
 
 def name(path: Path) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icl.errors import ConfigError
-from icl.tasks.duplicates import DuplicateIndex, _grams, _words, normalise, overlap
+from icl.tasks.duplicates import DuplicateIndex, _grams, normalise, overlap, words
 from icl.types import Example, Query
 
 WORDS = st.sampled_from(["the", "film", "was", "good", "bad", "very", "Its", "don't", "42", "很", "好看"])
@@ -102,7 +102,7 @@ def _jaccard_by_definition(a: str, b: str) -> float:
     vocabulary: dict[str, int] = {}
     grams = []
     for text in (a, b):
-        numbers = [vocabulary.setdefault(word, len(vocabulary) + 1) for word in _words(text)]
+        numbers = [vocabulary.setdefault(word, len(vocabulary) + 1) for word in words(text)]
         grams.append(_grams(numbers))
     union = grams[0] | grams[1]
     return len(grams[0] & grams[1]) / len(union) if union else 0.0
@@ -123,7 +123,7 @@ def test_grams():
     assert len(_grams([1, 2, 3, 4])) == 2
     assert _grams([1, 2]) != _grams([2, 1])
     assert _grams([]) == set()
-    assert _words("Don't go, \u4f60\u597d!") == ["don", "t", "go", "\u4f60", "\u597d"]
+    assert words("Don't go, \u4f60\u597d!") == ["don", "t", "go", "\u4f60", "\u597d"]
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])

@@ -314,6 +314,11 @@ def is_task(data: Mapping[str, Any]) -> bool:
     return len(data.keys() & task) > len(data.keys() & experiment)
 
 
+def is_experiment(path: Path) -> bool:
+    """Whether a YAML file has a grid. ConfigError where it cannot be read."""
+    return "grid" in read_yaml(path)[0]
+
+
 def _yaml_files(folder: Path) -> list[str]:
     return [p.name for p in folder.glob("*.yaml")] if os.path.isdir(folder) else []
 

@@ -50,6 +50,8 @@ class Meter:
     computed: Usage = NO_USAGE
     reused: Usage = NO_USAGE
     near_ties: int = 0
+    noun: str = "predictions"
+    """What `total` and `done` count."""
     asking: int = 0
     expected: int = 0
     answered: int = 0

@@ -1,0 +1,1 @@
+"""Recipes of instruction data as runs: checked, rehearsed, resumed."""

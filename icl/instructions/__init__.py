@@ -1,0 +1,1 @@
+"""Instruction data: generators, filters, the card; what runs them is `icl.experiments.corpus`."""

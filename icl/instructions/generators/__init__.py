@@ -1,0 +1,1 @@
+"""A file is one way to make instruction rows."""
