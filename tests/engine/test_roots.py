@@ -15,7 +15,7 @@ from icl.engine.loading.load import engine_on, open_network
 from icl.engine.rungs.depth_first import CachedDfsModel
 from icl.engine.rungs.naive import NaiveModel
 from icl.engine.rungs.trie_model import TrieModel
-from icl.engine.trunks import packed
+from icl.engine.trunks import fused, packed
 from icl.engine.trunks.fused import FusedTrunk
 from icl.errors import ConfigError, ContextOverflow, RequestError
 from icl.training import GivenKeysValues, Root, VirtualTokens
@@ -109,8 +109,8 @@ def test_scores_and_texts_are_those_of_peft(family: str, kind: str) -> None:
     theirs, root = wrapped(network, kind)
     model = engine(network, root)
     assert isinstance(model, TrieModel)
-    fused = family in ("llama-tied", "qwen2", "mistral") and packed.available(torch.float32)
-    assert isinstance(model.trunk, FusedTrunk) == fused
+    read = network.config.model_type in fused.FAMILIES and packed.available(torch.float32)
+    assert isinstance(model.trunk, FusedTrunk) == read
     scored = model.score([ScoreRequest(text[:1], (text[1:],)) for text in TEXTS])
     for text, scores in zip(TEXTS, scored, strict=True):
         found = torch.tensor(scores.token_logprobs[0])

@@ -49,6 +49,8 @@ GPT_OSS = {
     "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
 }
 
+EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", LLAMA),
     "llama-tied": ("llama", {**LLAMA, "tie_word_embeddings": True}),
@@ -105,6 +107,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "phi3": ("phi3", LLAMA),
+    "olmo2": ("olmo2", LLAMA),
+    "qwen2-moe": ("qwen2_moe", {**LLAMA, **EXPERTS, "shared_expert_intermediate_size": 32}),
+    "qwen3-moe": ("qwen3_moe", {**LLAMA, **EXPERTS, "head_dim": 16, "norm_topk_prob": True}),
     "smollm3": ("smollm3", {**LLAMA, "num_hidden_layers": 4, "no_rope_layer_interval": 4}),
     "falcon": (
         "falcon",

@@ -127,7 +127,7 @@ def _rungs(
         Step(
             fused.NAME,
             "every shared prefix once, in batches, on packed weights",
-            lambda: _against_fused(network, limit),
+            lambda: _against_fused(network, limit, options),
             lambda: TrieModel(
                 network, tokenizer, max_memory=max_memory, trunk=FusedTrunk(network), **common, **options
             ),
@@ -153,5 +153,8 @@ def _against_depth_first(network: Any, context_length: int, options: dict[str, A
     return outside_the_layers(network) or moving_positions(network, context_length)
 
 
-def _against_fused(network: Any, context_length: int) -> str:
+def _against_fused(network: Any, context_length: int, options: dict[str, Any]) -> str:
+    family = fused.FAMILIES.get(network.config.get_text_config().model_type)
+    if options.get("batch_invariant") and family is not None and family.grouped:
+        return "how many rows meet an expert depends on the others"
     return fused.against(network) or unsupported(network, context_length)

@@ -45,6 +45,22 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Experts:
+    """A mixture (Shazeer et al. 2017): each row goes to the `chosen` experts of the largest probability and
+    comes back as their sum, weighted by it; and to a shared expert, weighted by a gate of its own."""
+
+    router: Tensor
+    """[experts, d], in fp32."""
+    chosen: int
+    renormalised: bool
+    """The weights of the chosen sum to 1."""
+    experts: tuple[Feed, ...]
+    shared: Feed | None = None
+    shared_gate: Tensor | None = None
+    """[1, d], in fp32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """One decoder layer: attention, then what is fed forward, each added to the rows that came in.
 
@@ -58,7 +74,7 @@ class Block:
     qkv: PackedLinear
     """[d] -> queries of all heads, then keys, then values."""
     out: PackedLinear
-    feed: Feed
+    feed: Feed | Experts
     rotary: int | None
     """Which of the decoder's rotations; None: positions are not seen here."""
     norm_in: Norm | None = None

@@ -121,7 +121,9 @@ class Parts:
         return parameter.detach()
 
     def table(self, module: Any) -> Tensor:
-        """The rows of an embedding."""
+        """The rows of an embedding that gives them as they are, or scaled (`embed_scale`, for the reader)."""
+        if type(module) is not nn.Embedding and not type(module).__name__.endswith("ScaledWordEmbedding"):
+            raise Unread(f"{self._name(module)} is a {kind(module)}, and no embedding that its reader knows")
         return self.weight(module.weight)
 
     def matrix(self, module: Any) -> tuple[Tensor, Tensor | None]:
@@ -141,6 +143,12 @@ class Parts:
             return self.pack([weight for weight, _ in read], None)
         biases = [weight.new_zeros(len(weight)) if bias is None else bias for weight, bias in read]
         return self.pack([weight for weight, _ in read], biases)
+
+    def split(self, module: Any, count: int) -> list[PackedLinear]:
+        """A linear layer as `count` of equal height, one below the other."""
+        weight, bias = self.matrix(module)
+        biases = [None] * count if bias is None else [[part] for part in bias.chunk(count)]
+        return [self.pack([w], b) for w, b in zip(weight.chunk(count), biases, strict=True)]
 
     def norm(self, module: Any, *, wide: bool = False, from_one: bool = False) -> Norm:
         """A norm. wide: multiplied by its weight before rows of half precision are rounded; from_one: so too,

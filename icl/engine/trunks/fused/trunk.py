@@ -13,8 +13,9 @@ from torch.nn.functional import embedding
 
 from icl.engine.attention.contract import Attend
 from icl.engine.trunks import packed
-from icl.engine.trunks.fused.blocks import Block, Decoder, Feed, Norm
+from icl.engine.trunks.fused.blocks import Block, Decoder, Experts, Norm
 from icl.engine.trunks.fused.families import FAMILIES, read
+from icl.engine.trunks.fused.feeding import inner, mixed
 from icl.engine.trunks.fused.norms import normed
 from icl.engine.trunks.fused.reading import Unread, foreign, pack, unpacked
 from icl.engine.trunks.fused.rotary import rotate
@@ -72,10 +73,10 @@ class FusedTrunk:
         hidden = embedded(self.decoder, tokens, positions)
         angles = [rotary(hidden, positions) for rotary in self.decoder.rotaries]
         for block in self.blocks:
-            mixed = attended(block, normed(hidden, block.norm_in), angles, attend)
-            summed = joined(block.out, mixed, block.norm_out, hidden)
+            found = attended(block, normed(hidden, block.norm_in), angles, attend)
+            summed = joined(block.out, found, block.norm_out, hidden)
             x = normed(hidden if block.parallel else summed, block.norm_mid)
-            hidden = joined(block.feed.down, inner(block.feed, x), block.norm_end, summed)
+            hidden = fed(block, x, summed)
         return normed(hidden, self.decoder.final_norm)
 
     @torch.inference_mode()
@@ -117,11 +118,11 @@ def _normed_heads(x: Tensor, norm: Norm | None, joint: bool) -> Tensor:
     return normed(x.flatten(1), norm).view_as(x) if joint else normed(x, norm)
 
 
-def inner(feed: Feed, x: Tensor) -> Tensor:
-    """x [T, d] -> what `down` is given."""
-    if feed.gate is None:
-        return feed.up.activated(x, feed.activation)
-    return feed.up.times(x, feed.gate.activated(x, feed.activation))
+def fed(block: Block, x: Tensor, residual: Tensor) -> Tensor:
+    """x [T, d] fed forward and added to `residual`."""
+    if isinstance(block.feed, Experts):
+        return residual + normed(mixed(block.feed, x), block.norm_end)
+    return joined(block.feed.down, inner(block.feed, x), block.norm_end, residual)
 
 
 def joined(linear: PackedLinear, x: Tensor, norm: Norm | None, residual: Tensor) -> Tensor:
