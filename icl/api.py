@@ -13,7 +13,7 @@ from icl.experiments.audit import Audit
 from icl.experiments.file.config import Experiment, read_experiment
 from icl.experiments.file.overrides import Override
 from icl.experiments.folder.store import RunFolder
-from icl.experiments.grid.check import check
+from icl.experiments.grid.check import Checked, check
 from icl.experiments.records import CellResult
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.runner import Runner
@@ -177,17 +177,22 @@ def run(
     for whatever is the user's to mend, before a model loads wherever that is possible.
     """
     with allowing_code(allow_code):
-        checked = check(*read_experiment(experiment, overrides))
-        runner = Runner(
-            checked,
-            Path(output),
+        return run_checked(
+            check(*read_experiment(experiment, overrides)),
+            output=output,
             model=model,
             max_memory=max_memory,
             window=window,
             meter=meter,
             restart=restart,
         )
-        return Run(runner.run(), {name: data.task for name, data in checked.tasks.items()})
+
+
+def run_checked(checked: Checked, *, output: str | Path = DEFAULT_ROOT, **options: Any) -> Run:
+    """Runs an experiment that was checked already; options: model, max_memory, window, meter and restart, as
+    of `run`."""
+    runner = Runner(checked, Path(output), **options)
+    return Run(runner.run(), {name: data.task for name, data in checked.tasks.items()})
 
 
 def tune(

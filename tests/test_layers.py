@@ -18,6 +18,7 @@ ROOT = Path(icl.__file__).parent
 
 LAYERS: list[set[str]] = [
     {
+        "atomic",
         "types",
         "printable",
         "errors",

@@ -15,10 +15,10 @@ import torch
 from packaging.requirements import Requirement
 
 from icl.bench.run import processor
+from icl.engine.forward.chunks import default_sizes
 from icl.engine.measuring.footprint import PROCESS_BYTES
 from icl.engine.measuring.roofline import Rates, Shape, measure_rates
 from icl.engine.native import library
-from icl.engine.rungs.trie_model import default_sizes
 from icl.engine.trunks import packed
 
 PARAMETERS = (135e6, 1.5e9, 8e9)

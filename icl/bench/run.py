@@ -18,7 +18,7 @@ from icl.bench.networks import SHAPES, load_plain
 from icl.bench.peers import ContinuousEngine, Engine, PaddedEngine, SharedPrefixEngine
 from icl.bench.table import Row, compare
 from icl.bench.workloads import Workload, strided
-from icl.engine.forward.chunks import ChunkRunner
+from icl.engine.forward.chunks import ChunkRunner, default_sizes
 from icl.engine.forward.scoring import plan_scores
 from icl.engine.measuring.roofline import (
     Rates,
@@ -32,7 +32,7 @@ from icl.engine.measuring.roofline import (
 from icl.engine.requests.encoding import encode_scores, encode_texts
 from icl.engine.rungs.ladder import choose_engine
 from icl.engine.rungs.naive import NaiveModel
-from icl.engine.rungs.trie_model import TrieModel, default_sizes
+from icl.engine.rungs.trie_model import TrieModel
 from icl.engine.trie.plan import Layout
 from icl.engine.trie.preorder import as_arrays, build_trie
 from icl.engine.trie.radix import radix_nodes

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from icl.atomic import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,7 +109,4 @@ def to_markdown(rows: Sequence[Row]) -> str:
 def write_json(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
     """{"machine": ..., "rows": [...]}; replaced whole, so that a killed run leaves what it had."""
     text = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_text(text + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    write_atomically(path, text + "\n")

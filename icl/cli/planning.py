@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -56,7 +56,11 @@ class OneModel:
 
 def add_to(app: typer.Typer) -> None:
     """Registers the command."""
-    app.command("plan", epilog="Examples: icl plan experiments/sst2.yaml | icl plan e.yaml --limit 500")(plan)
+    app.command(
+        "plan",
+        epilog="Examples: icl plan experiments/sst2.yaml | icl plan e.yaml --limit 500 | "
+        "icl plan e.yaml --measure",
+    )(plan)
 
 
 def plan(
@@ -70,13 +74,20 @@ def plan(
     workers: Workers = None,
     address: Address = None,
     gpus_per_worker: Gpus = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Measure the model's rates anew, whatever earlier runs and plans kept."
+        ),
+    ] = False,
     allow_code: AllowCode = False,
 ) -> None:
     """Show what an experiment would ask: cells, requests, tokens, time, memory. Nothing is run.
 
     Several models are planned one by one and summed up: one is gone from memory before the next is loaded.
     Only the tokenizer of the model is read. Tokens: flat as a plain engine would count them,
-    unique with each shared prefix once.
+    unique with each shared prefix once. Time and memory are estimates; the rates behind the time are kept in
+    DIR/.cache and said with their age.
     """
     from rich.console import Console
 
@@ -104,7 +115,7 @@ def plan(
             found = rehearse(one, encoder, note=note)
             footprint = _footprint(one, found)
             slots = found.largest.texts if footprint is None else footprint.texts
-            span, time = _time(one, found, slots, output / CACHE, note)
+            span, time = _time(one, found, slots, output / CACHE, measure, note)
             models.append(OneModel(one, found, span, time, footprint))
     console = Console()
     console.print(_table(checked.experiment.name, models))
@@ -225,7 +236,7 @@ def _training(found: Plan) -> list[str]:
 
 
 def _time(
-    checked: Checked, found: Plan, slots: int, cache: Path, note: Callable[[str], None]
+    checked: Checked, found: Plan, slots: int, cache: Path, anew: bool, note: Callable[[str], None]
 ) -> tuple[Span | None, str]:
     """How long, and in one line at which rates, and where these come from. slots: for texts written at
     once."""
@@ -239,8 +250,9 @@ def _time(
     if elsewhere is None:
         return None, "Expected time: unknown before the cluster says how many workers there are."
     expected = expected_rates(
-        cache, checked.experiment, texts=texts, context=context, times=elsewhere, note=note
-    )
+        cache, checked.experiment, found.fingerprint,
+        texts=texts, context=context, times=elsewhere, anew=anew, note=note,
+    )  # fmt: skip
     read = total.tokens_unique + found.cut.tokens_repeated - limit
     seconds = expected.rates.seconds(read, limit) if expected else None
     if expected is None or seconds is None:

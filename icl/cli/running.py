@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +34,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from icl.api import Run
+    from icl.experiments.file.config import Experiment
     from icl.experiments.running.progress import Meter
+
+FIRST_SECONDS = 1.0
+"""After which a run that is still being checked says what it is about to do."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -72,26 +80,32 @@ def run(
 
     With values in place of the file's the run has a name of its own, such as quickstart--limit=20.
     """
+    changed = options.overrides(settings, limit, seeds, model)
+    changed += options.executor(executor, workers, address, gpus_per_worker)
+    memory = options.memory_size(max_memory)
     if quiet:
         options.silence_bars()
 
+    from icl.experiments.file.config import read_experiment
+    from icl.experiments.grid.check import check
+
+    experiment, source = read_experiment(file, changed)
+    with first_line("" if quiet else _what(file, experiment, output, restart)):
+        checked = check(experiment, source)
+
+    # what imports torch and takes seconds comes after that line
     from icl import api
     from icl.cli.display import Output as Console
     from icl.cli.display import meter_for
     from icl.experiments.asking.conversations import Window
 
     console = Console()
-    memory = options.memory_size(max_memory)
     window = Window() if batch is None else Window(requests=batch)
     meter = meter_for(Console(stderr=True), quiet)
     try:
-        done = api.run(
-            file,
+        done = api.run_checked(
+            checked,
             output=output,
-            overrides=[
-                *options.overrides(settings, limit, seeds, model),
-                *options.executor(executor, workers, address, gpus_per_worker),
-            ],
             max_memory=memory,
             window=window,
             meter=meter,
@@ -101,6 +115,38 @@ def run(
         print(f"icl: interrupted. {end or 'Nothing had begun'}.", file=sys.stderr)
         raise SystemExit(130) from None
     _report_or_say(done, meter, console)
+
+
+def _what(file: Path, experiment: Experiment, output: Path, anew: bool) -> str:
+    """What a run is about to do, in a line."""
+    folder = output / experiment.name
+    models = ", ".join(one.model_label for one in experiment.each)
+    act = "into" if anew or not os.path.isdir(folder) else "going on in"
+    return f"icl run {file}: model {models}, {act} {folder}"
+
+
+@contextmanager
+def first_line(text: str) -> Iterator[None]:
+    """Prints `text` on stderr when the block is done, or after FIRST_SECONDS of it: an error that comes
+    sooner stands alone. "" prints nothing."""
+    lock, over = threading.Lock(), threading.Event()
+
+    def say() -> None:
+        with lock:
+            if text and not over.is_set():
+                over.set()
+                print(visible(text), file=sys.stderr, flush=True)
+
+    timer = threading.Timer(FIRST_SECONDS, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+        say()
+    finally:
+        timer.cancel()
+        with lock:
+            over.set()
 
 
 def _report_or_say(done: Run, meter: Meter, console: Console) -> None:

@@ -14,6 +14,8 @@ from icl.errors import ModelError, nearest
 from icl.printable import shortened
 
 HASHED = "hashed"
+BOOK = "fingerprints.json"
+"""Beside the vectors: what folders of encoders were found to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ def _packaged(alias: _Alias) -> EncoderSource:
 def load_encoder(name: str, *, cache: Path | str | None = None, batch_size: int = 64) -> CachedEncoder:
     """The encoder called `name`: "minilm", "hashed", a folder, or a hub id.
 
-    Each text is encoded once; with `cache`, a folder, its vector is kept there for later runs.
+    Each text is encoded once; with `cache`, a folder, its vector is kept there for later runs, and a local
+    encoder that was loaded before is loaded again only for texts that have no vector there.
     The result has `name`, `source` and `fingerprint` for the manifest. Raises ModelError.
     """
     source = encoder_source(name)
@@ -84,5 +87,8 @@ def load_encoder(name: str, *, cache: Path | str | None = None, batch_size: int 
     else:
         from icl.encoders.sentence import SentenceEncoder
 
-        encoder = SentenceEncoder(source.location, name=name, source=source.note, batch_size=batch_size)
+        book = Path(cache) / BOOK if cache is not None else None
+        encoder = SentenceEncoder(
+            source.location, name=name, source=source.note, batch_size=batch_size, book=book
+        )
     return CachedEncoder(encoder, cache)

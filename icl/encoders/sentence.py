@@ -1,16 +1,25 @@
-"""Sentence embeddings by sentence-transformers, from a folder or a hub id."""
+"""Sentence embeddings by sentence-transformers, from a folder or a hub id.
+
+Importing sentence-transformers and reading the weights takes seconds. Where all vectors that are asked for
+are in the cache, neither is needed: the fingerprint of a folder is kept, by sizes and times of its files.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
+import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icl.atomic import write_atomically
 from icl.encoders.bertscore import no_tokens
 from icl.errors import ConfigError, ModelError
 
@@ -19,19 +28,34 @@ class SentenceEncoder:
     """A sentence-transformers model; Reimers and Gurevych 2019 (Sentence-BERT).
 
     `location` is a folder or a hub id. What is on the disk already (a folder, a cached hub model)
-    is loaded without touching the network. Raises ModelError where it cannot be loaded.
+    is loaded without touching the network. Raises ModelError where it cannot be loaded. book: a file that
+    keeps fingerprints of folders; a folder that stands in it is loaded when it is first asked.
     """
 
     def __init__(
-        self, location: str, *, name: str | None = None, source: str | None = None, batch_size: int = 64
+        self,
+        location: str,
+        *,
+        name: str | None = None,
+        source: str | None = None,
+        batch_size: int = 64,
+        book: Path | None = None,
     ) -> None:
         self.location = location
         self.batch_size = batch_size
         self.name = name or location
         local = os.path.isdir(location)
         self.source = source or (f"folder {location}" if local else f"hub {location}")
-        self._model = _load(location, local)
-        self.fingerprint = _fingerprint(self._model)
+        self._local = local
+        files = _files(location) if local and book is not None else ""
+        known = _kept(book).get(files)
+        self.fingerprint: str = known or _fingerprint(self._model)
+        if book is not None and files and known is None:
+            _keep(book, files, self.fingerprint)
+
+    @cached_property
+    def _model(self) -> Any:
+        return _load(self.location, self._local)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[n, d] unit rows."""
@@ -123,3 +147,30 @@ def _fingerprint(model: Any) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _files(folder: str) -> str:
+    """Of all files of a folder their names, sizes and times of change, and of what reads them its version."""
+    root = Path(folder)
+    found = [
+        f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}"
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and (stat := path.stat())
+    ]
+    read_by = [
+        f"{name} {importlib.metadata.version(name)}" for name in ("sentence-transformers", "transformers")
+    ]
+    return hashlib.blake2b("\n".join([str(root.resolve()), *found, *read_by]).encode()).hexdigest()
+
+
+def _kept(book: Path | None) -> dict[str, str]:
+    """Digest of a folder's files -> fingerprint of the encoder; empty where there is no such file."""
+    try:
+        loaded = json.loads(book.read_text(encoding="utf-8")) if book is not None else {}
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) and all(isinstance(v, str) for v in loaded.values()) else {}
+
+
+def _keep(book: Path, files: str, fingerprint: str) -> None:
+    write_atomically(book, json.dumps({**_kept(book), files: fingerprint}, indent=1))

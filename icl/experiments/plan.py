@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from icl.engine.fake import FakeModel
-from icl.engine.measuring.footprint import Largest
+from icl.engine.measuring.sizes import Largest
 from icl.engine.requests.encoding import encode_scores, encode_texts
 from icl.engine.trie.preorder import Trie, as_arrays, build_trie, count_unique
 from icl.engine.trie.radix import radix_nodes, slot_tokens
@@ -192,6 +192,8 @@ class Plan:
     """What workers would forward more than once; nothing where there are none."""
     training: Mapping[str, TrainingCost | None] = field(default_factory=dict)
     """Tuning -> what it would cost over all tasks and seeds, not in `total`; None where nobody can tell."""
+    fingerprint: str = ""
+    """Of the model that a run would load."""
 
     @property
     def total(self) -> Usage:
@@ -263,6 +265,7 @@ def plan(
         "" if known.recomputing is None else known.recomputing.recomputes,
         rehearsal.account,
         training,
+        known.fingerprint,
     )
 
 

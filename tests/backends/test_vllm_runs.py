@@ -99,7 +99,7 @@ def test_a_plan_counts_what_the_run_forwards(weights: Path, standing_in: None) -
     prompts = [f"The same beginning, then {end}" for end in ("one", "two", "twelve", "one more")]
     scored = [ScoreRequest(p, (" yes", " no", " neither")) for p in prompts]
     written = [GenerateRequest(p, max_tokens=3, ignore_eos=True) for p in prompts]
-    known = TokenizerOnly(model.name, model.tokenizer, lambda: model.context_length, model)
+    known = TokenizerOnly(model.name, model.tokenizer, lambda: model.context_length, recomputing=model)
     rehearsal = RehearsalModel(known)
     rehearsal.score(scored)
     found = sum(s.usage.tokens_unique for s in model.score(scored))

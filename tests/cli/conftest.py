@@ -46,8 +46,9 @@ class Said:
 
 @pytest.fixture
 def icl(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """icl("run", "e.yaml"): the command, wide enough that nothing is folded."""
+    """icl("run", "e.yaml"): the command, wide enough that nothing is folded, however busy the machine."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("icl.cli.running.FIRST_SECONDS", 600.0)
     monkeypatch.delenv("ICL_DATA", raising=False)
 
     def call(*arguments: object) -> Said:

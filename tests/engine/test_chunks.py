@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from icl.engine.forward.chunks import engine_memory, free_memory, rows_for_memory, slots_for_memory
-from icl.engine.rungs.trie_model import GPU_CHUNK_ROWS, GPU_MAX_SLOTS, default_sizes
+from icl.engine.forward.chunks import (
+    GPU_CHUNK_ROWS,
+    GPU_MAX_SLOTS,
+    default_sizes,
+    engine_memory,
+    free_memory,
+    rows_for_memory,
+    slots_for_memory,
+)
 
 from .tiny import tiny_network, tiny_pair
 

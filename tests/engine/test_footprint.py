@@ -10,8 +10,9 @@ import torch
 
 import icl
 from icl.engine.decoding.loop import DecodeLoop
-from icl.engine.measuring.footprint import Largest, expected_memory
+from icl.engine.measuring.footprint import expected_memory
 from icl.engine.measuring.pace import measure_pace
+from icl.engine.measuring.sizes import Largest
 from icl.engine.requests.encoding import encode_texts
 from icl.engine.trunks.packed import widened
 from icl.experiments.asking.models import TokenizerOnly

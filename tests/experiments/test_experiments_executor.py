@@ -306,11 +306,11 @@ def test_rates_of_workers_are_their_own_and_those_of_one_process_stand_in(write,
         read_experiment(write(model="smollm2-135m-instruct", executor=executor))[0]
         for executor in (None, PROCESSES, {"ray": {"workers": 4, "address": "auto"}})
     )
-    remember(tmp_path, plain, Work(scored=1000, scoring_seconds=10.0))
-    assert expected_rates(tmp_path, plain, texts=0).rates.read == 100
-    assert expected_rates(tmp_path, pooled, texts=0).rates.read == 100
-    scaled = expected_rates(tmp_path, cluster, texts=0, times=4)
+    remember(tmp_path, plain, "f", Work(scored=1000, scoring_seconds=10.0))
+    assert expected_rates(tmp_path, plain, "f", texts=0).rates.read == 100
+    assert expected_rates(tmp_path, pooled, "f", texts=0).rates.read == 100
+    scaled = expected_rates(tmp_path, cluster, "f", texts=0, times=4)
     assert (scaled.rates.read, scaled.origin.endswith(", times 4 workers as fast as it")) == (400, True)
-    remember(tmp_path, pooled, Work(scored=3000, scoring_seconds=10.0))
-    assert expected_rates(tmp_path, plain, texts=0).rates.read == 100
-    assert expected_rates(tmp_path, pooled, texts=0).rates.read == 300
+    remember(tmp_path, pooled, "f", Work(scored=3000, scoring_seconds=10.0))
+    assert expected_rates(tmp_path, plain, "f", texts=0).rates.read == 100
+    assert expected_rates(tmp_path, pooled, "f", texts=0).rates.read == 300

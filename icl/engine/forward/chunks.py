@@ -29,6 +29,12 @@ NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "cou
 """What the errors of torch's allocators and of oneDNN say, whatever their type."""
 FREE_SHARE = 0.5
 """Share of the free memory that the engine plans with where no limit is given."""
+CHUNK_ROWS = 2048
+MAX_SLOTS = 128
+"""Of 64, 128 and 256 the fastest for 256 samples (benchmarks/README.md): a step reads the weights for all."""
+GPU_CHUNK_ROWS = 8192
+GPU_MAX_SLOTS = 256
+"""A GPU reads its weights once a chunk and once a step: more rows hide that, and kernels want many."""
 
 
 class MemoryEnds(ModelError):
@@ -115,6 +121,11 @@ def release() -> None:
     """Gives what torch holds unused back to the device."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def default_sizes(device: torch.device) -> tuple[int, int]:
+    """(rows of a chunk, slots) on this device, where there is memory for them."""
+    return (GPU_CHUNK_ROWS, GPU_MAX_SLOTS) if device.type == "cuda" else (CHUNK_ROWS, MAX_SLOTS)
 
 
 def bytes_per_token(config: Any, dtype: torch.dtype) -> int:

@@ -25,7 +25,7 @@ def load_tokenizer(model: str) -> Tokenizer:
     source = resolve(model)
     if source.kind == "fake":
         return FakeModel().tokenizer
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import GenerationConfig
 
     from icl.engine.loading.gguf.convert import notes_of
     from icl.engine.loading.reading import read_tokenizer
@@ -37,6 +37,8 @@ def load_tokenizer(model: str) -> Tokenizer:
         try:
             settings = GenerationConfig.from_pretrained(folder)
         except OSError:  # no generation settings: those of the model's configuration
+            from transformers import AutoConfig  # seconds of imports, which most folders do without
+
             settings = GenerationConfig.from_model_config(
                 AutoConfig.from_pretrained(folder, trust_remote_code=False)
             )

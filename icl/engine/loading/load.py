@@ -14,6 +14,8 @@ from icl.training import Network, Root
 
 ENGINES = ("trie", "naive")
 DTYPES = ("float32", "bfloat16", "float16")
+INVARIANT = "-invariant"
+"""Behind the fingerprint of a model whose results do not depend on what else is asked."""
 
 
 def load_model(
@@ -97,7 +99,7 @@ def open_network(
     import torch
 
     where = device or _default_device()
-    precision = dtype or ("float32" if where == "cpu" else "bfloat16")
+    precision = dtype or default_precision(where)
     network = read_network(source, folder, getattr(torch, precision)).to(where)
     tokenizer = load_tokenizer(model)
     return Opened(
@@ -105,7 +107,7 @@ def open_network(
         tokenizer,
         source.name,
         agreed_context(network.config, context_length, source.name),
-        f"{weights}-{tokenizer.fingerprint}-{precision}",
+        fingerprint_of(weights, tokenizer, precision),
     )
 
 
@@ -141,7 +143,7 @@ def engine_on(
     common: dict[str, Any] = {
         "name": name,
         "context_length": context_length,
-        "fingerprint": fingerprint + "-invariant" * batch_invariant,
+        "fingerprint": fingerprint + INVARIANT * batch_invariant,
         "root": root,
     }
     if engine == "naive":
@@ -149,6 +151,16 @@ def engine_on(
         naive.check()
         return naive
     return choose_engine(network, tokenizer, max_memory=max_memory, **common, **options)
+
+
+def fingerprint_of(weights: str, tokenizer: Tokenizer, precision: str, batch_invariant: bool = False) -> str:
+    """Of a model behind an engine: known before it is loaded. weights: the fingerprint of its files."""
+    return f"{weights}-{tokenizer.fingerprint}-{precision}" + INVARIANT * batch_invariant
+
+
+def default_precision(device: str | None = None) -> str:
+    """Of weights on that device, by default the one that models are loaded on."""
+    return "float32" if (device or _default_device()) == "cpu" else "bfloat16"
 
 
 def _default_device() -> str:

@@ -35,10 +35,12 @@ def read_tokenizer(folder: Path) -> tuple[Any, str]:
     Where transformers reads tokenizer.json otherwise than it stands, the file is right if the folder names a
     generic class; a class of its own is believed, and the difference said.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     if (folder / NOTES).is_file():
         return PreTrainedTokenizerFast.from_pretrained(folder), ""
+    from transformers import AutoTokenizer  # seconds of imports
+
     found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if not (folder / "tokenizer.json").is_file() or _as_written(found, folder / "tokenizer.json"):
         return found, ""

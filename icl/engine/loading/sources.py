@@ -15,6 +15,7 @@ from typing import Any
 
 import platformdirs
 
+from icl.atomic import write_atomically
 from icl.engine.requests.validation import LEAST_CONTEXT
 from icl.errors import ConfigError, ModelError, nearest
 from icl.printable import shortened
@@ -130,14 +131,6 @@ def file_digest(path: Path) -> str:
     return known[key]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces `path` in one step, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    os.replace(part, path)
-
-
 def weights_fingerprint(folder: Path, gguf_file: str | None = None, reading: str = "") -> str:
     """One hash of all weight files and the configuration; `reading`: what else decides how they are read."""
     files: list[Path] = (
@@ -164,7 +157,11 @@ def agreed_context(config: Any, asked: int | None, name: str) -> int:
 
     Raises ConfigError where more is asked than that.
     """
-    most = context_length(config)
+    return agreed_length(context_length(config), asked, name)
+
+
+def agreed_length(most: int, asked: int | None, name: str) -> int:
+    """`asked`, or the `most` tokens that a model takes. Raises ConfigError where more is asked than that."""
     if asked is None:
         return most
     check_context(asked)

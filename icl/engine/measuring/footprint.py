@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+import torch
 
 from icl.engine.forward.chunks import (
     FREE_SHARE,
     bytes_per_token,
+    default_sizes,
     engine_memory,
     resident_bytes,
     rows_for_memory,
     slots_for_memory,
 )
 from icl.engine.forward.scoring import HEAD_ROWS
-from icl.engine.loading.files import local_folder
-from icl.engine.loading.sources import resolve
-from icl.engine.rungs.trie_model import default_sizes
+from icl.engine.measuring.sizes import Largest, NetworkSize, network_size
+from icl.engine.trunks import packed
 
 PROCESS_BYTES = 700 * 2**20
 """Python with torch, transformers and the data of a run."""
@@ -24,21 +25,6 @@ TAIL_SLACK = 1.25
 """Tails have room to grow, and are copied a layer at a time when they do."""
 ENCODER_BYTES = 250 * 2**20
 """A small sentence encoder with its activations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Largest:
-    """The largest things that an experiment asks of an engine at once.
-
-    read: tokens of the longest text that is scored or continued; texts: generated side by side, if
-    there were slots for all; alone: tokens that memory holds for one of these and no other; kept:
-    tokens of texts that a later call goes on from.
-    """
-
-    read: int = 0
-    texts: int = 0
-    alone: int = 0
-    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +53,24 @@ def expected_memory(
     limit: `max_memory` of the engine. A GGUF file counts with its weights dequantised. Raises
     ModelError if the configuration cannot be read.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    from icl.engine.trunks import fused, packed
-
-    config = AutoConfig.from_pretrained(local_folder(resolve(model))[0], trust_remote_code=False)
+    size = network_size(model)
     gpu = torch.cuda.is_available()
     precision = getattr(torch, dtype or ("bfloat16" if gpu else "float32"))
     device = torch.device("cuda" if gpu else "cpu")
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config, dtype=precision)
-    parameters = sum(p.numel() for p in network.parameters())
-    text = config.get_text_config()
-    packs = not gpu and text.model_type in fused.FAMILIES and packed.available(precision)
+    packs = not gpu and size.packs and packed.available(precision)
     packed_size = (4 if packed.widened(precision) else precision.itemsize) if packs else 0
     # packed weights stand beside the plain ones; a tied head is packed too
-    weights = parameters * (precision.itemsize + packed_size)
+    weights = size.parameters * (precision.itemsize + packed_size)
     # the engine shares out what is free once the weights are there
     memory = limit if limit is not None else max(engine_memory(None, device) - int(FREE_SHARE * weights), 0)
     rows, slots = default_sizes(device)
-    per_token = bytes_per_token(text, precision)
-    held = slots_for_memory(text, precision, min(largest.texts, slots), largest.alone, memory)
+    per_token = bytes_per_token(size, precision)
+    held = slots_for_memory(size, precision, min(largest.texts, slots), largest.alone, memory)
     tails = int(TAIL_SLACK * held * largest.alone)
     return Footprint(
         process=PROCESS_BYTES + (ENCODER_BYTES if encoder else 0),
         weights=weights,
-        chunk=_chunk_bytes(text, precision, rows_for_memory(text, precision, rows, memory)),
+        chunk=_chunk_bytes(size, precision, rows_for_memory(size, precision, rows, memory)),
         # the path to what is read now, and for decoding its nodes and the tails of all slots
         cache=per_token * (largest.read * (2 if largest.texts else 1) + tails)
         + min(per_token * largest.kept, resident_bytes(memory)),
@@ -101,9 +78,8 @@ def expected_memory(
     )
 
 
-def _chunk_bytes(config: Any, dtype: Any, rows: int) -> int:
-    hidden = int(config.hidden_size)
-    middle = int(getattr(config, "intermediate_size", None) or 4 * hidden)
-    activations = int(rows * dtype.itemsize * (6 * hidden + 4 * middle))
+def _chunk_bytes(size: NetworkSize, dtype: torch.dtype, rows: int) -> int:
+    middle = size.intermediate_size or 4 * size.hidden_size
+    activations = int(rows * dtype.itemsize * (6 * size.hidden_size + 4 * middle))
     # logits in the model's precision and in fp32
-    return activations + HEAD_ROWS * int(config.vocab_size) * int(dtype.itemsize + 4)
+    return activations + HEAD_ROWS * size.vocab_size * (dtype.itemsize + 4)

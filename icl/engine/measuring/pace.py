@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import psutil
 
+from icl.engine.forward.chunks import default_sizes
 from icl.engine.loading.files import load_tokenizer, local_folder
 from icl.engine.loading.sources import resolve
 from icl.engine.rungs.ladder import choose_engine
 from icl.engine.rungs.naive import NaiveModel
-from icl.engine.rungs.trie_model import default_sizes
 from icl.protocols import LanguageModel, Tokenizer
 from icl.types import GenerateRequest, ScoreRequest
 

@@ -18,6 +18,7 @@ from icl.engine.decoding.loop import DecodeLoop
 from icl.engine.decoding.stopping import StopWatcher
 from icl.engine.forward.chunks import (
     ChunkRunner,
+    default_sizes,
     engine_memory,
     resident_bytes,
     rows_for_memory,
@@ -40,19 +41,8 @@ from icl.types import GenerateRequest, Generation, Sample, ScoreRequest, Scores,
 
 log = logging.getLogger("icl")
 
-CHUNK_ROWS = 2048
-MAX_SLOTS = 128
-"""Of 64, 128 and 256 the fastest for 256 samples (benchmarks/README.md): a step reads the weights for all."""
 FIXED_ROWS = 256
 """Rows of every chunk, filled or not, where results may not depend on the batch."""
-GPU_CHUNK_ROWS = 8192
-GPU_MAX_SLOTS = 256
-"""A GPU reads its weights once a chunk and once a step: more rows hide that, and kernels want many."""
-
-
-def default_sizes(device: torch.device) -> tuple[int, int]:
-    """(rows of a chunk, slots) on this device, where there is memory for them."""
-    return (GPU_CHUNK_ROWS, GPU_MAX_SLOTS) if device.type == "cuda" else (CHUNK_ROWS, MAX_SLOTS)
 
 
 class TrieModel(Identity):

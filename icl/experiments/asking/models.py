@@ -10,7 +10,9 @@ from icl.backends import BACKENDS, Recomputing
 from icl.engine import load_model, load_tokenizer, resolve
 from icl.engine.fake import FakeModel
 from icl.engine.loading.files import local_folder
-from icl.engine.loading.sources import agreed_context
+from icl.engine.loading.load import default_precision, fingerprint_of
+from icl.engine.loading.sources import agreed_length
+from icl.engine.measuring.sizes import longest_text
 from icl.errors import IclError
 from icl.experiments.file.config import Experiment, Source
 from icl.protocols import LanguageModel, Tokenizer
@@ -24,6 +26,7 @@ class TokenizerOnly:
     tokenizer: Tokenizer
     read_context: Callable[[], int]
     """Reading a configuration takes seconds, once: not everybody wants to know."""
+    read_fingerprint: Callable[[], str] = lambda: ""
     recomputing: Recomputing | None = None
     """Where it forwards more than each shared prefix once: it says how much."""
 
@@ -31,6 +34,11 @@ class TokenizerOnly:
     def context_length(self) -> int:
         """In tokens. Raises ConfigError where the experiment asks for more than the model takes."""
         return self.read_context()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the model once it is loaded."""
+        return self.read_fingerprint()
 
 
 def check_models(experiment: Experiment, source: Source) -> None:
@@ -87,21 +95,25 @@ def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     if choice.is_backend:
         model = open_model(experiment)
         again = model if isinstance(model, Recomputing) else None
-        return TokenizerOnly(model.name, model.tokenizer, lambda: model.context_length, again)
+        return TokenizerOnly(
+            model.name, model.tokenizer, lambda: model.context_length, lambda: model.fingerprint, again
+        )
     source = resolve(choice.name)
     if source.kind == "fake":
         length = experiment.context_length
         fake = FakeModel() if length is None else FakeModel(context_length=length)
-        return TokenizerOnly(fake.name, fake.tokenizer, lambda: fake.context_length)
+        return TokenizerOnly(fake.name, fake.tokenizer, lambda: fake.context_length, lambda: fake.fingerprint)
     tokenizer = load_tokenizer(choice.name)
 
     def context() -> int:
-        from transformers import AutoConfig
+        return agreed_length(longest_text(choice.name), experiment.context_length, choice.name)
 
-        config = AutoConfig.from_pretrained(local_folder(source)[0], trust_remote_code=False)
-        return agreed_context(config, experiment.context_length, choice.name)
+    def fingerprint() -> str:
+        precision = experiment.dtype or default_precision()
+        weights = local_folder(source)[1]
+        return fingerprint_of(weights, tokenizer, precision, experiment.batch_invariant)
 
-    return TokenizerOnly(choice.name, tokenizer, context)
+    return TokenizerOnly(choice.name, tokenizer, context, fingerprint)
 
 
 def context_without_weights(experiment: Experiment) -> int | None:

@@ -6,19 +6,17 @@ texts end before their limit: three figures a model.
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from icl.errors import IclError
 from icl.experiments.asking.timed import Work
 from icl.experiments.file.config import Experiment
-from icl.experiments.folder.manifest import processor
+from icl.experiments.folder.ratebook import LAYERS, RUN, Figure, Kept, RateBook, key_of, now, width
 
-RATES = "rates.json"
 LEAST_SECONDS = 2.0
 """Shorter runs say little about a rate."""
 READS_FASTER = 8.0
@@ -28,9 +26,6 @@ LEAST_WRITING_SHARE = 0.2
 SHORTEST, ASSUMED = 0.1, 0.55
 """Share of their limits that texts take at least, and the guess between that and all of it, where nothing is
 known of the model's."""
-
-BUSY = 0.1
-"""Share of the processor that other programs take from which a measurement is said to be of little worth."""
 
 
 class Span(NamedTuple):
@@ -70,26 +65,24 @@ class Expected:
     origin: str
 
 
-def _key(experiment: Experiment) -> str:
-    """experiment: of one model, as in all that follows. Workers have rates of their own."""
-    choice = experiment.choice
-    name = choice.label if choice.is_backend else choice.name
-    where = [f"in {experiment.executor.label}"] if experiment.executor is not None else []
-    return " ".join([name, experiment.dtype or "default", experiment.engine, processor(), *where])
-
-
-def remember(cache: Path, experiment: Experiment, work: Work) -> None:
-    """Keeps what a session showed, of whatever it did long enough."""
-    known = _read(cache)
-    before = _rates(known.get(_key(experiment)))
-    now = learned(before, work)
-    if now == before:
+def remember(cache: Path, experiment: Experiment, fingerprint: str, work: Work) -> None:
+    """Keeps what a session showed, of whatever it did long enough. experiment: of one model, as in all that
+    follows; fingerprint: that model's. Raises OSError."""
+    book, key = RateBook(cache), key_of(experiment, fingerprint)
+    kept = book.read(key)
+    before = _rates(kept.read, kept.write.get(RUN), kept.share)
+    rates = learned(before, work)
+    if rates == before:
         return
-    known[_key(experiment)] = asdict(now)
-    cache.mkdir(parents=True, exist_ok=True)
-    draft = cache / f"{RATES}.{os.getpid()}"
-    draft.write_text(json.dumps(known, indent=2), encoding="utf-8")
-    os.replace(draft, cache / RATES)
+    figures = [
+        was if rate is None or rate == old else Figure(rate, RUN, now())
+        for was, rate, old in (
+            (kept.read, rates.read, before.read),
+            (kept.write.get(RUN), rates.write, before.write),
+        )
+    ]
+    write = kept.write if figures[1] is None else {**kept.write, RUN: figures[1]}
+    book.keep(key, Kept(figures[0], write, rates.share))
 
 
 def learned(before: Rates, work: Work) -> Rates:
@@ -112,60 +105,65 @@ def learned(before: Rates, work: Work) -> Rates:
 def expected_rates(
     cache: Path,
     experiment: Experiment,
+    fingerprint: str,
     *,
     texts: int,
     context: int = 0,
     times: int = 1,
+    anew: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> Expected | None:
-    """The rates of earlier runs here with this model, else rates measured now. None for a model whose
-    shape is not at hand.
+    """The rates of earlier runs here with this model, else measured ones, which are kept. None for a model
+    whose shape is not at hand.
 
     texts: how many the experiment writes at once, on average; context: tokens of the prompts above them.
     times: machines as fast as this one, where nothing is known of the executor that the experiment names.
+    anew: what is kept of the model's rates is measured again.
     """
-    known = _rates(_read(cache).get(_key(experiment)))
-    if known.read and (known.write or not texts):
-        return Expected(known, "as in earlier runs with this model here")
+    book, key = RateBook(cache), key_of(experiment, fingerprint)
+    kept = book.read(key)
+    if anew:
+        kept = Kept(share=kept.share)
+    read, write = kept.read, kept.writing(texts, context) if texts else None
+    if read is not None and (write is not None or not texts):
+        return Expected(_rates(read, write, kept.share), _origin(read, write))
     if experiment.executor is not None:
         alone = experiment.model_copy(update={"executor": None})
-        one = expected_rates(cache, alone, texts=texts, context=context, note=note)
+        one = expected_rates(cache, alone, fingerprint, texts=texts, context=context, anew=anew, note=note)
         if one is None or times == 1:
             return one
-        read, write = (rate and rate * times for rate in (one.rates.read, one.rates.write))
-        return Expected(
-            Rates(read, write, one.rates.share), f"{one.origin}, times {times} workers as fast as it"
-        )
-    name = experiment.choice.name
-    if experiment.choice.is_backend or name == "fake":
+        read_there, write_there = (rate and rate * times for rate in (one.rates.read, one.rates.write))
+        origin = f"{one.origin}, times {times} workers as fast as it"
+        return Expected(Rates(read_there, write_there, one.rates.share), origin)
+    if experiment.choice.is_backend or experiment.choice.name == "fake":
         return None
     note("measuring how fast the model runs here")
+    measured = _measured(experiment, texts, context, kept)
+    if measured is None:
+        return None
+    with contextlib.suppress(OSError):  # rates only help to plan; the next plan measures again
+        book.keep(key, measured)
+    read, write = measured.read, measured.writing(texts, context)
+    return Expected(_rates(read, write, kept.share), _origin(read, write if texts else None))
+
+
+def _measured(experiment: Experiment, texts: int, context: int, kept: Kept) -> Kept | None:
+    """What is kept, with what it lacks measured now. None for a model whose shape cannot be read."""
     from icl.engine.measuring.pace import measure_pace
 
     try:
-        pace = measure_pace(name, experiment.dtype, experiment.engine, texts or 1, context)
+        pace = measure_pace(experiment.choice.name, experiment.dtype, experiment.engine, texts or 1, context)
     except IclError:
         return None
-    measured = Rates(known.read or pace.read, known.write or pace.write, known.share)
-    origin = "measured on two random layers of its shape"
-    if pace.others > BUSY:
-        origin += f" while other programs took {pace.others:.0%} of the processor, so of little worth"
-    return Expected(measured, origin)
+    read, write = (Figure(rate, LAYERS, now(), pace.others) for rate in (pace.read, pace.write))
+    return Kept(kept.read or read, {**kept.write, width(texts, context): write}, kept.share)
 
 
-def _rates(entry: Any) -> Rates:
-    """An entry of the file. Earlier versions kept one number, the rate of everything."""
-    if isinstance(entry, int | float):
-        return Rates(read=float(entry))
-    if not isinstance(entry, dict):
-        return Rates()
-    figures = {k: float(v) for k, v in entry.items() if isinstance(v, int | float) and v > 0}
-    return Rates(figures.get("read"), figures.get("write"), figures.get("share"))
+def _origin(read: Figure | None, write: Figure | None) -> str:
+    """Of both in words: once where they come from one place."""
+    said = [figure.said(now()) for figure in (read, write) if figure is not None]
+    return said[0] if len(set(said)) == 1 else f"reading {said[0]}; writing {said[1]}"
 
 
-def _read(cache: Path) -> dict[str, Any]:
-    try:
-        loaded = json.loads((cache / RATES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
+def _rates(read: Figure | None, write: Figure | None, share: float | None) -> Rates:
+    return Rates(read.rate if read else None, write.rate if write else None, share)

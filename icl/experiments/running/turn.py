@@ -190,7 +190,7 @@ class Turn:
     def _remember(self, timed: TimedModel) -> None:
         """Rates only help to plan: a run does not end because they cannot be kept."""
         try:
-            remember(self.shared.cache, self.checked.experiment, timed.work)
+            remember(self.shared.cache, self.checked.experiment, timed.fingerprint, timed.work)
         except OSError as error:
             log.warning(
                 "The model's rates are not kept for icl plan (%s).",
