@@ -124,20 +124,18 @@ def overrides(
 def executor(
     name: str | None, workers: int | None, address: str | None, gpus: float | None
 ) -> list[Override]:
-    """The executor that these options name, with its options. ConfigError for options without one."""
-    from icl.experiments.file.overrides import EXECUTOR, Override
+    """The executor that these options name, with its options; without a name those of the file's executor.
+    ConfigError for options of none."""
+    from icl.experiments.file.overrides import EXECUTOR, NAMED, Override
 
     given = {"workers": workers, "address": address, "gpus_per_worker": gpus}
     given = {key: value for key, value in given.items() if value is not None}
+    said = {key: f"--{key.replace('_', '-')}" for key in given}
     if name is None:
-        for key in given:
-            raise ConfigError(
-                f"--{key.replace('_', '-')}: of which executor? Add --executor processes or ray"
-            )
-        return []
+        return [Override((EXECUTOR, NAMED, key), value, said[key]) for key, value in given.items()]
     if name == "none":
         for key in given:
-            raise ConfigError(f"--{key.replace('_', '-')}: --executor none has no options")
+            raise ConfigError(f"{said[key]}: --executor none has no options")
         return [Override((EXECUTOR,), None, "--executor")]
     return [Override((EXECUTOR,), {name: given}, "--executor")]
 

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from icl.components import check_number
 from icl.errors import IclError
 from icl.outside import code_is_allowed
 from icl.protocols import Tokenizer
@@ -133,6 +134,13 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """A worker is there, and begins to open."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A worker has opened its model, and waits."""
 
@@ -202,7 +210,7 @@ class Lost:
     reason: str
 
 
-Event: TypeAlias = Opened | Answered | Said | Finished | Failed | Logged | Lost
+Event: TypeAlias = Placed | Opened | Answered | Said | Finished | Failed | Logged | Lost
 
 
 class Crew(Protocol):
@@ -243,6 +251,11 @@ class Executor(Protocol):
         """How many; None: as many as the machines have room for, known once it has started."""
         ...
 
+    @property
+    def lost_after(self) -> float | None:
+        """Seconds without a sign of life after which a worker at work is taken to be lost; None: never."""
+        ...
+
     def check(self) -> None:
         """Raises ConfigError for what is known to be missing, such as a package."""
         ...
@@ -250,6 +263,16 @@ class Executor(Protocol):
     def start(self) -> tuple[Crew, int, int]:
         """A crew, the number of its workers, and the threads of each. Raises ModelError."""
         ...
+
+
+LOST_AFTER = 3600.0
+"""Seconds: longer than any model takes to load, or a step of training."""
+
+
+def check_lost_after(seconds: float | None) -> None:
+    """ValueError for what is no time."""
+    if seconds is not None:
+        check_number("lost_after", seconds, low=1)
 
 
 executors: Registry[Executor] = Registry("executor", ("icl.executors",), Executor)

@@ -8,6 +8,7 @@ the driver alone, and ends when its socket closes: with the driver, in whatever 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
@@ -19,9 +20,25 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import IO, Any
 
+import psutil
+
 from icl.components import check_number
 from icl.errors import ConfigError
-from icl.executors.contract import Crew, Errand, Event, Job, Lost, Opening, Settings, executors, packed
+from icl.executors.contract import (
+    LOST_AFTER,
+    Crew,
+    Errand,
+    Event,
+    Job,
+    Lost,
+    Opening,
+    Settings,
+    check_lost_after,
+    executors,
+    packed,
+)
+
+log = logging.getLogger("icl")
 
 ENDS_WITHIN = 5.0
 """Seconds that a worker has to end once its socket is closed."""
@@ -35,22 +52,27 @@ class Processes:
     """Processes on this machine, which divide its processors among them.
 
     workers: how many, each with the model in memory. Weights that are read as they lie in a file are there
-    once (the system's page cache); what an engine packs for its kernels each has for itself.
+    once (the system's page cache); what an engine packs for its kernels each has for itself. lost_after:
+    seconds without a sign of life (an answer, forwarded tokens, a step of training, a line of the log) after
+    which a worker is taken to be lost; None: never.
     """
 
     one_machine = True
 
-    def __init__(self, *, workers: int = 2) -> None:
+    def __init__(self, *, workers: int = 2, lost_after: float | None = LOST_AFTER) -> None:
         check_number("workers", workers, low=1, whole=True)
+        check_lost_after(lost_after)
         self.workers = workers
+        self.lost_after = lost_after
 
     def check(self) -> None:
         """See Executor."""
         if os.name != "posix":
-            raise ConfigError("processes need a POSIX system; leave executor out on this one")
+            raise ConfigError("'processes' needs a POSIX system; leave executor out on this one")
 
     def start(self) -> tuple[Crew, int, int]:
         """See Executor."""
+        warn_of_crowd(self.workers)
         threads = max(1, available_threads() // self.workers)
         crew = ProcessCrew(threads)
         for worker in range(1, self.workers + 1):
@@ -63,7 +85,28 @@ def available_threads() -> int:
     told = os.environ.get("OMP_NUM_THREADS", "")
     if told.isdecimal() and int(told):
         return int(told)
+    return processors()
+
+
+def processors() -> int:
+    """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def warn_of_crowd(workers: int) -> None:
+    """Says once, before they are started, that there are more workers than processors on this machine."""
+    own = processors()
+    if workers > own:
+        free = psutil.virtual_memory().available
+        log.warning(
+            "%d workers on %d processor%s: they take turns, and each holds the model; %.1f GiB of memory are "
+            "free, %.2f GiB for each",
+            workers,
+            own,
+            "s" * (own != 1),
+            free / 2**30,
+            free / workers / 2**30,
+        )
 
 
 class ProcessCrew:

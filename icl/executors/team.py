@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from icl.executors.contract import (
     Opened,
     Opener,
     Opening,
+    Placed,
 )
 from icl.executors.cutting import CutReport
 
@@ -87,6 +89,8 @@ class Team:
         self._busy: set[int] = set()
         self._stale: set[int] = set()
         """Workers at a job that nobody waits for any more."""
+        self._silent: dict[int, float] = {}
+        """Workers at work, and for how many seconds of waiting nothing has been heard of each."""
         self._opening_lost: dict[int, int] = {}
         self._holders: int | None = None
         """Workers that are to hold it: the first so many; None: all."""
@@ -145,7 +149,7 @@ class Team:
         before = self.workers if self._holders is None else self._holders
         self._holders = min(max(most, before), self.workers)
         for worker in range(before + 1, self._holders + 1):
-            self._crew.open(worker, self._opening)
+            self._open(worker)
 
     def rest(self) -> None:
         """The workers let go of their model."""
@@ -162,11 +166,17 @@ class Team:
             self._crew.start(worker)
         self._stale.clear()
         for worker in range(1, self.workers + 1):
-            self._crew.open(worker, self._opening_of(worker))
+            self._open(worker)
 
-    def _opening_of(self, worker: int) -> Opening:
+    def _open(self, worker: int) -> None:
+        """What it is to hold. On a cluster it may wait for a place first."""
+        assert self._crew is not None
         holds = self._holders is None or worker <= self._holders
-        return self._opening if holds else Opening(self._opening.number, None)
+        opening = self._opening if holds else Opening(self._opening.number, None)
+        self._silent.pop(worker, None)
+        if opening.opener is not None and self.executor.one_machine:
+            self._silent[worker] = 0.0
+        self._crew.open(worker, opening)
 
     def idle(self) -> Sequence[int]:
         """Workers that hold the model and have nothing to do; started again where they were stopped."""
@@ -181,11 +191,13 @@ class Team:
         """Starts one in its place, with the model."""
         assert self._crew is not None
         self._crew.start(worker)
-        self._crew.open(worker, self._opening_of(worker))
+        self._open(worker)
 
     def abandon(self) -> None:
         """What workers are at is of no use any more: others take their place when the team is next asked."""
         self._stale |= self._busy
+        for worker in self._busy:
+            self._silent.pop(worker, None)
         self._busy.clear()
 
     def next_number(self) -> int:
@@ -197,6 +209,7 @@ class Team:
         """To a worker that is idle."""
         self._ready.discard(worker)
         self._busy.add(worker)
+        self._silent[worker] = 0.0
         assert self._crew is not None
         self._crew.give(worker, job)
 
@@ -204,7 +217,7 @@ class Team:
         """What has happened, in a moment or so. What concerns the team alone is dealt with: workers that are
         lost are replaced, what they log is said once. Raises IclError where the model cannot be opened."""
         assert self._crew is not None
-        found = self._crew.events(LOOK_SECONDS)
+        found = self._heard()
         for event in found:
             if isinstance(event, Opened) and event.opening == self._opening.number:
                 self._opened(event)
@@ -217,7 +230,28 @@ class Team:
             elif isinstance(event, Logged) and event.text not in self._said:
                 self._said.add(event.text)
                 log.log(event.level, "%s", event.text)
-        return list(found)
+        return found
+
+    def _heard(self) -> list[Event]:
+        """Events, those of workers of which nothing was heard for too long among them. Only the time that is
+        spent on waiting counts: a driver that was busy has not listened."""
+        assert self._crew is not None
+        began = time.monotonic()
+        found = list(self._crew.events(LOOK_SECONDS))
+        waited = time.monotonic() - began
+        told = {event.worker for event in found}
+        for event in found:
+            if isinstance(event, Placed):
+                self._silent[event.worker] = 0.0
+            elif isinstance(event, Opened | Finished | Failed | Lost):
+                self._silent.pop(event.worker, None)
+        limit = self.executor.lost_after
+        for worker in list(self._silent):
+            self._silent[worker] = 0.0 if worker in told else self._silent[worker] + waited
+            if limit is not None and self._silent[worker] > limit:
+                del self._silent[worker]
+                found.append(Lost(worker, f"gave no sign of life for {limit:g} s and was ended"))
+        return found
 
     def _free(self, event: Finished | Failed) -> None:
         """The worker has come to the end of a job, of an earlier call perhaps."""
@@ -267,7 +301,7 @@ class Team:
     def stop(self) -> None:
         """Ends all workers. The next call starts others."""
         crew, self._crew = self._crew, None
-        for workers in (self._ready, self._busy, self._stale):
+        for workers in (self._ready, self._busy, self._stale, self._silent):
             workers.clear()
         if crew is not None:
             crew.close()

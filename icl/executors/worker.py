@@ -26,6 +26,7 @@ from icl.executors.contract import (
     Logged,
     Opened,
     Opening,
+    Placed,
     Said,
     Settings,
     version,
@@ -60,6 +61,7 @@ class Worker:
         gc.collect()
         if opening.opener is None:
             return
+        self._tell(Placed(self.number))
         with self._failures(opening.number):
             if version() != self._settings.version:
                 raise ConfigError(

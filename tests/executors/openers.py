@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from icl.engine import load_model, resolve
 from icl.engine.fake import FakeModel
 from icl.errors import ModelError
 from icl.protocols import LanguageModel
@@ -84,3 +85,42 @@ class Unpackable:
     def open(self) -> LanguageModel:
         """See Opener."""
         return FakeModel()
+
+
+@dataclass(frozen=True)
+class Hangs:
+    """A fake model that never answers a prompt with `word` in it, while `folder` is empty."""
+
+    word: str
+    folder: str
+
+    def open(self) -> LanguageModel:
+        """See Opener."""
+
+        def score(prompt: str, continuation: str) -> float:
+            if self.word in prompt and not os.listdir(self.folder):
+                (Path(self.folder) / "hung").touch()
+                time.sleep(10_000)
+            return -float(len(prompt) + len(continuation))
+
+        model = FakeModel(score)
+        model.fingerprint = "hangs"
+        return model
+
+
+@dataclass(frozen=True)
+class Reads:
+    """A model from its files. Where they lay is written down in `folder`, by process."""
+
+    model: str
+    folder: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See Needing."""
+        return (self.model,)
+
+    def open(self) -> LanguageModel:
+        """See Opener."""
+        (Path(self.folder) / str(os.getpid())).write_text(resolve(self.model).location, encoding="utf-8")
+        return load_model(self.model, engine="naive")

@@ -26,6 +26,7 @@ class Here:
     """An executor in this process. `change(worker, events)`: what becomes of the events of one act."""
 
     one_machine = True
+    lost_after: float | None = None
 
     def __init__(self, workers: int, change: Change = lambda worker, events: events) -> None:
         self.workers = workers

@@ -17,11 +17,12 @@ import pytest
 
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError, ModelError
+from icl.executors import processes
 from icl.executors.contract import executors
 from icl.executors.pool import PooledModel
 from icl.executors.processes import Processes
 from icl.executors.team import Team
-from tests.executors.openers import Dies, Fails, Fake, Tells, Unpackable
+from tests.executors.openers import Dies, Fails, Fake, Hangs, Tells, Unpackable
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
 
@@ -89,6 +90,31 @@ def test_a_request_that_kills_every_worker_ends_in_one_line(team, scoring, tmp_p
     with pytest.raises(ModelError, match=r"task 1\.\d+ \(.*\) has lost 3 workers, .* ended by SIGKILL"):
         PooledModel(team, FakeModel().tokenizer).score(scoring(20))
     assert len(os.listdir(tmp_path)) == 3
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_ended_and_its_task_asked_again(scoring, tmp_path):
+    team = Team("processes", Processes(workers=2, lost_after=15))
+    team.hold(Hangs("query 33", str(tmp_path)))
+    before = pids(team)
+    results = PooledModel(team, FakeModel().tokenizer).score(scoring(60))
+    assert [r.logprobs for r in results] == [
+        tuple(-float(len(r.prompt) + len(c)) for c in r.continuations) for r in scoring(60)
+    ]
+    (said,) = team.account.lost
+    assert re.fullmatch(r"worker [12]: gave no sign of life for 15 s and was ended", said)
+    assert sum(map(gone, before)) == 1
+    team.close()
+
+
+def test_more_workers_than_processors_are_said_once(monkeypatch, caplog):
+    monkeypatch.setattr(processes, "processors", lambda: 2)
+    processes.warn_of_crowd(2)
+    assert caplog.messages == []
+    processes.warn_of_crowd(99)
+    (said,) = caplog.messages
+    assert said.startswith("99 workers on 2 processors: they take turns, and each holds the model; ")
+    assert re.search(r"; \d+\.\d GiB of memory are free, \d+\.\d\d GiB for each$", said)
 
 
 def test_workers_have_the_variables_of_the_driver_and_their_share_of_the_threads(monkeypatch):
@@ -181,10 +207,12 @@ def test_workers_end_with_their_driver_however_that_ends(end):
     ("options", "line"),
     [
         ({"workers": 0}, "executor 'processes': workers is 0; allowed: an integer >= 1"),
+        ({"lost_after": 0}, "executor 'processes': lost_after is 0; allowed: a number >= 1"),
         ({"workers": 1.5}, "executor 'processes': workers is 1.5; allowed: an integer >= 1"),
         (
             {"worker": 2},
-            "executor 'processes' has no parameter 'worker'. Did you mean 'workers'? Allowed: workers",
+            "executor 'processes' has no parameter 'worker'. Did you mean 'workers'? "
+            "Allowed: workers, lost_after",
         ),
     ],
 )

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from icl.engine import load_model
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError, ModelError
+from icl.executors.contract import Opener
 from icl.executors.pool import PooledModel
 from icl.executors.ray import Ray
 from icl.executors.team import Team
 from icl.types import ScoreRequest
-from tests.executors.openers import Dies, Fake, Tells
+from tests.executors.openers import Dies, Fake, Reads, Tells
+from tests.experiments.tiny_model import write_model
 
 pytest.importorskip("ray")
 STORE = 100 * 2**20
@@ -151,9 +154,33 @@ def test_a_node_with_another_icl_is_refused_before_a_model_is_opened(two, tmp_pa
     )
 
 
-def both_opened(team: Team) -> None:
+@pytest.mark.slow
+def test_model_files_reach_a_node_that_does_not_have_them_and_no_other(two, tmp_path, monkeypatch):
+    """~ is another folder on the second node, and in the first it is a shared one."""
+    home, other, log = tmp_path / "home", tmp_path / "other", tmp_path / "log"
+    for folder in (other, log):
+        folder.mkdir()
+    write_model(home / "tiny")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("ICL_CACHE", str(tmp_path / "cache"))
+    cluster = two(env_vars={"HOME": str(other)})
+    both_opened(cluster.team, Reads("~/tiny", str(log)))
+    places = sorted(path.read_text(encoding="utf-8") for path in log.iterdir())
+    (carried,) = (tmp_path / "cache" / "carried").glob("*/tiny")
+    assert places == sorted([str(home / "tiny"), str(carried)])
+    for path in (home / "tiny").iterdir():
+        assert (carried / path.name).read_bytes() == path.read_bytes()
+    here = load_model("~/tiny", engine="naive")
+    requests = [ScoreRequest(f"query {i} " + "x" * 50, (" a", " b")) for i in range(6)]
+    there = PooledModel(cluster.team, here.tokenizer)
+    assert there.fingerprint == here.fingerprint
+    scores = [[result.token_logprobs for result in one.score(requests)] for one in (there, here)]
+    assert scores[0] == scores[1]
+
+
+def both_opened(team: Team, opener: Opener | None = None) -> None:
     """Waits for both workers."""
-    team.hold(Fake())
+    team.hold(opener or Fake())
     while len(team.idle()) < 2:
         team.events()
 

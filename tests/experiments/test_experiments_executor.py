@@ -218,11 +218,11 @@ def test_a_tuned_model_is_asked_in_workers_and_is_the_same(
         ("procs", r"experiment.yaml:\d+: executor: unknown executor 'procs'. Did you mean 'processes'\?"),
         (
             {"processes": {"workers": 0}},
-            r"executor: executor 'processes': workers is 0; allowed: an integer >= 1",
+            r"experiment.yaml:\d+: executor: 'processes': workers is 0; allowed: an integer >= 1",
         ),
-        ({"processes": {"address": "auto"}}, r"executor 'processes' has no parameter 'address'"),
-        ({"ray": {"address": "ray://x"}}, r"executor 'ray': address is 'ray://x', a Ray Client"),
-        ({"ray": {"gpus_per_worker": -1}}, r"executor 'ray': gpus_per_worker is -1; allowed: a number >= 0"),
+        ({"processes": {"address": "auto"}}, r"executor: 'processes' has no parameter 'address'"),
+        ({"ray": {"address": "ray://x"}}, r"executor: 'ray': address is 'ray://x', a Ray Client"),
+        ({"ray": {"gpus_per_worker": -1}}, r"executor: 'ray': gpus_per_worker is -1; allowed: a number >= 0"),
         (3, r"executor: must be a name or"),
     ],
 )
@@ -249,7 +249,7 @@ def test_a_backend_that_takes_many_requests_by_itself_is_refused(write):
 def test_ray_that_is_not_installed_is_said_with_the_line_that_installs_it(write, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     with pytest.raises(
-        ConfigError, match=r"executor: .*needs a package that is not installed: pip install 'ray"
+        ConfigError, match=r"executor: 'ray' needs a package that is not installed: pip install 'ray"
     ):
         check(*read_experiment(write(executor="ray")))
 
@@ -267,7 +267,7 @@ def test_none_in_a_file_is_this_process(write):
         check(*read_experiment(write(executor="nobody")))
 
 
-def test_options_of_no_executor_are_refused():
+def test_options_of_no_executor_are_refused(write):
     from icl.cli.options import executor
 
     assert executor("ray", 3, "auto", 0.5)[0].value == {
@@ -275,10 +275,41 @@ def test_options_of_no_executor_are_refused():
     }
     assert executor("none", None, None, None)[0].value is None
     assert executor(None, None, None, None) == []
-    with pytest.raises(ConfigError, match="--gpus-per-worker: of which executor"):
-        executor(None, None, None, 1.0)
+    for named in (None, "none"):
+        with pytest.raises(ConfigError, match=r"^--gpus-per-worker: of which executor\? The file names none"):
+            read_experiment(write(executor=named), executor(None, None, None, 1.0))
     with pytest.raises(ConfigError, match="--workers: --executor none has no options"):
         executor("none", 2, None, None)
+
+
+@pytest.mark.parametrize("named", ["processes", {"processes": None}, {"processes": {"workers": 4}}])
+def test_workers_alone_are_those_of_the_executor_that_the_file_names(write, named):
+    from icl.cli.options import executor
+
+    found, _ = read_experiment(write(executor=named), executor(None, 3, None, None))
+    assert found.resolved["executor"] == {"processes": {"workers": 3}}
+    assert found.name == "small"
+    with pytest.raises(ConfigError) as failure:
+        check(*read_experiment(write(executor=named), executor(None, 0, None, None)))
+    assert str(failure.value) == "--workers: executor: 'processes': workers is 0; allowed: an integer >= 1"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("processes", 0, None, None), "--executor: 'processes': workers is 0; allowed: an integer >= 1"),
+        (
+            ("processes", None, "auto", None),
+            "--executor: 'processes' has no parameter 'address'. Allowed: workers, lost_after",
+        ),
+    ],
+)
+def test_an_option_is_named_once(write, given, line):
+    from icl.cli.options import executor
+
+    with pytest.raises(ConfigError) as failure:
+        check(*read_experiment(write(), executor(*given)))
+    assert str(failure.value) == line
 
 
 def test_a_plan_says_what_workers_would_repeat_and_a_run_repeats_that(write, tmp_path, capsys):

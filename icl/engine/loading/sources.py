@@ -50,6 +50,10 @@ ALIASES = {
 }
 
 
+MOVED: dict[str, str] = {}
+"""Names that are paths on another machine, and where they lie on this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSource:
     """A resolved model. `kind`: package, folder, gguf, hub or fake; `location`: what is loaded."""
@@ -91,7 +95,7 @@ def resolve(model: str) -> ModelSource:
             origin = f"{alias.file} of the PyPI package {alias.package}, dequantised"
             return ModelSource(model, "package", str(file.parent), alias.file, origin)
         return ModelSource(model, "hub", alias.hub, origin=f"hub: {alias.hub}")
-    path = Path(os.path.expanduser(model))
+    path = Path(os.path.expanduser(MOVED.get(model, model)))
     if os.path.isfile(path) and path.suffix == ".gguf":
         return ModelSource(
             path.stem, "gguf", str(path.parent), path.name, f"GGUF file {path.name}, dequantised"

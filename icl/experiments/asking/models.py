@@ -89,6 +89,12 @@ def open_model(experiment: Experiment, *, max_memory: int | None = None) -> Lang
     )
 
 
+def files_needed(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the models whose files an executor has to have at hand."""
+    choice = experiment.choice
+    return () if choice.is_backend else (choice.name,)
+
+
 def open_tokenizer(experiment: Experiment) -> TokenizerOnly:
     """The tokenizer and the context length; no weights are read. Raises ModelError."""
     choice = experiment.choice

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import psutil
 
-from icl.errors import IclError, ModelError
+from icl.errors import ConfigError, IclError, ModelError
 from icl.executors.contract import Executor, Opener, executors
 from icl.executors.pool import PooledModel
 from icl.executors.team import Team
-from icl.experiments.asking.models import open_model, open_tokenizer
+from icl.experiments.asking.models import files_needed, open_model, open_tokenizer
 from icl.experiments.file.config import Experiment, Source
 from icl.protocols import LanguageModel, Tokenizer
 
@@ -29,6 +29,11 @@ class OpenModel:
     memory: int | None
     """See `memory_of`."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See icl.executors.carrying.Needing."""
+        return files_needed(self.experiment)
+
     def open(self) -> LanguageModel:
         """Raises ModelError."""
         return open_model(self.experiment, max_memory=self.memory)
@@ -46,22 +51,30 @@ def executor_of(experiment: Experiment, source: Source) -> Executor | None:
         built = executors.create(named.name, named.parameters)
         built.check()
     except IclError as error:
-        raise source.error(("executor",), str(error)) from error
+        raise _refused(source, str(error).removeprefix("executor ")) from error
     for choice in experiment.models:
         if choice.is_backend and choice.name not in IN_A_WORKER:
-            raise source.error(
-                ("executor",),
+            raise _refused(
+                source,
                 f"{named.name!r} opens the model in its workers, and {choice.label!r} is asked through the "
                 f"backend {choice.name!r}, which takes many requests at once by itself: leave executor out",
             )
     return built
 
 
+def _refused(source: Source, what: str) -> ConfigError:
+    """At the option, in the file or beside it, that it is about."""
+    options = [path for path in source.lines if path[:1] == ("executor",) and len(path) == 3]
+    path = next((path for path in options if f" {path[2]} is " in what), ("executor",))
+    place = source.where(path)
+    return ConfigError(f"{place}: {what}" if place == "--executor" else f"{place}: executor: {what}")
+
+
 def refuse_given(experiment: Experiment, source: Source) -> None:
     """ConfigError where a model that is loaded in this process would have to be in others."""
     if experiment.executor is not None:
-        raise source.error(
-            ("executor",),
+        raise _refused(
+            source,
             f"{experiment.executor.name!r} opens the model in its workers, and one is given to the run "
             "(model=...), which is in this process: leave one of them out",
         )

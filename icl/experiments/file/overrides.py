@@ -23,6 +23,8 @@ SHORT_NAMES = {"test": "limit"}
 """Keys by the option that says them."""
 EXECUTOR = "executor"
 """Where a run is computed does not make it another run."""
+NAMED = "*"
+"""In a key below `executor`: whichever one the file names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def overridden(
     """
     data, lines = copy.deepcopy(data), dict(lines)
     seen: dict[KeyPath, str] = {}
-    for item in overrides:
+    for given in overrides:
+        item = _of_named_executor(given, data)
         if item.key in seen:
             raise ConfigError(f"{item.option}: {item.dotted} is given twice (also by {seen[item.key]})")
         seen[item.key] = item.option
@@ -70,6 +73,22 @@ def overridden(
     if ("name",) not in seen and isinstance(data.get("name"), str):
         data["name"] = run_name(data["name"], overrides)
     return data, lines
+
+
+def _of_named_executor(item: Override, data: dict[str, Any]) -> Override:
+    """An option of the executor that is named, with that name in its key. ConfigError where none is."""
+    if item.key[:2] != (EXECUTOR, NAMED):
+        return item
+    named = data.get(EXECUTOR)
+    if isinstance(named, str) and named not in ("", "none"):
+        named = data[EXECUTOR] = {named: {}}
+    if not isinstance(named, dict) or len(named) != 1:
+        raise ConfigError(
+            f"{item.option}: of which executor? The file names none; add --executor processes or ray"
+        )
+    ((name, options),) = named.items()
+    named[name] = options or {}
+    return Override((EXECUTOR, name, *item.key[2:]), item.value, item.option)
 
 
 def _put(data: dict[str, Any], item: Override) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from icl.engine.loading.load import DTYPES, Opened, engine_on, open_network
 from icl.errors import ConfigError, StorageError
 from icl.experiments import contracts
+from icl.experiments.asking.models import files_needed
 from icl.experiments.file.axes import Component
 from icl.experiments.file.config import Experiment
 from icl.experiments.folder.tunings import Kept, Training, TuningFolder
@@ -72,6 +73,11 @@ class OpenTuned:
     kept: Kept | None
     """What stands in the folder, for machines that do not see it; None: read there."""
     memory: int | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See icl.executors.carrying.Needing."""
+        return files_needed(self.experiment)
 
     def open(self) -> LanguageModel:
         """Raises IclError."""

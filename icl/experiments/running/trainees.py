@@ -19,6 +19,7 @@ from icl.engine.loading.load import Opened
 from icl.errors import IclError, StorageError, retold
 from icl.executors.errands import carry_out
 from icl.executors.team import Team
+from icl.experiments.asking.models import files_needed
 from icl.experiments.asking.pooled import hold
 from icl.experiments.file.config import Experiment
 from icl.experiments.folder.tunings import Training, TuningFolder
@@ -60,6 +61,11 @@ class OpenTrainee:
     """See Opener."""
 
     experiment: Experiment
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See icl.executors.carrying.Needing."""
+        return files_needed(self.experiment)
 
     def open(self) -> Trainee:
         """Raises IclError."""
