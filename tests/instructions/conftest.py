@@ -86,3 +86,23 @@ def make(tmp_path: Path) -> Make:
 def jsonl(path: Path, *rows: dict[str, Any]) -> Path:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+SEEDS = [
+    {
+        "id": f"s{n}",
+        "instruction": f"Do thing number {n} with {word} today",
+        "is_classification": n % 3 == 0,
+        "constraints": f"c{n}",
+        "paraphrase": f"Please handle {word}",
+        "instances": [{"input": f"in {n}", "output": f"out {n}"}],
+    }
+    for n, word in enumerate(["ants", "bees", "cows", "dogs", "eels", "fish", "geese", "hens"])
+]
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> str:
+    """A file of eight seed tasks."""
+    jsonl(tmp_path / "seeds.jsonl", *SEEDS)
+    return "seeds.jsonl"
