@@ -22,7 +22,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from icl.bench.run import Bench, Settings, largest_gap, machine
+from icl.bench.run import Bench, largest_gap, machine
+from icl.bench.settings import Settings
 from icl.bench.workloads import strided
 from icl.encoders.hashed import HashEncoder
 from icl.encoders.words import words

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from icl.bench.run import Bench, Settings, machine
+from icl.bench.run import Bench, machine
+from icl.bench.settings import Settings
 from icl.bench.workloads import Workload
 from icl.seeding import generator
 from icl.types import GenerateRequest, ScoreRequest, TokenIds

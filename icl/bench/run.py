@@ -6,19 +6,20 @@ import gc
 import logging
 import os
 import platform
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
 
-from icl.bench.meters import Stopwatch, TimedTrunk
+from icl.bench.candidates import Candidate, Measured
 from icl.bench.networks import SHAPES, load_plain
-from icl.bench.peers import ContinuousEngine, Engine, PaddedEngine, SharedPrefixEngine
+from icl.bench.settings import Settings
 from icl.bench.table import Row, compare
+from icl.bench.turns import apart, take_turns
 from icl.bench.workloads import Workload, strided
-from icl.engine.forward.chunks import ChunkRunner, default_sizes
+from icl.engine.forward.chunks import default_sizes
 from icl.engine.forward.scoring import plan_scores
 from icl.engine.measuring.roofline import (
     Rates,
@@ -29,80 +30,16 @@ from icl.engine.measuring.roofline import (
     score_work,
     shape_of,
 )
-from icl.engine.requests.encoding import encode_scores, encode_texts
-from icl.engine.rungs.ladder import choose_engine
+from icl.engine.native import library
+from icl.engine.requests.encoding import encode_scores
 from icl.engine.rungs.naive import NaiveModel
-from icl.engine.rungs.trie_model import TrieModel
-from icl.engine.trie.plan import Layout
-from icl.engine.trie.preorder import as_arrays, build_trie
-from icl.engine.trie.radix import radix_nodes
-from icl.errors import ConfigError, ModelError, unknown_name
-from icl.types import Generation, ScoreRequest, Scores
+from icl.errors import ModelError
+from icl.types import ScoreRequest
 
 log = logging.getLogger("icl")
 
-ENGINES = ("icl", "naive", "padded", "shared", "continuous")
-DTYPES = ("float32", "bfloat16")
-SIZES = (8, 16, 32)
-"""Batch sizes that padded and shared are tried with; they decode with the largest only."""
 COMPARED = 8
 """Requests of a workload whose log-probabilities are compared with plain fp32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """How much of a workload a slow engine runs: a share, but never less than it needs to be itself."""
-
-    fraction: float
-    least: int = 1
-
-
-SLOW = {
-    "naive": Slow(0.03, 2),
-    "padded": Slow(0.06, max(SIZES)),
-    "shared": Slow(0.15, max(SIZES)),
-    "continuous": Slow(0.06, 8),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What `icl bench` is asked."""
-
-    model: str = "smollm2-135m-instruct"
-    dtype: str = "float32"
-    engines: tuple[str, ...] = ENGINES
-    fraction: float | None = None
-    """Of each workload that slow peers run; None: their own (SLOW)."""
-    max_memory: int | None = None
-
-    def __post_init__(self) -> None:
-        for engine in self.engines:
-            if engine not in ENGINES:
-                raise ConfigError(unknown_name("engine", engine, ENGINES))
-        if self.dtype not in DTYPES:
-            raise ConfigError(unknown_name("dtype", self.dtype, DTYPES))
-        if self.fraction is not None and not 0 < self.fraction <= 1:
-            raise ConfigError(f"--fraction: {self.fraction} is not in (0, 1]")
-
-    def part(self, engine: str, workload: Workload) -> Workload:
-        """What `engine` runs of `workload`."""
-        slow = SLOW.get(engine)
-        if slow is None:
-            return workload
-        if self.fraction is None:
-            return workload.subset(slow.fraction, slow.least)
-        return workload.subset(self.fraction)
-
-
-@dataclass(slots=True)
-class Measured:
-    """One run of one engine over (a part of) a workload."""
-
-    seconds: float
-    peak_memory: int
-    scores: list[Scores] = field(default_factory=list)
-    generations: list[Generation] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +59,7 @@ class Bench:
         plain = load_plain(settings.model, settings.dtype)
         self.plain: NaiveModel | None = plain
         self.device = torch.device(plain.model.device)
+        self.context = plain.context_length
         self.shape: Shape = shape_of(plain.model)
         self.chunk_rows, self.slots = default_sizes(self.device)
         self.rates: Rates = measure_rates(self.shape, plain.model.dtype, self.device, self.chunk_rows)
@@ -139,91 +77,74 @@ class Bench:
 
         compare_scores: whether they are compared with plain fp32 at the end, which takes its time.
         """
-        for name in self.settings.engines:
-            variants = list(self._variants(name))
-            for workload in workloads:
-                if name == "continuous" and workload.kind == "score":
-                    continue
-                try:
-                    row = self._measure(name, workload, variants)
-                except ModelError as error:
-                    log.warning("%s on %s: %s", name, workload.name, error)
-                    continue
-                self.rows.append(row)
-                compare(self.rows)
-                if on_row is not None:
-                    on_row(row)
-            del variants
-            gc.collect()
+        for workload in workloads:
+            workload.check(self.shape.vocabulary, self.context)
+
+        def keep(row: Row) -> None:
+            self.rows.append(row)
+            compare(self.rows)
+            if on_row is not None:
+                on_row(row)
+
+        if self.settings.turns:
+            self._by_turns(workloads, keep)
+        else:
+            self._one_after_another(workloads, keep)
         if compare_scores:
             self._compare_with_plain()
         order = {w.name: i for i, w in enumerate(workloads)}
         self.rows.sort(key=lambda r: (order[r.workload], self.settings.engines.index(r.engine)))
         return self.rows
 
-    # -- engines ---------------------------------------------------------------------------------
+    def _one_after_another(self, workloads: Sequence[Workload], keep: Callable[[Row], None]) -> None:
+        assert self.plain is not None
+        for name in self.settings.engines:
+            candidate = Candidate(name, self.plain, self.settings)
+            for workload in workloads:
+                if not asks(name, workload):
+                    continue
+                try:
+                    measured = candidate.measure(workload)
+                except ModelError as error:
+                    _warn(name, workload, error)
+                else:
+                    keep(self._row(name, workload, [measured]))
+            del candidate
+            gc.collect()
 
-    def _variants(self, name: str) -> Iterator[tuple[str, Engine]]:
-        """(setting, engine) of each way in which an engine is tried."""
-        plain = self.plain
-        assert plain is not None
-        if name == "icl":
-            yield "", self._own(plain)
-        elif name == "naive":
-            yield "", plain
-        elif name == "continuous":
-            yield "", ContinuousEngine(plain.model)
-        else:
-            kind = PaddedEngine if name == "padded" else SharedPrefixEngine
-            for size in SIZES:
-                yield f"batch {size}", kind(plain.model, size)
-
-    def _own(self, plain: NaiveModel) -> Engine:
-        model = choose_engine(
-            plain.model,
-            plain.tokenizer,
-            name=plain.name,
-            context_length=plain.context_length,
-            fingerprint=plain.fingerprint,
-            max_memory=self.settings.max_memory,
-        )
-        if isinstance(model, TrieModel):
-            model.trunk = TimedTrunk(model.trunk)
-            model.runner = ChunkRunner(model.trunk, model.runner.rows)
-        return model
+    def _by_turns(self, workloads: Sequence[Workload], keep: Callable[[Row], None]) -> None:
+        with apart(self.settings.engines, self.settings) as candidates:
+            for workload in workloads:
+                found = take_turns(
+                    [one for one in candidates if asks(one.name, workload)],
+                    workload,
+                    self.settings.turns,
+                    lambda name, error, w=workload: _warn(name, w, error),  # type: ignore[misc]
+                )
+                for name, rounds in found.items():
+                    row = self._row(name, workload, rounds)
+                    row.round_seconds = [m.seconds / row.fraction for m in rounds]
+                    keep(row)
 
     # -- measuring -------------------------------------------------------------------------------
 
-    def _measure(self, name: str, workload: Workload, variants: Sequence[tuple[str, Engine]]) -> Row:
+    def _row(self, name: str, workload: Workload, rounds: Sequence[Measured]) -> Row:
+        """One engine on one workload; of several rounds the median, memory at its highest."""
         part = self.settings.part(name, workload)
         fraction = part.tokens_flat / workload.tokens_flat
-        best: tuple[str, Engine, Measured, float] | None = None
-        # while decoding, the largest batch is the fastest: the smaller ones would only cost time
-        for setting, engine in variants if workload.kind == "score" else variants[-1:]:
-            # one request warms up caches and threads; a GPU's kernels are compiled for the sizes that occur
-            warm = part if self.device.type == "cuda" else part.subset(0, 1)
-            run_part(engine, warm, self.device)
-            timed = engine.trunk if isinstance(engine, TrieModel) else None
-            before = timed.seconds if isinstance(timed, TimedTrunk) else 0.0
-            measured = run_part(engine, part, self.device)
-            inside = timed.seconds - before if isinstance(timed, TimedTrunk) else 0.0
-            if best is None or measured.seconds < best[2].seconds:
-                best = (setting, engine, measured, inside)
-        assert best is not None
-        setting, engine, measured, inside = best
         bounds, unique = self.bounds(workload)
-        seconds = measured.seconds / fraction
+        run = median(m.seconds for m in rounds)
+        seconds = run / fraction
+        last = rounds[-1]
         row = Row(
             workload=workload.name, engine=name, dtype=self.settings.dtype, seconds=seconds,
             tokens_flat=workload.tokens_flat, tokens_unique=unique,
             eta=bounds[0] / seconds, eta_packed=bounds[1] / seconds,
-            peak_memory=measured.peak_memory, fraction=fraction, setting=setting,
+            peak_memory=max(m.peak_memory for m in rounds), fraction=fraction, setting=last.setting,
+            planning=None if last.planning is None else last.planning / seconds,
+            overhead=None if last.inside is None else 1 - last.inside / last.seconds,
         )  # fmt: skip
-        if isinstance(engine, TrieModel):
-            row.planning = planning_seconds(engine, workload) / seconds
-            if self.device.type == "cpu":
-                row.overhead = 1 - inside / measured.seconds
-        self._remember(row, part, measured)
+        self._remember(row, part, last)
         return row
 
     def bounds(self, workload: Workload) -> tuple[tuple[float, float], int]:
@@ -275,26 +196,13 @@ class Bench:
             claim.row.max_abs_diff = max(gap, claim.row.max_abs_diff or 0.0)
 
 
-def run_part(engine: Engine, part: Workload, device: torch.device) -> Measured:
-    """Runs and times."""
-    with Stopwatch(device) as watch:
-        scores = engine.score(part.scores) if part.kind == "score" else []
-        generations = engine.generate(part.generations) if part.kind == "gen" else []
-    return Measured(watch.seconds, watch.peak_memory, scores, generations)
+def asks(name: str, workload: Workload) -> bool:
+    """Whether that engine can be asked such a workload at all."""
+    return name != "continuous" or workload.kind == "gen"
 
 
-def planning_seconds(engine: TrieModel, workload: Workload) -> float:
-    """Time of ids, trie and plan, without any forward."""
-    started = time.perf_counter()
-    if workload.kind == "score":
-        plan_scores(encode_scores(engine.tokenizer, workload.scores))
-    else:
-        prompts = encode_texts(engine.tokenizer, [r.prompt for r in workload.generations])
-        unique = list(dict.fromkeys(prompts))
-        trie = build_trie(as_arrays(unique))
-        Layout(trie)
-        radix_nodes(trie, [workload.generations[0].n] * len(unique))
-    return time.perf_counter() - started
+def _warn(name: str, workload: Workload, error: ModelError) -> None:
+    log.warning("%s on %s: %s", name, workload.name, error)
 
 
 def largest_gap(found: Sequence[Sequence[float]], expected: Sequence[Sequence[float]]) -> float:
@@ -323,6 +231,8 @@ def machine(bench: Bench) -> dict[str, Any]:
         "transformers": transformers.__version__,
         "model": bench.settings.model,
         "dtype": bench.settings.dtype,
+        "native": library.said(),
+        "rounds": bench.settings.turns or 1,
         "gemm_gflops": round(bench.rates.gemm / 1e9, 1),
         "packed_gflops": round(bench.rates.packed_gemm / 1e9, 1),
         "bandwidth_gb": round(bench.rates.bandwidth / 1e9, 1),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from icl.errors import ConfigError
+from icl.printable import visible
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,28 +16,45 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "bench",
         epilog="Examples: icl bench --workloads bench | "
-        "icl bench --workloads bench --engines icl,shared --dtype bfloat16 --json rows.json",
+        "icl bench --workloads bench --engines icl,shared --dtype bfloat16 --json rows.json | "
+        "icl bench --workloads bench --engines icl,icl-python --rounds 5 | "
+        "icl bench --workloads mine --engines icl --against rows.json",
     )(bench)
 
 
 def bench(
     workloads: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", envvar="ICL_BENCH", help="Folder of the six workload files (JSON)."),
+        typer.Option(metavar="DIR", envvar="ICL_BENCH", help="Folder of workload files (JSON); each is run."),
     ] = None,
     engines: Annotated[
-        str, typer.Option(metavar="NAMES", help="Which, with commas between.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Which, with commas between; also icl-python, icl without native kernels."
+        ),
     ] = "icl,naive,padded,shared,continuous",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     model: Annotated[
         str, typer.Option(help="Alias, hub id, folder, .gguf file, or random-8b (weights drawn).")
     ] = "smollm2-135m-instruct",
     only: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Workloads, with commas between; default: all six.")
+        str | None,
+        typer.Option(metavar="NAMES", help="Workloads, with commas between; default: all of the folder."),
     ] = None,
     fraction: Annotated[
         float | None,
         typer.Option(help="Part of each workload that naive, padded and continuous run; the rest is scaled."),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Engines take turns so often, each in a process of its own; default: 3 with icl-python.",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An earlier --json, whose seconds are set beside those of now."),
     ] = None,
     scale: Annotated[int, typer.Option(min=1, help="Copies of each workload that share nothing.")] = 1,
     max_memory: Annotated[
@@ -44,16 +62,27 @@ def bench(
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the rows go.")] = None,
 ) -> None:
-    """Measure icl against plain transformers on six workloads, and against the machine's lower bound."""
+    """Measure icl against plain transformers on workload files, and against the machine's lower bound.
+
+    A file is {"kind": "score", "items": [{"ctx": [ids], "conts": [[ids], ...]}]} or
+    {"kind": "gen", "prompts": [[ids]], "n": samples, "temp": temperature, "new": tokens}.
+    """
     from rich.console import Console
 
-    from icl.bench.run import Bench, Settings, machine
-    from icl.bench.table import show, write_json
-    from icl.bench.workloads import NAMES, read_workloads
+    from icl.bench.earlier import read_earlier
+    from icl.bench.settings import Settings
+    from icl.bench.workloads import read_workloads
     from icl.cli.options import memory_size
 
-    settings = Settings(model, dtype, _names(engines, "--engines"), fraction, memory_size(max_memory))
-    found = read_workloads(workloads, _names(only, "--only") if only is not None else NAMES)
+    memory = memory_size(max_memory)
+    settings = Settings(model, dtype, _names(engines, "--engines"), fraction, memory, rounds)
+    found = read_workloads(workloads, _names(only, "--only") if only is not None else None)
+    earlier = None if against is None else read_earlier(against)
+
+    # what imports torch comes after what can be refused
+    from icl.bench.run import Bench, machine
+    from icl.bench.table import show, write_json
+
     notes = Console(stderr=True)
     measured = Bench(settings)
     if scale > 1:
@@ -61,6 +90,8 @@ def bench(
     about = {**machine(measured), "scale": scale}
 
     def keep(row: object) -> None:
+        if earlier is not None:
+            earlier.compare(measured.rows)
         show(measured.rows[-1:], notes)
         if json is not None:
             write_json(json, about, measured.rows)
@@ -75,6 +106,8 @@ def bench(
         highlight=False,
         soft_wrap=True,
     )
+    for line in earlier.said(measured.rows, about) if earlier is not None else ():
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     if json is not None:
         write_json(json, about, measured.rows)
 

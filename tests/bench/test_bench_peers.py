@@ -20,7 +20,8 @@ from icl.bench.peers import (
     common_prefix,
     distinct_rows,
 )
-from icl.bench.run import SLOW, Bench, Settings, largest_gap
+from icl.bench.run import Bench, largest_gap
+from icl.bench.settings import SLOW, Settings
 from icl.bench.workloads import NAMES, read_workloads
 from icl.cli.app import app
 from icl.engine.rungs.naive import NaiveModel
