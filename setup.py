@@ -111,8 +111,8 @@ class BuildKernels(build_ext):
         try:
             build(target, Path(self.build_temp) / "kernels", sanitize=bool(os.environ.get("ICL_SANITIZE")))
         except subprocess.CalledProcessError as error:
-            said = (error.stderr or "").strip().splitlines()
-            return f"{error.cmd[0]} failed: {said[0] if said else error.returncode}"
+            said = (error.stderr or "").strip().splitlines() or [str(error.returncode)]
+            return f"{error.cmd[0]} failed: {next((line for line in said if 'error' in line), said[0])}"
         except Exception as error:
             traceback.print_exc()
             return f"{type(error).__name__}: {error}"

@@ -80,7 +80,7 @@ def measured(family: str, kept: Kept) -> dict[str, Any]:
             scores.append(one.score(SCORED))
             times.append(time.perf_counter())
         row |= {
-            "rung": model.engine,
+            "rung": model.engine.removesuffix(", native kernels"),
             "diff": largest_difference(*scores),
             "rel": (times[1] - times[0]) / (times[2] - times[1]),
         }

@@ -137,7 +137,7 @@ def test_the_list_is_long_and_of_transformers() -> None:
 def test_a_family_is_as_its_plain_forwards(name: str) -> None:
     network = tiny_model(name)
     model: Any = choose_engine(network, IntegerTokenizer(), **settings(name))
-    assert model.engine == RUNGS[name]
+    assert model.engine.removesuffix(", native kernels") == RUNGS[name]
     for prompt, scores in zip(
         TEXTS, model.score([ScoreRequest(p, CONTINUATIONS) for p in TEXTS]), strict=True
     ):

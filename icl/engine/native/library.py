@@ -6,9 +6,12 @@ A library is taken only if it was built with the torch that runs and from the so
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +32,22 @@ class Found:
     """Why there are none; "" where there are."""
 
 
+_left_out = ContextVar("_left_out", default=False)
+
+
+@contextlib.contextmanager
+def left_out() -> Iterator[None]:
+    """Within it the Python path runs, whether there are kernels or not: for comparisons in one process."""
+    token = _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
+
+
 def available() -> bool:
     """Are there kernels to run?"""
-    return not found().reason
+    return not _left_out.get() and not found().reason
 
 
 def why_not() -> str:

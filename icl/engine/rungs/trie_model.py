@@ -26,6 +26,7 @@ from icl.engine.forward.chunks import (
 )
 from icl.engine.forward.resident import Resident, RootRows
 from icl.engine.forward.scoring import plan_scores, score_rows
+from icl.engine.native import library
 from icl.engine.requests.finite import NotFinite, blame
 from icl.engine.rungs.identity import Identity
 from icl.engine.rungs.probe import probe, unsupported
@@ -113,9 +114,10 @@ class TrieModel(Identity):
     @property
     def engine(self) -> str:
         """What computes, for the manifest of a run, and what it had to do with for want of memory."""
+        native = ["native kernels"] if self.trunk.device.type == "cpu" and library.available() else []
         less = [f"chunks of {self.runner.rows} rows"] if self.runner.halved else []
         less += [f"{self.max_slots} texts side by side"] if self._fewer_slots else []
-        return ", ".join([self.runner.trunk.engine, *less]) + (" for want of memory" if less else "")
+        return ", ".join([self.runner.trunk.engine, *native, *less]) + (" for want of memory" if less else "")
 
     @property
     def chunk_rows(self) -> int:

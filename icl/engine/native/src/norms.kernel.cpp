@@ -26,31 +26,6 @@ void gather(const T* x, const T* residual, T* summed, float* wide, int64_t size)
   }
 }
 
-// Sum of (wide - mean)^2 in four chains.
-float squares(const float* wide, float mean, int64_t size) {
-  const Vec centre(mean);
-  Vec sums[4] = {Vec(0.0f), Vec(0.0f), Vec(0.0f), Vec(0.0f)};
-  int64_t i = 0;
-  for (; i + 4 * kWide <= size; i += 4 * kWide) {
-    for (int j = 0; j < 4; ++j) {
-      const Vec part = Vec::loadu(wide + i + j * kWide) - centre;
-      sums[j] = at::vec::fmadd(part, part, sums[j]);
-    }
-  }
-  float rest = 0.0f;
-  for (; i < size; ++i) rest += (wide[i] - mean) * (wide[i] - mean);
-  return total((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest;
-}
-
-float sum(const float* wide, int64_t size) {
-  Vec sums(0.0f);
-  int64_t i = 0;
-  for (; i + kWide <= size; i += kWide) sums = sums + Vec::loadu(wide + i);
-  float rest = 0.0f;
-  for (; i < size; ++i) rest += wide[i];
-  return total(sums) + rest;
-}
-
 template <typename T, typename W>
 void scaled(const NormArgs& args, const float* wide, float mean, float scale, T* out) {
   const W* weight = static_cast<const W*>(args.weight);
@@ -75,8 +50,8 @@ void rows(const NormArgs& args) {
     const T* residual = args.residual == nullptr ? nullptr : static_cast<const T*>(args.residual) + place;
     T* summed = args.summed == nullptr ? nullptr : static_cast<T*>(args.summed) + place;
     gather<T>(x, residual, summed, wide, args.size);
-    const float mean = args.centred ? sum(wide, args.size) / static_cast<float>(args.size) : 0.0f;
-    const float spread = squares(wide, mean, args.size) / static_cast<float>(args.size);
+    const float mean = args.centred ? sum_of(wide, args.size) / static_cast<float>(args.size) : 0.0f;
+    const float spread = squares_of(wide, mean, args.size) / static_cast<float>(args.size);
     scaled<T, W>(args, wide, mean, 1.0f / std::sqrt(spread + args.eps), static_cast<T*>(args.out) + place);
   }
 }

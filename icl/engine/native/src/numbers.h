@@ -53,6 +53,31 @@ inline float total(const Vec& wide) {
   return sum;
 }
 
+// Sum of (wide - mean)^2 in four chains.
+inline float squares_of(const float* wide, float mean, int64_t size) {
+  const Vec centre(mean);
+  Vec sums[4] = {Vec(0.0f), Vec(0.0f), Vec(0.0f), Vec(0.0f)};
+  int64_t i = 0;
+  for (; i + 4 * kWide <= size; i += 4 * kWide) {
+    for (int j = 0; j < 4; ++j) {
+      const Vec part = Vec::loadu(wide + i + j * kWide) - centre;
+      sums[j] = at::vec::fmadd(part, part, sums[j]);
+    }
+  }
+  float rest = 0.0f;
+  for (; i < size; ++i) rest += (wide[i] - mean) * (wide[i] - mean);
+  return total((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest;
+}
+
+inline float sum_of(const float* wide, int64_t size) {
+  Vec sums(0.0f);
+  int64_t i = 0;
+  for (; i + kWide <= size; i += kWide) sums = sums + Vec::loadu(wide + i);
+  float rest = 0.0f;
+  for (; i < size; ++i) rest += wide[i];
+  return total(sums) + rest;
+}
+
 // Room for `size` numbers that goes when it is left.
 class Scratch {
  public:

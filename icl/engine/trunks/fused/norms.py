@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
+from icl.engine.native import library
+from icl.engine.native import norms as native
 from icl.engine.trunks.fused.blocks import Norm
 
 
@@ -13,6 +15,10 @@ def normed(x: Tensor, norm: Norm | None) -> Tensor:
     """x [..., d] as `norm` has it; x itself where there is none."""
     if norm is None:
         return x
+    if library.available():
+        if norm.centred:
+            return native.layer_norm(x, norm.weight, norm.bias, norm.eps)
+        return native.rms_norm(x, norm.weight, norm.eps)
     if norm.centred:
         return layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
     return rms_norm(x, norm.weight, norm.eps)

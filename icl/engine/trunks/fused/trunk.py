@@ -16,9 +16,9 @@ from icl.engine.trunks import packed
 from icl.engine.trunks.fused.blocks import Block, Decoder, Experts, Norm
 from icl.engine.trunks.fused.families import FAMILIES, read
 from icl.engine.trunks.fused.feeding import inner, mixed
+from icl.engine.trunks.fused.heads import Angles, split
 from icl.engine.trunks.fused.norms import normed
 from icl.engine.trunks.fused.reading import Unread, foreign, pack, unpacked
-from icl.engine.trunks.fused.rotary import rotate
 from icl.engine.trunks.hooked import after_head, head_product
 from icl.engine.trunks.packed import PackedLinear
 
@@ -95,27 +95,11 @@ def embedded(decoder: Decoder, tokens: Tensor, positions: Tensor) -> Tensor:
     return hidden if decoder.places is None else hidden + embedding(positions, decoder.places)
 
 
-def attended(block: Block, x: Tensor, angles: list[tuple[Tensor, Tensor]], attend: Attend) -> Tensor:
+def attended(block: Block, x: Tensor, angles: list[Angles], attend: Attend) -> Tensor:
     """x [T, d] -> what the heads found [T, H D]."""
-    rows, heads, turned = len(x), block.heads, block.heads + block.kv_heads
-    projected = block.qkv(x).view(rows, turned + block.kv_heads, -1)
-    qk = projected[:, :turned]
-    if block.q_norm is not None:
-        qk = torch.cat(
-            [
-                _normed_heads(qk[:, :heads], block.q_norm, block.joint_norm),
-                _normed_heads(qk[:, heads:], block.k_norm, block.joint_norm),
-            ],
-            dim=1,
-        )
-    qk = qk.transpose(0, 1).contiguous() if block.rotary is None else rotate(qk, *angles[block.rotary])
-    out = attend(qk[:heads], qk[heads:], projected[:, turned:].transpose(0, 1), block.call)  # [H, T, D]
-    return out.transpose(0, 1).reshape(rows, -1)
-
-
-def _normed_heads(x: Tensor, norm: Norm | None, joint: bool) -> Tensor:
-    """x [T, h, D], each head by itself or all of a row at once."""
-    return normed(x.flatten(1), norm).view_as(x) if joint else normed(x, norm)
+    turned = None if block.rotary is None else angles[block.rotary]
+    out = attend(*split(block, block.qkv(x), turned), block.call)  # [H, T, D]
+    return out.transpose(0, 1).reshape(len(x), -1)
 
 
 def fed(block: Block, x: Tensor, residual: Tensor) -> Tensor:
