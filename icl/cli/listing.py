@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from icl.cli.tables import Row, show
+from icl.printable import visible
 
 if TYPE_CHECKING:
     from icl.registry import Parameter, Registry
@@ -33,7 +34,8 @@ def add_to(app: typer.Typer) -> None:
         components
     )
     app.command(
-        "models", epilog="Examples: icl models | icl models --backends | icl models --backends x.yaml"
+        "models",
+        epilog="Examples: icl models | icl models smollm2-135m-instruct | icl models --backends x.yaml",
     )(models)
     app.command("tasks", epilog="Example: ICL_DATA=data icl tasks")(tasks)
     app.command("version", epilog="Example: icl version")(version)
@@ -84,15 +86,19 @@ def _native() -> str:
     import os
 
     from icl.engine.native.naming import locate
-    from icl.printable import visible
 
     _, reason = locate(os.environ.get("ICL_NATIVE", ""), importlib.metadata.version("torch"))
     return visible(f"none, the Python path runs: {reason}" if reason else "yes; icl doctor says which")
 
 
 def models(
-    file: Annotated[
-        Path | None, typer.Argument(help="An experiment: with --backends its models.", show_default=False)
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A model: which engine it takes here, and why. With --backends an experiment: its models.",
+            show_default=False,
+        ),
     ] = None,
     backends: Annotated[
         bool,
@@ -106,9 +112,16 @@ def models(
             show_default=False,
         ),
     ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Precision that MODEL is loaded in.", metavar="NAME", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with the figures.")] = False,
 ) -> None:
     """List the model and encoder aliases and where each would be loaded from here.
+
+    With MODEL: load it, try the engines from the fastest down, and say which one is taken and what refused
+    those above it.
 
     With --backends: the backends, and what the models of FILE give, measured now; without FILE what is
     at hand: icl's own engine on the embedded model, the fake one, vLLM where it is installed, a server.
@@ -116,11 +129,22 @@ def models(
     if backends:
         from icl.cli.abilities import show_measured
 
-        show_measured(file, base_url, as_json)
+        if dtype is not None:
+            raise typer.BadParameter("--dtype is read with MODEL only")
+        show_measured(None if name is None else Path(name), base_url, as_json)
         return
-    for given, name in ((file, "a file"), (base_url, "--base-url"), (as_json, "--json")):
+    if base_url is not None:
+        raise typer.BadParameter("--base-url is read with --backends only")
+    if name is not None:
+        if Path(name).suffix in (".yaml", ".yml"):
+            raise typer.BadParameter(f"{visible(name)}: an experiment is read with --backends only")
+        from icl.cli.rungs import show_rung
+
+        show_rung(name, dtype, as_json)
+        return
+    for given, option in ((dtype, "--dtype"), (as_json, "--json")):
         if given:
-            raise typer.BadParameter(f"{name} is read with --backends only")
+            raise typer.BadParameter(f"{option} is read with MODEL or --backends only")
     from icl.encoders.load import ALIASES as ENCODERS
     from icl.encoders.load import HASHED, encoder_source
     from icl.engine import ALIASES, resolve

@@ -168,7 +168,7 @@ def test_what_is_at_hand(started, icl, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--json"], "--json is read with --backends only"),
+        (["--json"], "--json is read with MODEL or --backends only"),
         (["--base-url", "http://127.0.0.1:9/v1"], "--base-url is read with --backends only"),
         (["--backends", "--base-url", "127.0.0.1"], "allowed: http(s)://HOST[:PORT]/v1"),
     ],

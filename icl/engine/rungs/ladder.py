@@ -23,7 +23,7 @@ from icl.engine.rungs.depth_first import CachedDfsModel
 from icl.engine.rungs.invariance import varies
 from icl.engine.rungs.naive import NaiveModel
 from icl.engine.rungs.plain import outside_the_layers
-from icl.engine.rungs.probe import moving_positions, one_line, probe, unsupported
+from icl.engine.rungs.probe import ProbeReport, moving_positions, one_line, probe, unsupported
 from icl.engine.rungs.root import PlantedRoot
 from icl.engine.rungs.trie_model import TrieModel
 from icl.engine.trunks import fused
@@ -33,6 +33,8 @@ from icl.protocols import LanguageModel, Tokenizer
 from icl.training import Root
 
 log = logging.getLogger("icl")
+
+NOTHING_SHARED = "one plain forward a text, nothing shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,17 @@ class Step:
     make: Callable[[], LanguageModel]
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a rung. `reason`: why it was not taken, "" of the one that was; `report`: of the probe, if
+    it came to that."""
+
+    name: str
+    means: str
+    reason: str
+    report: ProbeReport | None = None
+
+
 def choose_engine(
     network: Any,
     tokenizer: Tokenizer,
@@ -54,11 +67,13 @@ def choose_engine(
     fingerprint: str,
     root: Root | None = None,
     max_memory: int | None = None,
+    tried: Callable[[Tried], None] = lambda one: None,
     **options: Any,
 ) -> LanguageModel:
     """The fastest engine that agrees with plain forwards of `network`.
 
-    root: what stands before every text; it takes its part of `context_length`.
+    root: what stands before every text; it takes its part of `context_length`. tried: is told of every rung
+    down to the one that is taken.
     options: chunk_rows, max_slots and batch_invariant as in TrieModel; the other engines take what they
     know. Where batch_invariant is asked, an engine whose results depend on the batch is stepped down from.
 
@@ -66,55 +81,51 @@ def choose_engine(
     """
     if root is not None:
         PlantedRoot(root, network, context_length)  # where it does not fit, no rung is to blame
-    steps = _rungs(
-        network, tokenizer, max_memory=max_memory, options=options,
-        name=name, context_length=context_length, fingerprint=fingerprint, root=root,
-    )  # fmt: skip
+    common: dict[str, Any] = {
+        "name": name, "context_length": context_length, "fingerprint": fingerprint, "root": root,
+    }  # fmt: skip
+    steps = _rungs(network, tokenizer, max_memory=max_memory, options=options, **common)
     refused = ""
     for step in steps:
         if refused:
-            log.log(
-                logging.INFO if step is steps[1] else logging.WARNING,
-                "%s; trying the %s: %s",
-                refused,
-                step.name,
-                step.means,
-            )
-        candidate, reason = _tried(network, step, invariant=bool(options.get("batch_invariant")))
+            level = logging.INFO if step is steps[1] else logging.WARNING
+            log.log(level, "%s; trying the %s: %s", refused, step.name, step.means)
+        candidate, found = _tried(network, step, invariant=bool(options.get("batch_invariant")))
+        tried(found)
         if candidate is not None:
             return candidate
-        refused = f"{name} ({network.config.model_type}) cannot run on the {step.name}: {reason}"
-    naive = NaiveModel(
-        network, tokenizer, name=name, context_length=context_length, fingerprint=fingerprint, root=root
-    )
-    log.warning("%s; trying the %s: one plain forward a text, nothing shared", refused, naive.engine)
+        refused = f"{name} ({network.config.model_type}) cannot run on the {step.name}: {found.reason}"
+    naive = NaiveModel(network, tokenizer, **common)
+    log.warning("%s; trying the %s: %s", refused, naive.engine, NOTHING_SHARED)
     naive.check()  # it is what the others are compared with
+    tried(Tried(naive.engine, NOTHING_SHARED, ""))
     return naive
 
 
-def _tried(network: Any, step: Step, *, invariant: bool) -> tuple[LanguageModel | None, str]:
-    """The engine of a step if it is exact, and batch-invariant where that is asked, else why not. Whatever a
-    network raises on the way is a reason."""
+def _tried(network: Any, step: Step, *, invariant: bool) -> tuple[LanguageModel | None, Tried]:
+    """The engine of a step if it is exact, and batch-invariant where that is asked; and what came of it.
+    Whatever a network raises on the way is a reason."""
+    report = None
     try:
-        reason = step.against()
-        if reason:
-            return None, reason
-        candidate = step.make()
-        report = probe(network, candidate)
-        varied = varies(network, candidate) if invariant and report.exact else ""
+        candidate, reason = None, step.against()
+        if not reason:
+            candidate = step.make()
+            report = probe(network, candidate)
+            reason = report.reason
+            if invariant and report.exact:
+                reason = varies(network, candidate)
     except (MemoryError, torch.OutOfMemoryError) as error:
-        return None, f"there is not enough memory for it ({one_line(error)})"
+        reason = f"there is not enough memory for it ({one_line(error)})"
     except Exception as error:  # an architecture or a kind of layer that it cannot read
-        return None, one_line(error)
-    if not report.exact:
-        return None, report.reason
-    if varied:
-        return None, varied
+        reason = one_line(error)
+    found = Tried(step.name, step.means, reason, report)
+    if reason or candidate is None or report is None:
+        return None, found
     log.info(
         "%s runs on the %s (probed in %.2f s; largest difference to plain forwards %.1e)",
         candidate.name, step.name, report.seconds, report.difference,
     )  # fmt: skip
-    return candidate, ""
+    return candidate, found
 
 
 def _rungs(
