@@ -295,13 +295,16 @@ def compare_runs(
     """One table over several runs; baseline and metric are those of the first if not given (there: each
     task's own). view, where, sort, group: as of `icl.leaderboard.leaderboard`. Raises DataError for runs that
     asked one model about one task under other conditions. results: theirs, where they have been read."""
+    from icl.experiments.folder.verdicts import DETAIL
     from icl.leaderboard import leaderboard
+    from icl.leaderboard.measures import is_judged
     from icl.leaderboard.mixture import refuse_mixture
 
     refuse_mixture([run.folder for run in runs])
     settings = runs[0].experiment.leaderboard
     tasks: dict[str, Task] = {}
-    metric = metric or settings.metric
+    results = results or [result for run in runs for result in run.results]
+    metric = metric or settings.metric or (DETAIL if is_judged(results) else None)
     if metric != "accuracy":
         tasks = {name: task for run in runs for name, task in run.tasks().items()}
     # the engine's fingerprint ends in the precision that it ran at, whoever chose it
@@ -312,7 +315,7 @@ def compare_runs(
     versions = {key: found["versions"] for key, found in known.items() if found.get("versions")}
     with allowing_code(any(run.allow_code for run in runs)):
         return leaderboard(
-            results or [result for run in runs for result in run.results],
+            results,
             metric=metric,
             compare_to=compare_to or (settings.compare_to.named if settings.compare_to else None),
             tasks=tasks,

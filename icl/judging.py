@@ -92,9 +92,7 @@ the verdict."""
 class Judge(Protocol):
     """Grades an answer, or a pair, by asking a model.
 
-    Attributes: `needs`, what an item must have ("golds", "other"); `scores_labels`, whether the model must
-    give log-probabilities of labels; `labels`, every label that a verdict may have, best first. The
-    constructor checks and stores.
+    `needs`: what an item must have ("golds", "other"). The constructor checks and stores.
     """
 
     needs: frozenset[str]
@@ -106,7 +104,17 @@ class Judge(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Of its verdicts, best first."""
+        """Every label that a verdict may have, best first."""
+        ...
+
+    @property
+    def single(self) -> bool:
+        """Whether a verdict has a score, so that it can be a metric."""
+        ...
+
+    @property
+    def content(self) -> str:
+        """What decides verdicts beside its parameters and what it asks: thresholds and weights of a file."""
         ...
 
     def check(self) -> None:

@@ -71,7 +71,7 @@ def test_sources_transforms_and_kinds_are_in_the_guide() -> None:
 
 def test_the_guides_experiment_and_task_are_valid(tmp_path: Path) -> None:
     experiment = next(yaml.safe_load(text) for text in yaml_blocks() if "grid:" in text)
-    rare = {"dtype", "engine", "context_length", "batch_invariant", "think", "track", "executor"}
+    rare = {"dtype", "engine", "context_length", "batch_invariant", "think", "track", "executor", "metric"}
     assert set(experiment) == set(Experiment.model_fields) - rare
     assert check(*read_experiment({**experiment, "model": "fake"})).cells
     (tmp_path / "tickets.yaml").write_text(next(t for t in yaml_blocks() if "kind:" in t), encoding="utf-8")

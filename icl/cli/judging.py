@@ -88,15 +88,15 @@ def judge(
     """
     from icl.cli.display import Output as Console
     from icl.cli.display import meter_for
-    from icl.experiments.asking.judging import check_judge
-    from icl.experiments.file.config import Source
-    from icl.experiments.graded import check_labels, read_labelled
+    from icl.experiments.asking.judging import check_judge, check_labels
+    from icl.experiments.graded import check_rows, read_labelled
 
     choices = _choices(named, models, dtype)
-    built = [check_judge(choice, Source("--judge", Path(), {})) for choice in choices]
+    built = [check_judge(choice) for choice in choices]
     rows = read_labelled(file, language)[:limit]
-    for one in built:
-        check_labels(rows, one)
+    for choice, one in zip(choices, built, strict=True):
+        check_rows(rows, one)
+        check_labels(choice, one)
     found: list[tuple[JudgeChoice, list[Graded], Report]] = []
     meter = meter_for(Console(stderr=True), quiet)
     meter.start(len(rows) * len(choices), 0)

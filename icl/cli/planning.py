@@ -130,7 +130,7 @@ def _lines(one: OneModel, named: bool) -> list[str]:
     more = f"Forwarded besides: {one.plan.recomputed:,} tokens; {one.plan.recomputes}."
     again = one.plan.recomputed > 0
     own = [*([limit] if made else ()), *([more] if again else ()), *_workers(one), one.time, *_price(one)]
-    lines = [*own, _memory(one), *_training(one.plan)]
+    lines = [*own, _memory(one), *_training(one.plan), *_judging(one)]
     return [visible(f"{one.label}: {line}") for line in lines] if named else lines
 
 
@@ -215,6 +215,21 @@ def _table(name: str, models: Sequence[OneModel]) -> Table:
             sum((entry.selection for found in plans for entry in found.tasks), start=NO_USAGE),
         )
     return table
+
+
+def _judging(one: OneModel) -> list[str]:
+    """What the judge is asked about these answers, which is in no figure above."""
+    from icl.experiments.file.judges import judge_of
+
+    choice, asked = judge_of(one.checked.experiment, one.checked.source), one.plan.judging
+    if choice is None:
+        return []
+    ratio = asked.tokens_flat / max(asked.tokens_unique, 1)
+    return [
+        f"Judging by {choice.label} is not in these figures: {asked.requests:,} requests, "
+        f"{asked.tokens_flat:,} tokens flat, {asked.tokens_unique:,} forwarded ({ratio:.1f}x), for answers "
+        "as long as they may be; its model is opened when the others are gone."
+    ]
 
 
 def _training(found: Plan) -> list[str]:

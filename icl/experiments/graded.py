@@ -163,7 +163,7 @@ def _violated(value: Any, where: str) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def check_labels(rows: Sequence[LabelledItem], judge: Judge) -> None:
+def check_rows(rows: Sequence[LabelledItem], judge: Judge) -> None:
     """DataError where people gave a label that the judge does not have, or name a rule that is not there."""
     rules = [rule.name for rule in getattr(judge, "rules", ())]
     everything = [rule.name for rule in judge.read.rules] if rules else []  # type: ignore[attr-defined]

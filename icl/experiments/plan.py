@@ -12,6 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from icl.engine.fake import FakeModel
 from icl.engine.measuring.sizes import Largest
@@ -23,18 +24,35 @@ from icl.executors.sharing import share
 from icl.executors.team import Account
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.conversations import Conversation, Window, converse
+from icl.experiments.asking.judging import grade
 from icl.experiments.asking.metered import MeteredModel
 from icl.experiments.asking.models import TokenizerOnly, open_tokenizer
 from icl.experiments.asking.pooled import executor_of
 from icl.experiments.asking.responses import ResponseStore
+from icl.experiments.file.judges import judge_of
 from icl.experiments.grid.check import Checked
 from icl.experiments.grid.choices import Choices
 from icl.experiments.records import UNTUNED
 from icl.experiments.running.grouped import groups, resources_for
+from icl.experiments.running.judging import item_of
 from icl.experiments.running.training import expected_training
+from icl.judging import Item
 from icl.protocols import Encoder, OnGeneration, OnScores
 from icl.training import TrainingCost
-from icl.types import NO_USAGE, GenerateRequest, Generation, Request, ScoreRequest, Scores, TokenIds, Usage
+from icl.types import (
+    NO_USAGE,
+    GenerateRequest,
+    Generation,
+    Outcome,
+    Request,
+    ScoreRequest,
+    Scores,
+    TokenIds,
+    Usage,
+)
+
+WORD = " word"
+"""Of made-up answers: about a token."""
 
 
 @dataclass
@@ -190,6 +208,8 @@ class Plan:
     """Why it does, in words."""
     cut: Account = field(default_factory=Account)
     """What workers would forward more than once; nothing where there are none."""
+    judging: Usage = NO_USAGE
+    """What the experiment's judge would be asked about these answers, not in `total`."""
     training: Mapping[str, TrainingCost | None] = field(default_factory=dict)
     """Tuning -> what it would cost over all tasks and seeds, not in `total`; None where nobody can tell."""
     fingerprint: str = ""
@@ -225,6 +245,7 @@ def plan(
     known = open_tokenizer(checked.experiment)
     executor = executor_of(checked.experiment, checked.source)
     rehearsal = RehearsalModel(known, (executor.workers if executor else None) or 1)
+    judging = _Judging(checked)
     models: dict[str, MeteredModel] = {}  # one tuning's answers are not another's
     plans = {task: TaskPlan(task) for task in checked.tasks}
     for (task, seed), cells in groups(checked.cells):
@@ -250,8 +271,9 @@ def plan(
                     solve = method.solve(query, demonstrations[index], choices.resources)
                     yield Conversation(query.id, solve)
 
-        # answers of a rehearsal mean nothing
-        converse(talks(), model, window or Window(), lambda conversation, outcome: None)
+        # answers of a rehearsal mean nothing: a judge is asked about as many, as long as they may be
+        given = partial(judging.answered, task, seed)
+        converse(talks(), model, window or Window(), given)
         entry.cells += len(cells)
         entry.predictions += len(cells) * len(choices.queries)
         entry.selection += _minus(chosen, before)
@@ -264,9 +286,39 @@ def plan(
         rehearsal.recomputed,
         "" if known.recomputing is None else known.recomputing.recomputes,
         rehearsal.account,
+        judging.asked(),
         training,
         known.fingerprint,
     )
+
+
+class _Judging:
+    """What an experiment's judge would be asked; nothing without one."""
+
+    def __init__(self, checked: Checked) -> None:
+        self._checked = checked
+        self._choice = judge_of(checked.experiment, checked.source)
+        self._items: list[Item] = []
+        self._test = {key: {e.id: e for e in split.test} for key, split in checked.splits.items()}
+
+    def answered(self, task: str, seed: int, conversation: Conversation[str], outcome: Outcome) -> None:
+        """One made-up answer. Written ones are taken to be as long as the task lets them be."""
+        if self._choice is None:
+            return
+        example = self._test[task, seed][conversation.tag]
+        definition = self._checked.tasks[task].task
+        text = definition.verbalise(outcome.answer or "")
+        if outcome.output:
+            text = f"{len(self._items)}{WORD * definition.max_answer_tokens}"
+        self._items.append(item_of(example, definition, text))
+
+    def asked(self) -> Usage:
+        """All answers together, each shared prefix once. ModelError if the tokenizer cannot be read."""
+        if self._choice is None or not self._items:
+            return NO_USAGE
+        rehearsal = RehearsalModel(open_tokenizer(self._choice.experiment))
+        grade(self._choice.build(), self._items, rehearsal, ResponseStore())
+        return rehearsal.total
 
 
 def _minus(a: Usage, b: Usage) -> Usage:

@@ -19,6 +19,7 @@ from icl.experiments.file.config import Experiment
 from icl.experiments.file.models import ModelSettings
 from icl.experiments.grid.cells import BASE
 from icl.instructions.contract import row_generators
+from icl.judging import judges
 from icl.registry import Entry, Registry
 from icl.tasks import TaskFile
 from icl.tracking import trackers
@@ -49,6 +50,7 @@ def _experiment() -> Schema:
             kinds["Grid"]["properties"][axis]["default"] = [item.label for item in default.default]
     kinds["model"] = _model()
     made["properties"]["track"] = {"anyOf": _named(trackers), "default": {}}
+    made["properties"]["metric"] = {"anyOf": [_judge(), {"type": "null"}], "default": None}
     one = _named(executors, {"minProperties": 1, "maxProperties": 1})
     made["properties"]["executor"] = {"anyOf": [*one, {"const": "none"}, {"type": "null"}], "default": None}
     made["properties"]["model"] = {"anyOf": [_of("model"), _list_of("model")]}
@@ -116,6 +118,23 @@ def _model() -> Schema:
             },
         ]
     }
+
+
+def _judge() -> Schema:
+    """{judge: {name: {model, its settings, parameters}}}."""
+    own = {"model": _of("model"), **ModelSettings.model_json_schema()["properties"]}
+    given = {}
+    for name in judges:
+        entry = _parameters(judges.entry(name))
+        given[name] = {
+            **entry,
+            "type": "object",
+            "properties": {**own, **entry["properties"]},
+            "required": ["model"],
+        }
+    one = {"minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+    named = {"type": "object", "properties": given, **one}
+    return {"type": "object", "properties": {"judge": named}, **one}
 
 
 def _component(registry: Registry[Any], axis: str) -> Schema:

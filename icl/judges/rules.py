@@ -71,6 +71,7 @@ class Rules:
     needs: frozenset[str] = frozenset()
     scores_labels = True
     labels = (KEPT, BROKEN)
+    single = True
 
     def __init__(
         self,
@@ -116,6 +117,11 @@ class Rules:
         if not any(rule.weight for rule in chosen):
             raise ConfigError(f"only: leaves no rule of {self.read.name!r} with a weight above 0")
         return chosen
+
+    @property
+    def content(self) -> str:
+        """See Judge: the file."""
+        return self.read.model_dump_json()
 
     def grade(self, item: Item, bench: Bench) -> Grading:
         """One request a rule, all at once."""

@@ -9,6 +9,8 @@ from icl.experiments.records import UNTUNED
 from icl.leaderboard.names import Names, is_placeholder
 from icl.leaderboard.rows import Row
 from icl.leaderboard.training import Training
+from icl.leaderboard.verdicts import ATTEMPTS, Verdicts
+from icl.metrics.shared.agreement import Estimate
 
 NOT_YET = "–"
 LONGEST_HEADER = 24
@@ -207,6 +209,53 @@ def _training_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+def _judged(of: Callable[[Verdicts], str | None]) -> Callable[[Row], str]:
+    return lambda row: (of(row.verdicts) or NOT_YET) if row.verdicts is not None else NOT_YET
+
+
+def _share(found: Estimate | None) -> str | None:
+    return None if found is None else percent(found.value)
+
+
+def _judge_columns(rows: Sequence[Row]) -> list[Column]:
+    """What a judge said, how far that is what the metric says, and its cost; none where nobody judged."""
+    told = [row.verdicts for row in rows if row.verdicts is not None]
+    if not told:
+        return []
+    met = {label for one in told for label in one.counts}
+    columns = []
+    if met <= set(ATTEMPTS):
+        columns = [
+            Column("judge_labels", "CO/IN/NA", _judged(lambda v: _counts(v, ATTEMPTS)), rank=1),
+            Column("given_attempted", "CGA", _judged(lambda v: _share(v.given_attempted)), rank=1),
+            Column("f_score", "F", _judged(lambda v: _share(v.f_score)), rank=1),
+        ]
+    else:
+        names = sorted(met)
+        columns = [Column("judge_labels", "/".join(names), _judged(lambda v: _counts(v, names)), rank=1)]
+    columns += [
+        Column("judge_agreement", "agree", _judged(lambda v: _share(v.agreement)), rank=1),
+        Column(
+            "judge_kappa",
+            "kappa",
+            _judged(lambda v: None if v.kappa is None else f"{v.kappa.value:.2f}"),
+            rank=1,
+        ),
+        Column("judge_tokens", "judge tok", _judged(_judge_tokens), rank=4),
+    ]
+    if any(one.ungraded for one in told):
+        columns.append(Column("judge_ungraded", "ungraded", _judged(lambda v: str(v.ungraded)), rank=2))
+    return columns
+
+
+def _counts(verdicts: Verdicts, labels: Sequence[str]) -> str:
+    return "/".join(str(verdicts.counts.get(label, 0)) for label in labels)
+
+
+def _judge_tokens(verdicts: Verdicts) -> str:
+    return f"{short_count(verdicts.usage.tokens_flat)}→{short_count(verdicts.usage.tokens_unique)}"
+
+
 def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> list[Column]:
     """Results and costs; a count that is zero in every row has no column."""
     columns = [
@@ -232,6 +281,7 @@ def measured_columns(rows: Sequence[Row], metric: str, baseline: str | None) -> 
     if any(row.seconds for row in rows):
         columns.append(Column("seconds", "s", lambda r: short_seconds(r.seconds), rank=2))
     columns += _training_columns(rows)
+    columns += _judge_columns(rows)
     if any(row.extraction.read for row in rows):
         columns.append(Column("extraction", "unparsed/cut/differ", _extraction, rank=3))
     if any(row.extraction.abstained for row in rows):

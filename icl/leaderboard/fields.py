@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from icl.leaderboard.board import Board
 from icl.leaderboard.footer import footer
 from icl.leaderboard.rows import Row
+from icl.leaderboard.verdicts import Verdicts
+from icl.metrics.shared.agreement import Estimate
 from icl.printable import visible, visible_json
 
 
@@ -44,6 +46,19 @@ def _oracle(name: str) -> Callable[[Row], object]:
         return None if found is None else getattr(found, name)
 
     return show
+
+
+def _judge(of: Callable[[Verdicts], object]) -> Callable[[Row], object]:
+    return lambda row: None if row.verdicts is None else of(row.verdicts)
+
+
+def _estimates(name: str, of: Callable[[Verdicts], Estimate | None]) -> dict[str, Callable[[Row], object]]:
+    """A number by its name, and the ends of its interval."""
+
+    def part(which: str) -> Callable[[Row], object]:
+        return _judge(lambda v: None if (found := of(v)) is None else getattr(found, which))
+
+    return {name: part("value"), f"{name}_low": part("low"), f"{name}_high": part("high")}
 
 
 FIELDS: dict[str, Callable[[Row], object]] = {
@@ -112,6 +127,18 @@ FIELDS: dict[str, Callable[[Row], object]] = {
     "training_tokens_validation": lambda r: r.training.tokens_validation if r.training else None,
     "training_seconds": lambda r: r.training.seconds if r.training else None,
     "training_peak_bytes": lambda r: r.training.peak_bytes if r.training else None,
+    "judge": _judge(lambda v: v.judge),
+    "judge_labels": _judge(lambda v: "; ".join(f"{label} {n}" for label, n in sorted(v.counts.items()))),
+    "judge_ungraded": _judge(lambda v: v.ungraded),
+    **_estimates("given_attempted", lambda v: v.given_attempted),
+    **_estimates("f_score", lambda v: v.f_score),
+    **_estimates("judge_agreement", lambda v: v.agreement),
+    **_estimates("judge_kappa", lambda v: v.kappa),
+    "judge_requests": _judge(lambda v: v.usage.requests),
+    "judge_tokens": _judge(lambda v: v.usage.tokens_flat),
+    "judge_tokens_unique": _judge(lambda v: v.usage.tokens_unique),
+    "judge_tokens_generated": _judge(lambda v: v.usage.tokens_generated),
+    "judge_seconds": _judge(lambda v: v.usage.seconds),
     "read_from_text": lambda r: r.extraction.read,
     "unparsed": lambda r: r.extraction.unparsed,
     "abstained": lambda r: r.extraction.abstained,

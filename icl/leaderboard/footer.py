@@ -63,7 +63,24 @@ def footer(board: Board) -> list[str]:
         lines.append("† reference row.")
     if board.view == RESULTS:
         lines += _training(board.rows, names)
+        lines += _judging(board.rows)
     return [*lines, *caveats(board, names)]
+
+
+def _judging(rows: Sequence[Row]) -> list[str]:
+    """Who judged, and what its columns are."""
+    told = [row.verdicts for row in rows if row.verdicts is not None]
+    if not told:
+        return []
+    named = ", ".join(dict.fromkeys(one.judge for one in told))
+    grades = any(one.attempts is not None for one in told)
+    of_grades = "; CO/IN/NA: correct, incorrect, not attempted; CGA = CO/(CO+IN), F of CGA and CO"
+    lost = sum(one.ungraded for one in told)
+    return [
+        f"Judge: {named}{of_grades if grades else ''}. agree, kappa: with the task's own metric, right or "
+        "wrong, seeds together. judge tok: its own cost, in no other column.",
+        *([f"Answers that could not be graded: {lost}; they count neither way."] if lost else []),
+    ]
 
 
 def caveats(board: Board, names: Names) -> list[str]:

@@ -34,7 +34,7 @@ class Headroom:
 def headroom(values: Values) -> Headroom:
     """Over the seeds of a row."""
     by_seed = values.weighted(np.ones((1, values.shape[1])))[0]
-    oracle = None if values.scores is None else float(np.nanmean(np.nanmax(values.scores, axis=0)))
+    oracle = None if values.scores is None else float(np.nanmean(np.fmax.reduce(values.scores, axis=0)))
     return Headroom(float(np.nanmin(by_seed)), float(np.nanmax(by_seed)), oracle)
 
 
@@ -42,7 +42,7 @@ def oracle_of_rows(cube: Floats | None, level: float = 0.95) -> Interval | None:
     """Interval of the mean of the highest score among rows; scores [rows, S, Q]."""
     if cube is None or len(cube) < 2:
         return None
-    return interval_of_mean(filled(np.nanmax(cube, axis=0)), level)
+    return interval_of_mean(filled(np.fmax.reduce(cube, axis=0)), level)
 
 
 def common(tables: Sequence[tuple[Sequence[int], Sequence[str], Floats]]) -> Floats | None:

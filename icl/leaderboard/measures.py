@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icl.errors import ConfigError
+from icl.experiments.folder.verdicts import DETAIL
 from icl.experiments.records import CellResult
 from icl.leaderboard.layout import Layout
 from icl.metrics.shared.mean import once_each
@@ -173,11 +174,13 @@ def stand_in_task(name: str, cells: Sequence[CellResult]) -> Task:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A task and the metric that judges it; no metric: the share of predictions marked correct."""
+    """A task and the metric that judges it; no metric: the mean of a score that predictions have."""
 
     name: str
     metric: Metric | None
     task: Task
+    score: Callable[[Prediction], float] = lambda p: float(p.correct)
+    """NaN where a prediction has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,7 @@ class Measure:
         judged = self.judged[task_name]
         task, metric = judged.task, judged.metric
         if metric is None:
-            return [mean_values(lay, lambda p: float(p.correct)) for lay in layouts]
+            return [mean_values(lay, judged.score) for lay in layouts]
         score = once_each(metric.score)
         loops: list[Values] = [LoopValues(lay, metric, task) for lay in layouts]
         forms: list[Callable[[Layout], Values]] = [
@@ -245,10 +248,34 @@ def _probe(values: Sequence[Values]) -> Floats:
     return np.concatenate(found, axis=0)
 
 
+def is_judged(cells: Sequence[CellResult]) -> bool:
+    """Whether a judge has judged every complete cell, of which there are some."""
+    whole = [result for result in cells if result.complete]
+    return bool(whole) and all(DETAIL in result.notes for result in whole)
+
+
+def check_judged(cells: Sequence[CellResult]) -> None:
+    """ConfigError where a complete cell has no verdicts."""
+    whole = [result for result in cells if result.complete]
+    open_ = sum(DETAIL not in result.notes for result in whole)
+    if open_:
+        raise ConfigError(
+            f"metric 'judge': {open_} of {len(whole)} cells are not judged: name a judge in the experiment, "
+            "metric: {judge: {simpleqa: {model: NAME}}}, and give icl run again; no answer is asked again"
+        )
+
+
+def score_by_judge(prediction: Prediction) -> float:
+    """NaN where it could not be graded."""
+    score = prediction.details.get(DETAIL, {}).get("score")
+    return float("nan") if score is None else float(score)
+
+
 def measure(metric: str | Metric | None, tasks: Mapping[str, Task], cells: Sequence[CellResult]) -> Measure:
     """How each task of the cells is judged: by a registered name, a Metric object, or, with None,
     by the task's own metric.
 
+    "judge" is the score that the run's judge gave.
     Accuracy of a task that is not in `tasks` is the share of predictions marked correct; another
     metric then sees the labels met in the predictions. Raises ConfigError on an unknown name.
     """
@@ -259,6 +286,10 @@ def measure(metric: str | Metric | None, tasks: Mapping[str, Task], cells: Seque
     for name, group in by_task.items():
         task = tasks.get(name)
         wanted = metric if metric is not None else task.metric if task else "accuracy"
+        if wanted == DETAIL:
+            check_judged(group)
+            judged[name] = Judged(DETAIL, None, task or stand_in_task(name, group), score_by_judge)
+            continue
         if wanted == "accuracy" and task is None:
             judged[name] = Judged("accuracy", None, stand_in_task(name, group))
             continue

@@ -20,6 +20,7 @@ from icl.leaderboard.power import LEVEL, Power, power_of
 from icl.leaderboard.standings import Standing, standings
 from icl.leaderboard.statistics import Resampler, holm, pseudo_values
 from icl.leaderboard.training import Training
+from icl.leaderboard.verdicts import Verdicts, none_graded
 from icl.types import NO_USAGE, Usage
 
 SECTIONS = ("model", "task")
@@ -105,6 +106,8 @@ class Row:
     """In which versions it differs from most rows; "" where it does not."""
     training: Training | None = None
     """What the tuning cost; None without one."""
+    verdicts: Verdicts | None = None
+    """Of a judge; None where nobody judged all of it."""
 
     @property
     def is_bare(self) -> bool:
@@ -239,11 +242,14 @@ def _row(group: Group, measure: Measure, resampler: Resampler) -> Row:
         skipped_rows=max((int(r.notes.get("skipped_rows", 0)) for r in group.complete), default=0),
         incomplete=tuple(f"seed {r.cell.seed}: {_left(r)}" for r in group.open),
         training=Training.of(group.complete),
+        verdicts=Verdicts.of(group.complete),
         environments=tuple(dict.fromkeys(key for r in group.complete for key in r.environments)),
     )
 
 
 def _left(result: CellResult) -> str:
+    if none_graded(result):
+        return "the judge could grade none of its answers"
     if result.damage:
         return f"damaged ({result.damage}); the run's command computes it again"
     return f"{len(result.predictions)} predictions so far"

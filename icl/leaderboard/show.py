@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from icl.experiments.folder.verdicts import DETAIL
 from icl.printable import visible
 from icl.types import Example, Prediction, Prompt, Query, Task
 
@@ -162,6 +164,20 @@ def _scores(prediction: Prediction) -> Table:
     return table
 
 
+def _of_judge(verdict: Mapping[str, Any]) -> str:
+    """A judge's verdict in one line, with what it wrote where it wrote something."""
+    score, margin = verdict.get("score"), verdict.get("margin")
+    parts = [f"judge {verdict.get('by')}: {verdict.get('label') or 'not graded'}"]
+    parts += [] if score is None else [f"score {score:.2f}"]
+    parts += [] if margin is None else [f"margin {margin:.2f}"]
+    parts += [f"P({name}) {p:.2f}" for name, p in verdict.get("probabilities", {}).items()]
+    parts += [f"{name} {value:.2f}" for name, value in verdict.get("values", {}).items()]
+    for key in ("reasons", "flags"):
+        parts += [f"{key}: {', '.join(verdict[key])}"] if verdict.get(key) else []
+    parts += [f"wrote {verdict['output']!r}"] if verdict.get("output") else []
+    return visible(", ".join(parts))
+
+
 def _verdict(prediction: Prediction) -> Text:
     text = Text()
     none = "abstained" if "abstained" in prediction.flags else "unparsed"
@@ -173,7 +189,11 @@ def _verdict(prediction: Prediction) -> Text:
         text.append(f"\nflags: {', '.join(map(visible, prediction.flags))}", style="yellow")
     for dropped in prediction.dropped:
         text.append(f"\ndropped {visible(dropped.id)}: {visible(dropped.reason)}", style="yellow")
+    if DETAIL in prediction.details:
+        text.append(f"\n{_of_judge(prediction.details[DETAIL])}", style="cyan")
     for key, value in prediction.details.items():
+        if key == DETAIL:
+            continue
         text.append(f"\n{visible(str(key))}: {visible(str(value))}", style="dim")
     usage = prediction.usage
     if usage.requests:

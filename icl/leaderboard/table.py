@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from rich.table import Table
 
 from icl.errors import DataError
 from icl.experiments.file.baseline import Baseline, BaselineError, resolve_baseline
+from icl.experiments.folder.verdicts import DETAIL
 from icl.experiments.records import CellResult
 from icl.leaderboard import fields, filters, formats
 from icl.leaderboard.board import Board
@@ -19,6 +21,7 @@ from icl.leaderboard.results import majority_cells, without_copies
 from icl.leaderboard.rich_html import board_html
 from icl.leaderboard.rows import SECTIONS, Row, build_rows
 from icl.leaderboard.statistics import Resampler
+from icl.leaderboard.verdicts import none_graded
 from icl.leaderboard.versions import Versions, marked
 from icl.leaderboard.views import RESULTS, check_view
 from icl.protocols import Metric
@@ -106,7 +109,9 @@ def leaderboard(
         raise DataError("no results: the run folder holds no cell yet")
     where, group = listed(where), listed(group)
     cells = without_copies(results)
-    made = majority_cells(cells) if majority else []
+    if metric == DETAIL:
+        cells = [replace(r, complete=False) if none_graded(r) else r for r in cells]
+    made = majority_cells(cells) if majority and metric != DETAIL else []
     cells += made
     groups = group_cells(cells)
     judge = measure(metric, tasks or {}, cells)

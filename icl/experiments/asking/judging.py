@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from icl.backends import BACKENDS, SaysLabels
@@ -12,8 +13,8 @@ from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.conversations import Conversation, Window, converse
 from icl.experiments.asking.models import check_models, open_model
 from icl.experiments.asking.responses import ResponseStore
-from icl.experiments.file.config import Source
-from icl.experiments.file.judges import JudgeChoice
+from icl.experiments.file.config import Experiment, Source
+from icl.experiments.file.judges import JUDGE, JudgeChoice, judge_of
 from icl.judging import Bench, Item, Judge, Verdict, as_solve, missing, verdict_of
 from icl.protocols import LanguageModel
 from icl.types import Outcome, Usage
@@ -27,11 +28,36 @@ class Graded:
     usage: Usage
 
 
-def check_judge(choice: JudgeChoice, source: Source) -> Judge:
-    """The judge, if it can be built, its model found, and that model's labels scored as far as the judge goes
-    by them. Loads no weights; asks a server what it gives. Raises ConfigError or ModelError in one line."""
+def check_judge(choice: JudgeChoice) -> Judge:
+    """The judge, if it can be built and its model found. Loads nothing. Raises ConfigError in one line."""
     judge = choice.build()
-    check_models(choice.experiment, source)
+    try:
+        check_models(choice.experiment, Source("", Path(), {}))
+    except ConfigError as error:
+        told = str(error).removeprefix(": model: ")
+        raise ConfigError(f"judge {choice.component.name!r}: model: {told}") from error
+    return judge
+
+
+def check_metric(experiment: Experiment, source: Source) -> None:
+    """Refuses an experiment's judge that cannot be built, whose model is not found, or that is no metric."""
+    choice = judge_of(experiment, source)
+    if choice is None:
+        return
+    path = ("metric", JUDGE, choice.component.name)
+    try:
+        judge = check_judge(choice)
+    except IclError as error:
+        raise source.error(path, str(error)) from error
+    if "other" in judge.needs:
+        raise source.error(path, "grades pairs, and an answer of a run has no other side; see icl judge")
+    if not judge.single:
+        raise source.error(path, "gives no single number, which a metric is; say how: overall: mean, or min")
+
+
+def check_labels(choice: JudgeChoice, judge: Judge) -> None:
+    """Raises ConfigError where the judge goes by log-probabilities of labels that its model does not give, in
+    one line with what would work. Loads no weights; asks a server what it gives."""
     named = choice.experiment.choice
     if judge.scores_labels and named.is_backend:
         model = BACKENDS.create(named.name, named.options)
@@ -39,17 +65,12 @@ def check_judge(choice: JudgeChoice, source: Source) -> Judge:
             try:
                 model.check_labels()
             except IclError as error:
-                other = "; or read: text, which goes by what is written" if _reads(judge) else ""
+                other = "; or read: text, which goes by what is written" if "read" in vars(judge) else ""
                 raise ConfigError(
                     f"judge {choice.component.name!r} goes by log-probabilities of its labels: {error}. A "
                     "model of icl's own engine, of the vllm backend, or a server with logprobs "
                     f"works{other}"
                 ) from error
-    return judge
-
-
-def _reads(judge: Judge) -> bool:
-    return hasattr(judge, "read") and isinstance(judge.read, str)
 
 
 def open_judge(choice: JudgeChoice, *, max_memory: int | None = None) -> LanguageModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -108,6 +108,22 @@ Components = Annotated[
 ]
 Tunings = Annotated[Components, BeforeValidator(_saved, json_schema_input_type=OneOrMore)]
 Shots = Annotated[int, Field(ge=0, strict=True)]
+
+
+def _named_judge(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(
+            f"names a judge: {{judge: {{simpleqa: {{model: NAME}}}}}}, not {as_written(value)}; a metric "
+            "without a model stands under leaderboard: {metric: NAME}"
+        )
+    inner = value.get("judge") if isinstance(value, Mapping) and set(value) == {"judge"} else None
+    if not isinstance(inner, Mapping) or len(inner) != 1:
+        raise ValueError(f"must be {{judge: {{name: {{model: NAME, ...}}}}}}, not {as_written(value)}")
+    return value
+
+
+NamedJudge = Annotated[dict[Literal["judge"], Named], BeforeValidator(_named_judge)]
+"""{judge: {name: {model: ..., parameters}}}."""
 
 
 class Section(BaseModel):

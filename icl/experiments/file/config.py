@@ -19,7 +19,17 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from icl.errors import ConfigError, nearest
-from icl.experiments.file.axes import Component, Grid, Label, Named, Section, Shots, listed, refuse_twice
+from icl.experiments.file.axes import (
+    Component,
+    Grid,
+    Label,
+    Named,
+    NamedJudge,
+    Section,
+    Shots,
+    listed,
+    refuse_twice,
+)
 from icl.experiments.file.baseline import BaselineError, parse_baseline
 from icl.experiments.file.models import (
     Context,
@@ -137,6 +147,8 @@ class Experiment(Section):
     think: Markers = ()
     """Marks of thinking blocks that the model writes, beside the known ones and those of its tasks."""
     duplicate_threshold: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
+    metric: NamedJudge | None = None
+    """A judge by whose verdicts rows are ranked beside each task's own metric; see `file.judges`."""
     leaderboard: LeaderboardSettings = LeaderboardSettings()
     track: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Trackers by name, with their options."""

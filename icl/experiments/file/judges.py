@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from icl.engine.fake import ByteTokenizer
 from icl.errors import ConfigError
 from icl.experiments.file.axes import Component
-from icl.experiments.file.config import Experiment, read_experiment
+from icl.experiments.file.config import Experiment, Source, read_experiment
 from icl.experiments.file.models import ModelSettings
-from icl.judging import Judge, judges
+from icl.judging import Bench, Item, Judge, judges
 from icl.tasks.wording import as_written
 
 OF_THE_MODEL = ("model", *ModelSettings.model_fields)
 """Keys beside the judge's own parameters that say which model it asks."""
 JUDGE = "judge"
+ROOM = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class JudgeChoice:
     component: Component
     experiment: Experiment
     """Of the judge's model alone, as whatever opens, plans or times models takes it."""
+    folder: Path = Path()
+    """Where a path of a file that it names may begin, before the current folder."""
 
     @property
     def label(self) -> str:
@@ -35,7 +42,10 @@ class JudgeChoice:
 
     def build(self) -> Judge:
         """The judge, its files read. Raises ConfigError."""
-        built = judges.create(self.component.name, self.component.parameters)
+        given = dict(self.component.parameters)
+        if isinstance(given.get("file"), str) and os.path.isfile(beside := self.folder / given["file"]):
+            given["file"] = str(beside)
+        built = judges.create(self.component.name, given)
         try:
             built.check()
         except ConfigError as error:
@@ -43,7 +53,29 @@ class JudgeChoice:
         return built
 
 
-def judge_choice(value: Any) -> JudgeChoice:
+def judge_of(experiment: Experiment, source: Source) -> JudgeChoice | None:
+    """The judge by which an experiment is judged; None without one. ConfigError with the file's line."""
+    if experiment.metric is None:
+        return None
+    named = experiment.metric["judge"]
+    try:
+        return judge_choice(named, source.folder)
+    except ConfigError as error:
+        raise source.error(("metric", JUDGE, *named), str(error)) from error
+
+
+def digest_of(judge: Judge, label: str) -> str:
+    """Changes with whatever decides verdicts, its model's weights apart: parameters, files, what it asks. 16
+    hexadecimal digits."""
+    digest = hashlib.blake2b(f"{label}\x1f{judge.content}".encode("utf-8", "surrogatepass"), digest_size=8)
+    for language in ("en", "zh"):
+        item = Item("probe", "question", "answer", ("gold",), "other", language)
+        for request in next(judge.grade(item, Bench(ByteTokenizer(), ROOM))):
+            digest.update(repr(request).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def judge_choice(value: Any, folder: Path = Path()) -> JudgeChoice:
     """From `{name: {model: ..., parameters}}`. ConfigError for what is no judge, or names no model."""
     try:
         named = Component.model_validate(value)
@@ -60,7 +92,7 @@ def judge_choice(value: Any) -> JudgeChoice:
             f"judge {named.name!r} needs the parameter 'model': the model that it asks, as under model:"
         )
     component = Component.model_validate({named.name: given})
-    return JudgeChoice(component, _alone(model, settings, named.name))
+    return JudgeChoice(component, _alone(model, settings, named.name), folder)
 
 
 def _alone(model: Any, settings: Mapping[str, Any], judge: str) -> Experiment:

@@ -14,7 +14,7 @@ from icl.backends import essential
 from icl.errors import ConfigError, DataError
 from icl.experiments.file.config import Experiment, read_experiment
 
-FREE = frozenset({"name", "grid", "seeds", "task", "leaderboard", "track", "executor"})
+FREE = frozenset({"name", "grid", "seeds", "task", "leaderboard", "metric", "track", "executor"})
 """Keys that decide which cells there are, how they are shown or where they run: nothing of what is in one."""
 OF_MODELS = frozenset({"model", "dtype", "engine", "context_length", "batch_invariant"})
 """Keys that are compared model by model."""

@@ -26,6 +26,7 @@ from icl.experiments.folder.placing import CELLS, EXPERIMENT, MANIFEST, TASKS, r
 from icl.experiments.folder.shape import check_shape
 from icl.experiments.folder.texts import TaskTexts, read_task, read_texts
 from icl.experiments.folder.tunings import TUNINGS, TuningFolder
+from icl.experiments.folder.verdicts import JudgeEntry, VerdictFolder
 from icl.experiments.grid.cells import MAJORITY
 from icl.experiments.records import Cell, CellResult
 from icl.printable import shortened
@@ -279,20 +280,36 @@ class RunFolder:
         """One cell with what there is of it."""
         return read_cell(self.path / CELLS, cell, self._queries().get(cell.task))
 
+    @property
+    def judge(self) -> JudgeEntry | None:
+        """Whose verdicts are shown; None without one."""
+        return JudgeEntry.of(self.manifest().get("judge"))
+
+    @property
+    def verdicts(self) -> VerdictFolder:
+        """What judges said of its cells."""
+        return VerdictFolder(self.path)
+
     def has_lines(self, cell: Cell) -> bool:
         """Whether anything of a cell is on the disk."""
         path = self.path / CELLS / f"{cell.id}.jsonl"
         return path.is_file() and path.stat().st_size > 0
 
     def prediction(self, cell: Cell, query: str) -> Prediction | None:
-        """One line of a cell, without reading the others; None where the cell has none for the query."""
+        """One line of a cell, without reading the others where nobody judged them; None where the cell has
+        none for the query."""
+        if (judge := self.judge) is not None:
+            lines = self.verdicts.judged(self.result(cell), judge).predictions
+            return next((line for line in lines if line.query_id == query), None)
         return find_line(self.path / CELLS / f"{cell.id}.jsonl", query)
 
     def results(self) -> list[CellResult]:
         """All cells in the order of the grid, those that are not complete or damaged too. Cells from before
         they said their environments were made in that of the folder."""
         queries, whole = self._queries(), key_of(of_manifest(self.manifest()))
-        found = [read_cell(self.path / CELLS, cell, queries.get(cell.task)) for cell in self.cells()]
+        cells = [read_cell(self.path / CELLS, cell, queries.get(cell.task)) for cell in self.cells()]
+        judge = self.judge
+        found = [self.verdicts.judged(result, judge) for result in cells]
         return [r if r.environments or not r.complete else replace(r, environments=(whole,)) for r in found]
 
     def _queries(self) -> Mapping[str, int]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from icl.encoders import encoder_source
 from icl.errors import Collector, ConfigError, IclError, unknown_name
+from icl.experiments.asking.judging import check_metric
 from icl.experiments.asking.models import check_models
 from icl.experiments.asking.pooled import executor_of
 from icl.experiments.asking.thinking import with_marks
@@ -84,6 +85,8 @@ def check(experiment: Experiment, source: Source, *, wants_all: bool = False) ->
     built = {axis: _build_axis(experiment, source, axis, problems) for axis in REGISTRIES}
     with problems.one():
         _check_metric(experiment.leaderboard.metric, ("leaderboard", "metric"), source)
+    with problems.one():
+        check_metric(experiment, source)
     for name, options in experiment.track.items():
         with problems.one():
             _located(partial(tracker, name, options), source, ("track", name))

@@ -23,6 +23,7 @@ from icl.experiments.grid.trainable import refuse_given
 from icl.experiments.records import Cell, CellResult
 from icl.experiments.running.grouped import groups
 from icl.experiments.running.judge import about_data, judge, majority
+from icl.experiments.running.judging import Judging
 from icl.experiments.running.live import ProgressFile
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.restored import let_go
@@ -94,9 +95,10 @@ class Runner:
                 total = sum(self._size(c) for c in checked.cells)
                 self.meter.start(total, total - sum(self._size(c) for c in left))
                 self._note_outside()
-                if left:
+                judging = Judging.of(checked, folder)
+                if left or (judging is not None and judging.left(folder.cells())):
                     with recorded(folder, self.meter) as session:
-                        self._session(left, session)
+                        self._session(left, session, judging)
         finally:
             self.meter.stop()
             folder.close()
@@ -153,9 +155,9 @@ class Runner:
                 cells |= dict.fromkeys(c.cell for c in group)
         return list(cells)
 
-    def _session(self, left: Sequence[PlannedCell], engines: list[str]) -> None:
-        """One model after another, each gone from memory before the next is opened. One that cannot be read
-        or asked does not keep the others back."""
+    def _session(self, left: Sequence[PlannedCell], engines: list[str], judging: Judging | None) -> None:
+        """One model after another, each gone from memory before the next is opened, the judge's last. One
+        that cannot be read or asked does not keep the others back."""
         # Before the model: a cache that cannot be used is found in a moment, a model loads for minutes.
         cache = self._root / CACHE
         team = pooled.team_of(self.checked.experiment, self.checked.source)
@@ -191,6 +193,9 @@ class Runner:
                     failed.append(retold(error, f"{shared.prefix(label)}{error}"))  # without what it holds
                 if shared.several:
                     let_go()
+            if judging is not None:
+                cells = self.folder.cells()
+                engines += judging.run(cells, store, self.window, self.meter, self._max_memory)
             for first in failed:
                 noun = "failures" if shared.several else "tunings failed"
                 more = f"; {len(failed) - 1} more {noun}" if len(failed) > 1 else ""

@@ -15,6 +15,8 @@ from icl.types import Response, ScoreRequest, Scores
 
 NEAR = 1e-4
 """A margin below which a decision is flagged near_tie."""
+ENDS = 8
+"""More tokens than any tokenizer puts around a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,14 @@ def shares(logprobs: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def too_long(requests: Sequence[ScoreRequest], bench: Bench) -> bool:
-    """Whether one of them does not fit into the judge's context, its longest answer included."""
+def too_long(requests: Sequence[ScoreRequest], bench: Bench, room: int = 1) -> bool:
+    """Whether one of them does not fit into the judge's context, its longest answer, or `room` tokens that
+    are to be written, included. A text has at most as many tokens as bytes, and a few that mark its ends."""
     for request in requests:
-        longest = max(
-            len(bench.tokenizer.encode(str(request.prompt) + str(c))) for c in request.continuations
-        )
-        if longest > bench.context_length:
+        text = str(request.prompt) + max(map(str, request.continuations), key=len)
+        if len(text.encode("utf-8", "surrogatepass")) + ENDS + room <= bench.context_length:
+            continue
+        if len(bench.tokenizer.encode(text)) + room - 1 > bench.context_length:
             return True
     return False
 
