@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icl.engine.attention import dense as attention
-from icl.engine.attention.blocks import BlockChunkAttention, chunk_attention, grouped, row_blocks
+from icl.engine.attention.blocks import BlockChunkAttention, grouped, row_blocks, torch_attention
 from icl.engine.attention.contract import LayerCall
 from icl.engine.attention.dense import DenseChunkAttention, PathStack, fast_attention, visibility
 from icl.engine.trie.plan import Layout
@@ -78,7 +78,7 @@ def test_without_the_kernel_the_dense_way_is_taken_and_said(
     try:
         chunk = next(Layout(build_trie(as_arrays([(1, 2, 3)]))).chunks(8))
         with caplog.at_level(logging.WARNING, logger="icl"):
-            kinds = [type(chunk_attention(chunk, PathStack(4), CPU)) for _ in range(2)]
+            kinds = [type(torch_attention(chunk, PathStack(4), CPU)) for _ in range(2)]
         assert kinds == [DenseChunkAttention] * 2
         assert len(caplog.records) == 1
         q, k = torch.ones(1, 2, 1, 4), torch.ones(1, 1, 3, 4)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icl.engine.attention import blocks as blocks_module
-from icl.engine.attention.blocks import DTYPES, BlockChunkAttention, chunk_attention
+from icl.engine.attention.blocks import DTYPES, BlockChunkAttention, torch_attention
 from icl.engine.attention.contract import LayerCall
 from icl.engine.attention.dense import DenseChunkAttention, PathStack
 from icl.engine.attention.runs import LONG_RUN, RunChunkAttention, chunk_runs
@@ -59,14 +59,15 @@ def test_runs_agree_with_the_dense_mask(
 def test_long_texts_go_by_runs_and_many_short_ones_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = PathStack(10_000)
     long = Layout(build_trie(as_arrays([range(3 * LONG_RUN)])))
-    assert isinstance(chunk_attention(long.chunk(0, long.trie.rows), stack, CPU), RunChunkAttention)
+    assert isinstance(torch_attention(long.chunk(0, long.trie.rows), stack, CPU), RunChunkAttention)
     many = Layout(build_trie(as_arrays([[i, *range(20)] for i in range(50)])))
-    assert isinstance(chunk_attention(many.chunk(0, many.trie.rows), stack, CPU), BlockChunkAttention)
+    assert isinstance(torch_attention(many.chunk(0, many.trie.rows), stack, CPU), BlockChunkAttention)
 
     pair = tiny_pair("llama")
     texts = [tuple(3 + (7 * i + j * j) % 100 for j in range(60)) for i in range(3)]
     texts.append((*texts[0][:40], *texts[1][:30]))
     asks = [ScoreRequest(t[:-2], (t[-2:], (5,))) for t in texts]
     monkeypatch.setattr(blocks_module, "has_long_runs", lambda chunk: True)
+    monkeypatch.setattr(blocks_module.library, "available", lambda: False)
     for rows in (33, 2048):
         assert largest_difference(pair.trie(chunk_rows=rows).score(asks), pair.naive.score(asks)) < 1e-4

@@ -19,7 +19,9 @@ from torch import Tensor
 from icl.engine.attention.contract import Attend, LayerCall
 from icl.engine.attention.dense import DenseChunkAttention, PathStack, apply_sinks, has_kernel
 from icl.engine.attention.flex import FlexChunkAttention
+from icl.engine.attention.native import NativeChunkAttention
 from icl.engine.attention.runs import RunChunkAttention, has_long_runs
+from icl.engine.native import library
 from icl.engine.trie.plan import Chunk
 
 BLOCK_ROWS = 128
@@ -117,11 +119,19 @@ def _together(run: Sequence[RowBlock], group: int, dtype: torch.dtype) -> BlockG
 
 def chunk_attention(chunk: Chunk, stack: PathStack, device: torch.device) -> Attend:
     """The fastest exact attention over a chunk on this device."""
+    if device.type == "cuda":
+        return FlexChunkAttention(chunk, stack, device)
+    plain = torch_attention(chunk, stack, device)
+    if device.type == "cpu" and library.available():
+        return NativeChunkAttention(chunk, stack, plain)
+    return plain
+
+
+def torch_attention(chunk: Chunk, stack: PathStack, device: torch.device) -> Attend:
+    """The fastest one without compiled kernels, on CPU."""
     if device.type == "cpu" and has_kernel():
         blocks = BlockChunkAttention(chunk, stack)
         return RunChunkAttention(chunk, stack, blocks, DTYPES) if has_long_runs(chunk) else blocks
-    if device.type == "cuda":
-        return FlexChunkAttention(chunk, stack, device)
     return DenseChunkAttention(chunk, stack, device)
 
 
