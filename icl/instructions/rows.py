@@ -42,6 +42,11 @@ class InstructionRow:
         return self.text or f"{self.prompt}\n{self.output}"
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """Its texts apart."""
+        return tuple(text for text in (self.text, self.instruction, self.input, self.output) if text)
+
+    @property
     def key(self) -> bytes:
         """8 bytes that rows share which are equal after normalisation."""
         parts = (self.text,) if self.text else (self.instruction, self.input, self.output)

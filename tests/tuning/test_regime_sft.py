@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from icl.engine.fake import ByteTokenizer
 from icl.errors import ConfigError, DataError
 from icl.protocols import tuners
+from icl.tasks import TaskData
 from icl.training import TrainingRow
 from icl.tuning.shared.corpus import ALPACA, InstructionRows
-from tests.tuning.planted import TOKENIZER, fresh, planted, resources
+from icl.tuning.shared.mixed import MixedWork
+from icl.tuning.shared.tokens import tokenised
+from icl.types import Example
+from tests.tuning.planted import RULE, TOKENIZER, fresh, planted, resources
 
 
 def written(folder: Path, *rows: Any, name: str = "data.jsonl") -> Path:
@@ -114,3 +119,105 @@ def test_the_pool_beside_the_file_and_rows_drawn_by_the_seed(tmp_path: Path) -> 
     given = {"file": str(path), "rows": 4, "pool": True, "with": {"lora": {"steps": 1}}}
     tuned = tuners.create("sft", given).fit(planted(6), resources())
     assert (tuned.notes["rows"], tuned.notes["rows_of_file"], tuned.notes["rows_drawn"]) == (10, 9, 4)
+
+
+def test_all_of_a_plain_text_is_learned(tmp_path: Path) -> None:
+    (row,) = read(written(tmp_path, {"text": "abc"}))
+    assert (row.prompt, row.completion) == ("", "abc|")
+    made = tokenised([row], TOKENIZER, 99).rows[0]
+    assert made.start == 1, "behind the beginning of the text"
+    assert made.learned == 4
+
+
+def test_a_tokenizer_without_a_beginning_learns_plain_text_from_its_second_token() -> None:
+    row = TrainingRow("1", "", "abc", "s")
+    assert tokenised([row], ByteTokenizer(), 99).rows[0].start == 1
+    assert tokenised([TrainingRow("2", "", "a", "s")], ByteTokenizer(), 99).empty == 1
+
+
+def mixed(tmp_path: Path, mix: dict[str, Any], steps: int = 500) -> tuple[MixedWork, Any]:
+    one = written(tmp_path, *({"prompt": f"{i}:", "completion": "x"} for i in range(10)), name="one.jsonl")
+    two = written(tmp_path, *({"prompt": f"{i}!", "completion": "y"} for i in range(30)), name="two.jsonl")
+    inner = {"lora": {"steps": steps, "batch_size": 8}}
+    tuner = tuners.create("sft", {"file": [str(one), str(two)], "mix": mix, "with": inner})
+    sources, _ = tuner._corpus(resources())  # type: ignore[attr-defined]
+    return MixedWork(sources, mix, tuner.inner, resources(), None), tuner  # type: ignore[attr-defined]
+
+
+def test_a_mixture_of_files_is_drawn_by_its_rates(tmp_path: Path) -> None:
+    work, _ = mixed(tmp_path, {"cap": 20, "quality": {"one.jsonl": 4}})
+    assert {name: one["rate"] for name, one in work.notes["mixture"].items()} == {
+        "one.jsonl": pytest.approx(40 / 60, abs=1e-6),
+        "two.jsonl": pytest.approx(20 / 60, abs=1e-6),
+    }
+    drawn = [row.row.source for step in range(500) for row in work.batch(step, None)]  # type: ignore[arg-type]
+    share = drawn.count("one.jsonl") / len(drawn)
+    assert abs(share - 2 / 3) < 4 * (2 / 9 / len(drawn)) ** 0.5
+    first = [row.row.id for step in range(500) for row in work.batch(step, None)]  # type: ignore[arg-type]
+    own = [name for name in first if name.startswith("one")]
+    for at in range(0, len(own) - 10, 10):
+        assert len(set(own[at : at + 10])) == 10, "without replacement within an epoch"
+
+
+def test_a_step_is_the_same_whether_those_before_it_were_asked_for(tmp_path: Path) -> None:
+    one, _ = mixed(tmp_path, {})
+    other, _ = mixed(tmp_path, {})
+    late = [row.row.id for row in other.batch(40, None)]  # type: ignore[arg-type]
+    for step in range(41):
+        found = [row.row.id for row in one.batch(step, None)]  # type: ignore[arg-type]
+    assert found == late
+
+
+def test_a_mixture_with_plain_text_and_the_pool_trains(tmp_path: Path) -> None:
+    path = written(tmp_path, *({"prompt": f"{i}:", "completion": "x"} for i in range(9)))
+    text = written(tmp_path, {"text": "some words"}, {"text": "and more"}, name="text.jsonl")
+    mix = {"pretraining": {"file": str(text), "share": 0.25}, "quality": {"pool": 2}}
+    given = {"file": str(path), "pool": True, "mix": mix, "with": {"lora": {"steps": 2}}}
+    notes = tuners.create("sft", given).fit(planted(9), resources()).notes["mixture"]
+    assert {name: one["rate"] for name, one in notes.items()} == {
+        "data.jsonl": 0.25,
+        "pool": 0.5,
+        "pretraining": 0.25,
+    }
+    assert notes["pretraining"]["repeats"] == 2 * 8 * 0.25 / 2
+
+
+@pytest.mark.parametrize(
+    ("mix", "said"),
+    [
+        ({"caps": 3}, "mix has no key 'caps'. Did you mean 'cap'"),
+        ({"cap": 0}, "mix.cap is 0"),
+        ({"quality": {"one.jsonl": -1}}, "mix.quality of one.jsonl is -1"),
+        ({"pretraining": {"share": 0.1}}, "allowed: {file: texts.jsonl, share: 0.05}"),
+        ([], "mix is \\[\\]; allowed: a mapping"),
+    ],
+)
+def test_a_wrong_mixture_is_refused(mix: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        tuners.create("sft", {"file": "a.jsonl", "mix": mix})
+
+
+@pytest.mark.parametrize(
+    ("quality", "said"),
+    [({"tow.jsonl": 1}, "Did you mean 'two.jsonl'"), ({"one.jsonl": 0, "two.jsonl": 0}, "sum to zero")],
+)
+def test_weights_of_nothing_are_refused(tmp_path: Path, quality: dict[str, float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        mixed(tmp_path, {"quality": quality})
+
+
+def test_rows_that_hold_test_items_are_refused_with_counts(tmp_path: Path) -> None:
+    test = (Example("t", {"text": "the very long day of a small dog"}, "A"),)
+    path = written(
+        tmp_path,
+        {"prompt": "a", "completion": "b"},
+        {"instruction": "Say: The very long day, of a small dog.", "output": "x"},
+        {"messages": [{"role": "user", "content": "the very long day of a small dog"},
+                      {"role": "assistant", "content": "y"}]},
+    )  # fmt: skip
+    tuner = tuners.create("sft", {"file": str(path)})
+    with pytest.raises(
+        ConfigError, match=r"2 rows overlap .* of rule \(1 exact, 1 normalised\).*:2: icl data"
+    ):
+        tuner.check(RULE, lambda name: TaskData(RULE, (), test))  # type: ignore[attr-defined]
+    tuner.check(RULE, lambda name: TaskData(RULE, (), ()))  # type: ignore[attr-defined]

@@ -15,10 +15,10 @@ from icl.experiments.corpus.recipe import MixFile, Part, Recipe, model_label
 from icl.experiments.file.config import Experiment, Source, is_experiment, read_experiment
 from icl.experiments.file.models import Plain
 from icl.instructions.contract import Place, RowGenerator, row_generators, text_digest
-from icl.instructions.leaks import LeakIndex
 from icl.instructions.licences import licence_of
 from icl.mixing import MixSource, rates
 from icl.tasks import TaskData, load_task
+from icl.tasks.leaks import LeakIndex
 from icl.tasks.strict_yaml import KeyPath
 from icl.types import Example
 

@@ -14,9 +14,9 @@ from icl.experiments.corpus.folder import CorpusFolder, DraftFile
 from icl.experiments.running.progress import Meter
 from icl.instructions.card import Rejects
 from icl.instructions.contract import Asking, Place, Work
-from icl.instructions.leaks import LeakIndex
 from icl.instructions.rows import InstructionRow, to_line
 from icl.protocols import LanguageModel, Solve
+from icl.tasks.leaks import LeakIndex
 from icl.types import NO_USAGE, Outcome, Prompt, Usage
 
 LEAK = "overlaps a test set"
@@ -66,7 +66,7 @@ class Bench:
             made.rejects.add(rule, example)
 
         def keep(row: InstructionRow) -> bool:
-            if (found := index.find(row)) is not None:
+            if (found := index.find(row.whole, row.fields)) is not None:
                 made.leaks = index.plain
                 reject(f"{LEAK} ({found[1]}: {found[0]})", row.prompt or row.text)
                 return False

@@ -13,9 +13,9 @@ from icl.experiments.file.axes import Section, listed
 from icl.experiments.file.config import Name, Seed, Source
 from icl.experiments.file.models import Plain, choices_of, parse_model
 from icl.instructions.contract import row_generators
-from icl.instructions.leaks import LEAST, NGRAM
 from icl.mixing import Group
 from icl.printable import shortened
+from icl.tasks.leaks import LEAST, NGRAM
 from icl.tasks.strict_yaml import read_yaml, validate
 from icl.tasks.wording import as_written
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,19 +36,29 @@ def tunings(experiment: Experiment) -> list[tuple[int, Component]]:
 
 def placed(item: Component, source: Source) -> Component:
     """With its folder or file found beside the experiment file first, then from the current folder."""
-    found = {
-        key: str(source.folder / value)
-        for key in ("folder", "file")
-        if isinstance(value := item.parameters.get(key), str) and os.path.exists(source.folder / value)
-    }
-    return item.model_copy(update={"parameters": {**item.parameters, **found}})
+
+    def beside(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [beside(one) for one in value]
+        there = isinstance(value, str) and os.path.exists(source.folder / value)
+        return str(source.folder / value) if there else value
+
+    given = dict(item.parameters)
+    given |= {key: beside(given[key]) for key in ("folder", "file") if key in given}
+    mix = given.get("mix")
+    if isinstance(mix, Mapping) and isinstance(plain := mix.get("pretraining"), Mapping):
+        given["mix"] = {**mix, "pretraining": {**plain, "file": beside(plain.get("file"))}}
+    return item.model_copy(update={"parameters": given})
 
 
 def source_digest(item: Component, source: Source) -> str:
     """Of what is learned from beside the pool: a saved tuning, a file of rows, other tasks; "" without."""
     given = placed(item, source).parameters
     total, some = hashlib.blake2b(digest_size=16), False
-    for place in (given.get("folder"), given.get("file")):
+    files = given.get("file")
+    plain = (given.get("mix") or {}).get("pretraining") if isinstance(given.get("mix"), Mapping) else None
+    places = [given.get("folder"), *(files if isinstance(files, list | tuple) else [files])]
+    for place in [*places, plain.get("file") if isinstance(plain, Mapping) else None]:
         if isinstance(place, str) and os.path.exists(place):
             path, some = Path(place), True
             for one in sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]:
@@ -168,7 +178,7 @@ def _known_weights(model: ModelChoice) -> str:
 def check_regimes(experiment: Experiment, source: Source, asked: TaskData, built: Sequence[object]) -> None:
     """Raises ConfigError for what a tuner itself finds wrong with this task and with what else it trains on
     (protocols.Tuner, `check`), and for another task that holds the rows of the one that is asked."""
-    opened: dict[str, TaskData] = {}
+    opened: dict[str, TaskData] = {asked.task.name: asked}
 
     def load(name: str) -> TaskData:
         if name not in opened:

@@ -1,4 +1,4 @@
-"""Texts to learn from: instruction data in three forms, and plain texts."""
+"""Texts to learn from: instruction data in four forms, and plain texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from icl.training import TrainingRow
 Layout = Literal["alpaca", "chat"]
 LAYOUTS = ("alpaca", "chat")
 ROLES = ("system", "user", "assistant")
-FORMS = "prompt and completion; instruction, output and perhaps input; messages"
+FORMS = "prompt and completion; instruction, output and perhaps input; messages; text"
 
 _TASK = "Below is an instruction that describes a task"
 _WANTED = "Write a response that appropriately completes the request."
@@ -65,6 +65,8 @@ class InstructionRows:
             return [(_text(row, "prompt"), _text(row, "completion"), self._end)]
         if "instruction" in values and "output" in values:
             return [self._instruction(row)]
+        if "text" in values:
+            return [("", _text(row, "text"), self._end)]
         keys = ", ".join(values) or "none"
         raise DataError(f"{row.where}: is no instruction row: it has the keys {keys}; allowed: {FORMS}")
 

@@ -49,6 +49,8 @@ def tokenised(rows: Sequence[TrainingRow], tokenizer: Tokenizer, limit: int) -> 
     for row in rows:
         ids = tokenizer.encode(row.prompt + row.completion)
         start = seam(tokenizer.encode(row.prompt), ids)
+        if not row.prompt:  # plain text: all is learned but a first token that nothing stands before
+            start = max(start, 1)
         if len(ids) > limit:
             too_long += 1
         elif not 1 <= start < len(ids):

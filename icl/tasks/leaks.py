@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from icl.instructions.rows import InstructionRow
 from icl.tasks.duplicates import normalise, words
 from icl.types import Example
 
@@ -76,17 +75,17 @@ class LeakIndex:
             for at in range(len(part) - self.ngram + 1):
                 self._grams.setdefault(part[at : at + self.ngram], name)
 
-    def find(self, row: InstructionRow) -> tuple[str, Kind] | None:
-        """(task, kind) of the first overlap, the surest kind first; counted."""
-        found = self._short(row) or self._within(row.whole)
+    def find(self, whole: str, fields: Sequence[str]) -> tuple[str, Kind] | None:
+        """(task, kind) of the first overlap of a row; counted. whole: all its text; fields: its parts."""
+        found = self._short(fields) or self._within(whole)
         if found is not None:
             self.counts[found] += 1
         return found
 
-    def _short(self, row: InstructionRow) -> tuple[str, Kind] | None:
+    def _short(self, fields: Sequence[str]) -> tuple[str, Kind] | None:
         if not self._whole:
             return None
-        for field in (row.text, row.instruction, row.input, row.output):
+        for field in fields:
             if field and (hit := self._whole.get(normalise(field))) is not None:
                 return hit[0], "exact" if hit[1].strip() == field.strip() else "normalised"
         return None
@@ -104,6 +103,13 @@ class LeakIndex:
                 if (hit := self._grams.get(said[at : at + self.ngram])) is not None:
                     return hit, "n-gram"
         return None
+
+    def said(self) -> str:
+        """What was found, in words: "3 exact, 1 by n-gram"; "" where nothing was."""
+        totals: Counter[str] = Counter()
+        for (_, kind), count in self.counts.items():
+            totals[kind] += count
+        return ", ".join(f"{totals[kind]} {kind}" for kind in KINDS if totals[kind])
 
     @property
     def plain(self) -> dict[str, dict[str, int]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from icl.instructions.leaks import LeakIndex
 from icl.instructions.rows import InstructionRow
+from icl.tasks.leaks import LeakIndex
 from icl.types import Example
 
 LONG = (
@@ -22,7 +22,8 @@ ITEMS = (
 
 
 def found(**fields: str) -> tuple[str, str] | None:
-    return LeakIndex({"films": ITEMS}).find(InstructionRow("r", **fields))
+    row = InstructionRow("r", **fields)
+    return LeakIndex({"films": ITEMS}).find(row.whole, row.fields)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_what_is_near_is_not_one(fields: dict[str, str]) -> None:
 def test_kinds_are_counted_by_task() -> None:
     index = LeakIndex({"films": ITEMS, "none": ()})
     for text in ("So dull", "so dull", "nothing at all of it"):
-        index.find(InstructionRow("r", instruction="Q", input=text))
+        index.find(f"Q\n{text}", ("Q", text))
     assert index.plain["films"] == {"test_items": 5, "exact": 1, "normalised": 1, "n-gram": 0}
     assert index.plain["none"]["test_items"] == 0
     assert index.fresh().plain["films"]["exact"] == 0
@@ -74,7 +75,6 @@ def test_the_n_gram_has_a_least_length() -> None:
     with pytest.raises(ValueError, match="allowed: at least 5 words"):
         LeakIndex({}, ngram=3)
     shorter = LeakIndex({"films": ITEMS}, ngram=8)
-    assert (
-        shorter.find(InstructionRow("r", output="decided to close the old library on the hill")) is not None
-    )
+    assert shorter.find("decided to close the old library on the hill", ()) == ("films", "n-gram")
+    assert shorter.said() == "1 n-gram"
     assert shorter.fingerprint != LeakIndex({"films": ITEMS}).fingerprint
