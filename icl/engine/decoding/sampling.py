@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from icl.engine.native import draws
 from icl.engine.requests.finite import NotFinite, shortened
 from icl.types import GenerateRequest, TokenIds
 
@@ -82,39 +83,61 @@ def _drawn(
     taken: list[tuple[UniformStream, float]],
 ) -> list[tuple[int, float]]:
     """See draw_batch; what is drawn from a stream is noted in `taken`."""
-    lse = torch.logsumexp(logits, dim=-1)
+    banned = [_banned(request, contexts[b]) for b, request in enumerate(requests)]
+    drawn = [0.0 if request.temperature == 0 else next(uniforms[b]) for b, request in enumerate(requests)]
+    taken += [(uniforms[b], drawn[b]) for b, request in enumerate(requests) if request.temperature != 0]
+    choose = _by_kernels if draws.covers(logits) else _by_torch
+    chosen, likeliest, lse = choose(logits, requests, drawn, banned)
     finite = torch.isfinite(lse)
     if not finite.all():
         prompt = requests[int(torch.argmin(finite.int()))].prompt
         raise NotFinite(f"generate request with the prompt {shortened(prompt)}", "its logits are not finite")
-    allowed = logits
+    for b, request in enumerate(requests):
+        if request.template_ids and int(likeliest[b]) in request.template_ids:
+            chosen[b] = likeliest[b]
+    logprobs = (logits.gather(1, chosen[:, None])[:, 0] - lse).float().tolist()
+    return list(zip(chosen.tolist(), logprobs, strict=True))
+
+
+def _banned(request: GenerateRequest, context: Sequence[int]) -> list[int]:
+    """Tokens that would repeat an n-gram; those of the template may."""
+    banned = banned_tokens(context, request.no_repeat_ngram)
+    return [token for token in banned if token not in request.template_ids]
+
+
+Choice = tuple[Tensor, Tensor, Tensor]
+"""Tokens drawn [B], the most likely ones [B], log-sum-exps [B]."""
+
+
+def _by_kernels(
+    logits: Tensor, requests: Sequence[GenerateRequest], drawn: Sequence[float], banned: Sequence[list[int]]
+) -> Choice:
+    settings = [(r.temperature, r.top_k, r.top_p, u) for r, u in zip(requests, drawn, strict=True)]
+    return draws.draw_tokens(logits, settings, banned)
+
+
+def _by_torch(
+    logits: Tensor, requests: Sequence[GenerateRequest], drawn: Sequence[float], banned: Sequence[list[int]]
+) -> Choice:
+    """The same, rows of the same settings together."""
+    lse, likeliest = torch.logsumexp(logits, dim=-1), torch.argmax(logits, dim=-1)
+    allowed = logits.clone() if any(banned) else logits
     groups: dict[tuple[float, int, float], list[int]] = {}
     for b, request in enumerate(requests):
-        banned = banned_tokens(contexts[b], request.no_repeat_ngram)
-        if request.template_ids:
-            banned = [token for token in banned if token not in request.template_ids]
-        if banned:
-            if allowed is logits:
-                allowed = logits.clone()
-            allowed[b, banned] = -torch.inf
+        if banned[b]:
+            allowed[b, banned[b]] = -torch.inf
         groups.setdefault((request.temperature, request.top_k, request.top_p), []).append(b)
     chosen = torch.empty(len(requests), dtype=torch.long, device=logits.device)
+    if not torch.isfinite(lse).all():
+        return chosen, likeliest, lse
     for (temperature, top_k, top_p), rows in groups.items():
         part = allowed if len(rows) == len(requests) else allowed[rows]
         if temperature == 0:
             chosen[rows] = torch.argmax(part, dim=-1)
             continue
-        drawn = [next(uniforms[b]) for b in rows]
-        taken += zip((uniforms[b] for b in rows), drawn, strict=True)
-        u = torch.tensor(drawn, dtype=torch.float64, device=logits.device)
+        u = torch.tensor([drawn[b] for b in rows], dtype=torch.float64, device=logits.device)
         chosen[rows] = draw(part, u, temperature, top_k, top_p)
-    formed = [b for b, request in enumerate(requests) if request.template_ids]
-    if formed:
-        for b, likeliest in zip(formed, torch.argmax(logits[formed], dim=-1).tolist(), strict=True):
-            if likeliest in requests[b].template_ids:
-                chosen[b] = likeliest
-    logprobs = (logits.gather(1, chosen[:, None])[:, 0] - lse).float().tolist()
-    return list(zip(chosen.tolist(), logprobs, strict=True))
+    return chosen, likeliest, lse
 
 
 def draw(logits: Tensor, u: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
