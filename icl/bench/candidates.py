@@ -79,7 +79,7 @@ def _seconds(measured: Measured) -> float:
 def _variants(name: str, plain: NaiveModel, settings: Settings) -> Iterator[tuple[str, Engine]]:
     """(setting, engine) of each way in which an engine is tried."""
     if name in (OWN, PYTHON):
-        yield own_setting(), _own(plain, settings)
+        yield own_setting(), own_engine(plain, settings.max_memory)
     elif name == "naive":
         yield "", plain
     elif name == "continuous":
@@ -96,14 +96,15 @@ def own_setting() -> str:
     return f"native kernels, {kernels}" if kernels else "no native kernels"
 
 
-def _own(plain: NaiveModel, settings: Settings) -> Engine:
+def own_engine(plain: NaiveModel, max_memory: int | None = None) -> Engine:
+    """icl's own engine over the network, its trunk timed where it has one."""
     model = choose_engine(
         plain.model,
         plain.tokenizer,
         name=plain.name,
         context_length=plain.context_length,
         fingerprint=plain.fingerprint,
-        max_memory=settings.max_memory,
+        max_memory=max_memory,
     )
     if isinstance(model, TrieModel):
         model.trunk = TimedTrunk(model.trunk)

@@ -32,8 +32,19 @@ SHAPES: dict[str, dict[str, Any]] = {
         "vocab_size": 49152,
         "max_position_embeddings": 8192,
     },
+    "random-150k": {
+        "hidden_size": 256,
+        "intermediate_size": 688,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 150_000,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+    },
 }
-"""Llama with the shape of Llama-3.1-8B; and one that runs anywhere, to try the command."""
+"""Llama with the shape of Llama-3.1-8B; one that runs anywhere, to try the command; a small one whose
+vocabulary is large."""
 
 
 class IdTokenizer:

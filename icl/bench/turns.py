@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 from icl.bench.candidates import Candidate, Measured
 from icl.bench.networks import load_plain
@@ -18,6 +19,16 @@ from icl.errors import IclError, ModelError
 
 ENVIRONMENT = {PYTHON: {"ICL_NATIVE": "0"}}
 """What the process of an engine is told besides."""
+
+
+class Measures(Protocol):
+    """What takes turns."""
+
+    name: str
+
+    def measure(self, workload: Workload) -> Measured:
+        """One run. Raises ModelError where the engine cannot be asked."""
+        ...
 
 
 class Apart:
@@ -94,7 +105,10 @@ def apart(names: Sequence[str], settings: Settings) -> Iterator[list[Apart]]:
 
 
 def take_turns(
-    candidates: Sequence[Apart], workload: Workload, rounds: int, refused: Callable[[str, ModelError], None]
+    candidates: Sequence[Measures],
+    workload: Workload,
+    rounds: int,
+    refused: Callable[[str, ModelError], None],
 ) -> dict[str, list[Measured]]:
     """Name -> what each round measured; the next round begins with the next engine. Who cannot run the
     workload is told to `refused` once, and has no rounds."""
