@@ -92,10 +92,10 @@ the verdict."""
 class Judge(Protocol):
     """Grades an answer, or a pair, by asking a model.
 
-    `needs`: what an item must have ("golds", "other"). The constructor checks and stores.
+    `requires`: what an item must have ("golds", "other"). The constructor checks and stores.
     """
 
-    needs: frozenset[str]
+    requires: frozenset[str]
 
     @property
     def scores_labels(self) -> bool:
@@ -145,8 +145,8 @@ def verdict_of(outcome: Outcome) -> Verdict:
 def missing(judge: Judge, items: Sequence[Item]) -> str:
     """What the judge needs and an item lacks, in words with the item's id; "" where nothing is missing."""
     for item in items:
-        if "golds" in judge.needs and not item.golds:
+        if "golds" in judge.requires and not item.golds:
             return f"{item.id} has no gold answer to be held against"
-        if "other" in judge.needs and item.other is None:
+        if "other" in judge.requires and item.other is None:
             return f"{item.id} has one side only; a pair has answer and other"
     return ""

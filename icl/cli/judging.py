@@ -204,7 +204,7 @@ def _said(one: Graded) -> Row:
         verdict.label or NONE,
         NONE if verdict.score is None else f"{verdict.score:.2f}",
         NONE if verdict.margin is None else f"{verdict.margin:.2f}",
-        visible(", ".join(verdict.reasons)),
+        visible(", ".join(verdict.reasons or [f"{k} {v:.2f}" for k, v in verdict.values.items()])),
         ", ".join(verdict.flags),
     )
 
@@ -236,6 +236,16 @@ def _lines(report: Report) -> list[str]:
     for name, counts in (("not graded", report.ungraded), ("flags", report.flags)):
         if counts:
             lines.append(f"{name}: " + ", ".join(f"{flag} {count}" for flag, count in counts.items()))
+    if (bias := report.position) is not None:
+        parts = [
+            f"{name} {_percent(one)} % {_interval(one, 100)}"
+            for name, one in (
+                ("the side shown first wins, as the rows have it:", bias.before),
+                ("in both orders:", bias.both),
+                ("orders disagree:", bias.disagree),
+            )
+        ]
+        lines.append(f"position: {'; '.join(parts)}")
     flat, unique = report.usage.tokens_flat, report.usage.tokens_unique
     lines.append(
         f"{report.usage.requests:,} requests, {flat:,} tokens flat, {unique:,} forwarded "

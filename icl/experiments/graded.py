@@ -13,7 +13,7 @@ from icl.errors import ConfigError, DataError, nearest, unknown_name
 from icl.experiments.asking.judging import Graded
 from icl.judges.shared.files import DATA
 from icl.judging import Item, Judge, Verdict
-from icl.metrics.shared.agreement import Estimate, area, kappa, share, table
+from icl.metrics.shared.agreement import Estimate, area, kappa, mean_of_values, share, table
 from icl.tasks.readers import read_file
 from icl.tasks.rows import Row
 from icl.types import NO_USAGE, Usage
@@ -60,6 +60,49 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class PositionBias:
+    """Which side of a pair wins by where it stands. Without bias `both` is one half: each answer stands first
+    once."""
+
+    before: Estimate | None
+    """Share of pairs in which the side shown first wins, in the rows' own order: quality counts too."""
+    both: Estimate | None
+    """The same over both orders."""
+    disagree: Estimate | None
+    """Share of pairs of which the two orders name different winners."""
+
+    @classmethod
+    def of(cls, verdicts: Sequence[Verdict]) -> PositionBias | None:
+        """None where the judge does not grade pairs."""
+        pairs = [
+            (v.probabilities["shown_first"], v.probabilities["shown_second"])
+            for v in verdicts
+            if "shown_second" in v.probabilities
+        ]
+        if not pairs:
+            return None
+        wins = [(_half(first), 1 - _half(second)) for first, second in pairs]
+        return cls(
+            mean_of_values([one for one, _ in wins])
+            if any(one == 0.5 for one, _ in wins)
+            else share(sum(one == 1 for one, _ in wins), len(wins)),
+            mean_of_values([(one + two) / 2 for one, two in wins]),
+            share(sum(one == two != 0.5 for one, two in wins), len(wins)),
+        )
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: None if one is None else one.plain for name, one in told.items()}
+
+
+def _half(p: float) -> float:
+    """1, 0, or a half where neither wins."""
+    return 0.5 if p == 0.5 else float(p > 0.5)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a judge said of a file, and how far people agree."""
 
@@ -76,6 +119,8 @@ class Report:
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """The people's label -> the judge's -> how many."""
     usage: Usage = NO_USAGE
+    position: PositionBias | None = None
+    """Of judges that grade pairs."""
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -89,6 +134,7 @@ class Report:
             "right": None if self.right is None else self.right.plain,
             "kappa": None if self.kappa is None else self.kappa.plain,
             "confusion": {human: dict(ours) for human, ours in self.confusion.items()},
+            "position": None if self.position is None else self.position.plain,
             "tokens_flat": self.usage.tokens_flat,
             "tokens_forwarded": self.usage.tokens_unique,
             "requests": self.usage.requests,
@@ -202,6 +248,7 @@ def report(judge: Judge, rows: Sequence[LabelledItem], graded: Sequence[Graded])
         found,
         confusion,
         Usage.total(one.usage for one in graded),
+        PositionBias.of(verdicts),
     )
 
 

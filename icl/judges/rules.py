@@ -68,7 +68,7 @@ class Rules:
     kept, probabilities P(broken) a rule, margin the smallest distance to a threshold.
     """
 
-    needs: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset()
     scores_labels = True
     labels = (KEPT, BROKEN)
     single = True

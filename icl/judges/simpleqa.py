@@ -32,7 +32,7 @@ class SimpleQA:
     between the first and the second. An empty answer is not attempted; nobody is asked.
     """
 
-    needs: frozenset[str] = frozenset({"golds"})
+    requires: frozenset[str] = frozenset({"golds"})
     labels = (CORRECT, INCORRECT, NOT_ATTEMPTED)
     single = True
     content = ""

@@ -40,6 +40,8 @@ conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("method", "generate"): [{}, {"max_tokens": 3, "where": "last", "stop": []}],
     ("method", "pmi"): [{}, {"null_demonstrations": True}],
     ("judge", "rules"): [{}, {"order": "rules_first", "only": ["polite"], "chat": True}],
+    ("judge", "pairwise"): [{}, {"criterion": "kinder.", "tie_margin": 0.1, "position_ties": False}],
+    ("judge", "rubric"): [{}, {"file": "webgpt", "only": ["sound"], "overall": "min", "chat": True}],
     ("judge", "simpleqa"): [{}, {"read": "text", "as_published": True, "max_tokens": 4, "chat": True}],
     ("tuner", "lora"): [{}, {"layers": "attention", "stabilised": True, "dropout": 0.1}],
     ("tuner", "dylora"): [{"validation": 4}, {"updated": "frozen", "every_rank": False, "rank": 2}],

@@ -254,6 +254,8 @@ def test_a_plan_counts_judging(write: Callable[..., Path]) -> None:
             {"judge": {"simpleqa": {"model": "smollm2-135m-instruct", "dtype": "int3"}}},
             r"judge 'simpleqa': .*int3",
         ),
+        ({"judge": {"rubric": {"model": "fake"}}}, r"gives no single number, .*overall: mean, or min"),
+        ({"judge": {"pairwise": {"model": "fake"}}}, r"grades pairs, and an answer of a run has no other"),
         ({"judge": {"rules": {"model": "fake", "file": "nowhere.yaml"}}}, r"nowhere.yaml: no such file"),
     ],
 )

@@ -49,7 +49,7 @@ def check_metric(experiment: Experiment, source: Source) -> None:
         judge = check_judge(choice)
     except IclError as error:
         raise source.error(path, str(error)) from error
-    if "other" in judge.needs:
+    if "other" in judge.requires:
         raise source.error(path, "grades pairs, and an answer of a run has no other side; see icl judge")
     if not judge.single:
         raise source.error(path, "gives no single number, which a metric is; say how: overall: mean, or min")

@@ -81,6 +81,15 @@ def bootstrap(counts: Counts, of: Callable[[Counts], Counts], seed: int = 0) -> 
     return Estimate(value, float(low), float(high))
 
 
+def mean_of_values(values: list[float], seed: int = 0) -> Estimate | None:
+    """The mean of numbers of which few are distinct, with a percentile bootstrap interval; None of none."""
+    if not values:
+        return None
+    distinct = np.array(sorted(set(values)))
+    counts = np.array([values.count(value) for value in distinct], dtype=float)
+    return bootstrap(counts, lambda drawn: np.asarray((drawn * distinct).sum(-1) / drawn.sum(-1)), seed)
+
+
 def area(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
     """Area under the ROC curve of `scores` for `positive`; None where all are or none is."""
     from sklearn.metrics import roc_auc_score
