@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from icl.engine.attention.contract import LayerCall
+from icl.engine.decoding.memory import StepAttention
+from icl.engine.decoding.native import NativeStepAttention
 from icl.engine.rungs.naive import NaiveModel
 from icl.engine.rungs.probe import (
     compare,
@@ -89,7 +91,7 @@ def test_a_wrong_decode_step_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     forward = engine.trunk.forward
 
     def wrong(tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
-        decode = type(attend).__name__ == "StepAttention"
+        decode = isinstance(attend, StepAttention | NativeStepAttention)
         return forward(tokens, positions + int(decode), attend)
 
     monkeypatch.setattr(engine.trunk, "forward", wrong)

@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from icl.engine.decoding.memory import SharedNode, StepAttention, Tails
+from icl.engine.decoding.memory import SharedNode, Tails
+from icl.engine.decoding.native import step_attend
 from icl.engine.trunks.contract import Trunk
 
 Spans = Sequence[tuple[SharedNode, int, int]]
@@ -40,5 +41,5 @@ class EagerStep:
         device = self.trunk.device
         places = torch.tensor(positions, device=device)
         tails.reserve(max(tails.lengths) + 1)
-        attention = StepAttention(tails, spans, places)
+        attention = step_attend(tails, spans, places)
         return self.trunk.logits(self.trunk.forward(torch.tensor(tokens, device=device), places, attention))

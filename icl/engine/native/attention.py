@@ -37,3 +37,33 @@ def tree_attention(
         q, k, v, *stack, keys, spans, starts, block_rows, scaling, window or 0, softcap or 0.0, sinks
     )
     return result
+
+
+def step_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    tails: tuple[Tensor, Tensor],
+    slots: Tensor,
+    places: Tensor,
+    nodes: tuple[list[Tensor], list[Tensor], Tensor],
+    *,
+    scaling: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: Tensor | None,
+) -> Tensor:
+    """q [H, B, D], k, v [Hkv, B, D] of the newest token of each slot -> [H, B, D], laid out [B, H, D].
+
+    tails: keys and values [R, Hkv, capacity, D], to which k and v are written. slots: int64 [3, B], row of
+    each slot's tail, tokens in it before this one, position of this one. places: int64 [R, capacity],
+    positions of what the tails hold, this token's included. nodes: keys and values [Hkv, n, D] of each
+    shared node, and int64 [nodes, 3]: its depth, the first slot below it, the slot past the last.
+    """
+    keys, values, spans = nodes
+    if sinks is not None:
+        sinks = sinks.float().contiguous()
+    result: Tensor = ops().step_attention(
+        q, k, v, *tails, slots, places, keys, values, spans, scaling, window or 0, softcap or 0.0, sinks
+    )
+    return result

@@ -132,4 +132,109 @@ void step_attention(const StepCall& call) {
   });
 }
 
+// Op of step_attention: [H, B, D] views in and out, all nodes of a layer in two lists.
+static StepCall described(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& tail_k,
+                          const at::Tensor& tail_v, const at::Tensor& slots, const at::Tensor& places) {
+  for (const at::Tensor* one : {&q, &k, &v, &tail_k, &tail_v}) {
+    check_rows(*one, "what a step reads");
+    TORCH_CHECK_TYPE(one->scalar_type() == q.scalar_type(), "q, k, v and the tails differ in format");
+  }
+  TORCH_CHECK_VALUE(q.dim() == 3 && k.dim() == 3 && v.sizes() == k.sizes() && tail_k.dim() == 4,
+                    "q, k and v must be [heads, slots, size], the tails [rows, heads, capacity, size]");
+  const Heads heads{number_of(q, "q"), q.size(0), k.size(0), q.size(2)};
+  TORCH_CHECK_VALUE(covered(heads), "not covered: ", heads.heads, " heads of ", heads.size, " over ", heads.kv_heads);
+  TORCH_CHECK_VALUE(tail_v.sizes() == tail_k.sizes() && tail_v.strides() == tail_k.strides() &&
+                        tail_k.size(1) == heads.kv_heads && tail_k.size(3) == heads.size &&
+                        k.size(2) == heads.size && k.size(1) == q.size(1),
+                    "q, k, v and the tails differ in shape");
+  TORCH_CHECK_VALUE(slots.scalar_type() == at::kLong && slots.is_contiguous() && slots.dim() == 2 &&
+                        slots.size(0) == 3 && slots.size(1) == q.size(1),
+                    "slots must be int64 [3, ", q.size(1), "]: row, length, position");
+  TORCH_CHECK_VALUE(places.scalar_type() == at::kLong && places.dim() == 2 && places.size(0) >= tail_k.size(0) &&
+                        places.size(1) >= tail_k.size(2) && places.stride(1) == 1,
+                    "places must be int64 [rows, capacity]");
+  StepCall call{};
+  call.heads = heads;
+  call.slots = q.size(1);
+  call.q = q.const_data_ptr();
+  call.q_slot = q.stride(1);
+  call.q_head = q.stride(0);
+  call.new_k = k.const_data_ptr();
+  call.new_v = v.const_data_ptr();
+  call.k_slot = k.stride(1);
+  call.k_head = k.stride(0);
+  call.v_slot = v.stride(1);
+  call.v_head = v.stride(0);
+  call.tail_k = tail_k.mutable_data_ptr();
+  call.tail_v = tail_v.mutable_data_ptr();
+  call.tail_row = tail_k.stride(0);
+  call.tail_head = tail_k.stride(1);
+  call.tail_token = tail_k.stride(2);
+  call.rows = slots.const_data_ptr<int64_t>();
+  call.lengths = call.rows + call.slots;
+  call.positions = call.lengths + call.slots;
+  call.places = places.const_data_ptr<int64_t>();
+  call.places_row = places.stride(0);
+  for (int64_t b = 0; b < call.slots; ++b) {
+    TORCH_CHECK_VALUE(call.rows[b] >= 0 && call.rows[b] < tail_k.size(0) && call.lengths[b] >= 0 &&
+                          call.lengths[b] < tail_k.size(2),
+                      "slot ", b, " has no place in the tails");
+  }
+  return call;
+}
+
+static std::vector<SharedSpan> shared(const StepCall& call, const std::vector<at::Tensor>& keys,
+                                      const std::vector<at::Tensor>& values, const at::Tensor& spans) {
+  TORCH_CHECK_VALUE(spans.scalar_type() == at::kLong && spans.is_contiguous() && spans.dim() == 2 &&
+                        spans.size(1) == 3 && static_cast<size_t>(spans.size(0)) == keys.size() &&
+                        keys.size() == values.size(),
+                    "spans must be int64 [nodes, 3]: depth, first slot, last slot");
+  std::vector<SharedSpan> found;
+  const int64_t* said = spans.const_data_ptr<int64_t>();
+  for (size_t i = 0; i < keys.size(); ++i, said += 3) {
+    const at::Tensor &k = keys[i], &v = values[i];
+    check_rows(k, "a node's keys");
+    check_rows(v, "a node's values");
+    TORCH_CHECK_VALUE(k.dim() == 3 && k.size(0) == call.heads.kv_heads && k.size(2) == call.heads.size &&
+                          v.sizes() == k.sizes(),
+                      "a node's keys and values must be [", call.heads.kv_heads, ", n, ", call.heads.size, "]");
+    TORCH_CHECK_TYPE(number_of(k, "a node's keys") == call.heads.number && v.scalar_type() == k.scalar_type(),
+                     "nodes differ from q in format");
+    TORCH_CHECK_VALUE(said[1] >= 0 && said[1] <= said[2] && said[2] <= call.slots, "span ", i, " is beyond the slots");
+    found.push_back({{k.const_data_ptr(), v.const_data_ptr(), k.stride(0), k.stride(1), v.stride(0), v.stride(1)},
+                     k.size(1), said[0], said[1], said[2]});
+  }
+  return found;
+}
+
+static at::Tensor step_op(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& tail_k,
+                          const at::Tensor& tail_v, const at::Tensor& slots, const at::Tensor& places,
+                          const std::vector<at::Tensor>& node_k, const std::vector<at::Tensor>& node_v,
+                          const at::Tensor& spans, double scaling, int64_t window, double softcap,
+                          const std::optional<at::Tensor>& sinks) {
+  StepCall call = described(q, k, v, tail_k, tail_v, slots, places);
+  const std::vector<SharedSpan> nodes = shared(call, node_k, node_v, spans);
+  TORCH_CHECK_VALUE(!sinks || (sinks->scalar_type() == at::kFloat && sinks->is_contiguous() &&
+                               sinks->numel() == call.heads.heads),
+                    "sinks must be float32 [", call.heads.heads, "]");
+  at::Tensor out = at::empty({call.slots, call.heads.heads, call.heads.size}, q.options());
+  call.out = out.mutable_data_ptr();
+  call.out_slot = out.stride(0);
+  call.out_head = out.stride(1);
+  call.spans = nodes.data();
+  call.span_count = nodes.size();
+  call.says = {static_cast<float>(scaling), window, static_cast<float>(softcap),
+               sinks ? sinks->const_data_ptr<float>() : nullptr};
+  step_attention(call);
+  return out.transpose(0, 1);
+}
+
 }  // namespace icl
+
+TORCH_LIBRARY_FRAGMENT(icl_native, m) {
+  m.def(
+      "step_attention(Tensor q, Tensor k, Tensor v, Tensor(a!) tail_k, Tensor(b!) tail_v, Tensor slots, Tensor places,"
+      " Tensor[] node_k, Tensor[] node_v, Tensor spans, float scaling, int window, float softcap, Tensor? sinks)"
+      " -> Tensor",
+      &icl::step_op);
+}
