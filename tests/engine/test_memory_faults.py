@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 import icl.engine.decoding.loop as loop_module
 from icl.engine.forward.chunks import out_of_memory
+from icl.engine.native import library
 from icl.engine.rungs.trie_model import TrieModel
 from icl.errors import ModelError
 from icl.types import GenerateRequest, Generation
@@ -139,28 +141,33 @@ def test_draws_that_fail_are_repeated_with_the_same_numbers(monkeypatch: pytest.
     assert failed
 
 
-def test_numbers_of_a_failed_draw_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second of two groups fails after the first has drawn."""
+@pytest.mark.parametrize("kernels", [False, True])
+def test_numbers_of_a_failed_draw_come_again(kernels: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two groups fails after the first has drawn; the kernels draw all at once."""
     import icl.engine.decoding.sampling as sampling
 
+    if kernels and not library.available():
+        pytest.skip(library.why_not())
     requests = [GenerateRequest((1,), temperature=t) for t in (0.5, 1.0)]
     uniforms = [sampling.UniformStream(0, (1,), i) for i in range(2)]
     logits = torch.randn(2, 50, generator=torch.Generator().manual_seed(0))
-    draw, calls = sampling.draw, 0
+    place, name, fails_at = (sampling.draws, "draw_tokens", 1) if kernels else (sampling, "draw", 2)
+    works, calls = getattr(place, name), 0
 
     def failing(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == 2:
+        if calls == fails_at:
             raise MemoryError
-        return draw(*arguments)
+        return works(*arguments)
 
-    monkeypatch.setattr(sampling, "draw", failing)
-    with pytest.raises(MemoryError):
-        sampling.draw_batch(logits, requests, uniforms, [(), ()])
-    again = sampling.draw_batch(logits, requests, uniforms, [(), ()])
-    fresh = [sampling.UniformStream(0, (1,), i) for i in range(2)]
-    assert again == sampling.draw_batch(logits, requests, fresh, [(), ()])
+    monkeypatch.setattr(place, name, failing)
+    with contextlib.nullcontext() if kernels else library.left_out():
+        with pytest.raises(MemoryError):
+            sampling.draw_batch(logits, requests, uniforms, [(), ()])
+        again = sampling.draw_batch(logits, requests, uniforms, [(), ()])
+        fresh = [sampling.UniformStream(0, (1,), i) for i in range(2)]
+        assert again == sampling.draw_batch(logits, requests, fresh, [(), ()])
 
 
 def test_growing_tails_that_fail_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,8 +84,11 @@ def _drawn(
 ) -> list[tuple[int, float]]:
     """See draw_batch; what is drawn from a stream is noted in `taken`."""
     banned = [_banned(request, contexts[b]) for b, request in enumerate(requests)]
-    drawn = [0.0 if request.temperature == 0 else next(uniforms[b]) for b, request in enumerate(requests)]
-    taken += [(uniforms[b], drawn[b]) for b, request in enumerate(requests) if request.temperature != 0]
+    drawn = [0.0] * len(requests)
+    for b, request in enumerate(requests):
+        if request.temperature != 0:
+            drawn[b] = next(uniforms[b])
+            taken.append((uniforms[b], drawn[b]))
     choose = _by_kernels if draws.covers(logits) else _by_torch
     chosen, likeliest, lse = choose(logits, requests, drawn, banned)
     finite = torch.isfinite(lse)
