@@ -104,8 +104,18 @@ def _said(found: dict[str, Any]) -> None:
 
 
 def check(recipe: RecipeFile, allow_code: AllowCode = False) -> None:
-    """Everything that can be wrong with a recipe, before a model loads; nothing is written."""
-    checked = _checked(recipe, wants_all=True)
+    """Look for everything that can be wrong with a recipe; no model loads, nothing is written.
+
+    Lists every problem that can be found beside the others. Exit code: 0 if there is none, 1 if there is.
+    """
+    from icl.errors import IclError, Problems
+
+    try:
+        checked = _checked(recipe, wants_all=True)
+    except IclError as error:
+        for problem in error.found if isinstance(error, Problems) else (error,):
+            print(f"icl: error: {problem}", file=sys.stderr)
+        raise typer.Exit(1) from None
     typer.echo(
         visible(
             f"{recipe}: {len(checked.parts)} parts, models {', '.join(checked.models) or 'none'}; no row may "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from icl.instructions.diversity import Diversity, verb_and_object
-from icl.instructions.rows import InstructionRow
-from icl.tasks.duplicates import words
+from icl.instructions.rows import InstructionRow, key_of
+from icl.instructions.similarity import WORD
 
 NOT_STATED = "not stated"
 EXAMPLES = 3
@@ -94,8 +95,9 @@ class Counts:
     demonstrations: Counter[int] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     lengths: dict[str, Counter[int]] = field(default_factory=dict)
-    keys: list[int] = field(default_factory=list)
-    prompts: list[int] = field(default_factory=list)
+    keys: array[int] = field(default_factory=lambda: array("Q"))
+    prompts: array[int] = field(default_factory=lambda: array("Q"))
+    """8 bytes a row each."""
 
     def add(self, row: InstructionRow) -> None:
         """One more."""
@@ -105,7 +107,7 @@ class Counts:
         self.generators[str(row.made.get("by", NOT_STATED))] += 1
         if model := row.made.get("model"):
             self.models[str(model)] += 1
-        self.keys.append(int.from_bytes(row.key, "little"))
+        self.keys.append(row.key)
         if row.text:
             self.plain_texts += 1
             self._length("text", row.text)
@@ -115,23 +117,28 @@ class Counts:
         shots = row.made.get("shots", 0)
         self.demonstrations[shots if isinstance(shots, int) else 0] += 1
         self.pairs[verb_and_object(row.instruction)] += 1
-        self.prompts.append(int.from_bytes(InstructionRow("", row.instruction, row.input).key, "little"))
+        self.prompts.append(key_of((row.instruction, row.input)))
         for name in ("instruction", "input", "output"):
             if text := getattr(row, name):
                 self._length(name, text)
 
     def _length(self, name: str, text: str) -> None:
-        self.lengths.setdefault(name, Counter())[len(words(text))] += 1
+        self.lengths.setdefault(name, Counter())[len(WORD.findall(text))] += 1
 
     @property
     def repeated(self) -> int:
         """Rows that another before them equals after normalisation."""
-        return len(self.keys) - len(set(self.keys))
+        return _repeated(self.keys)
 
     @property
     def asked_again(self) -> int:
         """Rows whose instruction and input another before them has, whatever the output."""
-        return len(self.prompts) - len(set(self.prompts))
+        return _repeated(self.prompts)
+
+
+def _repeated(keys: array[int]) -> int:
+    known = np.frombuffer(keys, dtype=np.uint64) if keys else np.zeros(0, dtype=np.uint64)
+    return len(known) - len(np.unique(known))
 
 
 def card_of(rows: Iterable[InstructionRow], about: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def _summary(card: Mapping[str, Any]) -> str:
     twice = card["duplicates"]
     lines = [
         f"{card['rows']:,} rows, {card['plain_texts']:,} of them plain text. Equal to a row before them "
-        f"after normalisation: {twice['rows']:,}; with the instruction and input of one before them: "
-        f"{twice['same_instruction_and_input']:,}."
+        f"but for case, white space and marks at the end: {twice['rows']:,}; with the instruction and input "
+        f"of one before them: {twice['same_instruction_and_input']:,}."
     ]
     if "recipe" in card:
         lines.append(f"Made from the recipe {escaped(card['recipe'])} with seed {card['seed']}.")

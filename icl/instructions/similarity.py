@@ -17,9 +17,7 @@ from rapidfuzz.distance import LCSseq
 
 THRESHOLD = 0.7
 """Wang et al. 2023, Taori et al. 2023: kept up to it, left out above."""
-_WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
-)
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _FIRST = 0xE000
 """Words stand as characters in the texts that are compared: from here on, beyond the halves of pairs."""
 _EXACT = 1e-12
@@ -27,7 +25,7 @@ _EXACT = 1e-12
 
 def rouge_words(text: str) -> list[str]:
     """Words in lower case, a CJK character each one; for plain English the same as those of rouge_score."""
-    return _WORD.findall(text.lower())
+    return WORD.findall(text.lower())
 
 
 def lcs_length(one: Sequence[object], other: Sequence[object]) -> int:

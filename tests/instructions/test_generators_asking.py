@@ -260,3 +260,31 @@ def test_a_recipe_that_asks_goes_on_from_its_answers(tmp_path: Path, seeds: str)
     third = icl.build_corpus(recipe, output=tmp_path / "out", model=other)
     assert len(other.requests) == 11
     assert third.card["models"] == {"other": {"rows": 4, "share": 1.0}}
+
+
+def test_a_build_that_is_broken_off_keeps_its_answers_and_nothing_half(tmp_path: Path, seeds: str) -> None:
+    parts = [{"self_instruct": {"seeds": str(tmp_path / seeds), "instructions": 3}}]
+    recipe = {"name": "asks", "model": "fake", "parts": parts}
+    asked: list[str] = []
+
+    def broken(prompt: str, sample: int) -> str:
+        asked.append(prompt)
+        if len(asked) == 8:
+            raise KeyboardInterrupt
+        return script(prompt, sample)
+
+    model = FakeModel(reply_with=broken)
+    model.fingerprint = "the same"
+    with pytest.raises(KeyboardInterrupt):
+        icl.build_corpus(recipe, output=tmp_path / "out", model=model)
+    folder = tmp_path / "out" / "asks"
+    assert list((folder / "parts").iterdir()) == []
+    assert not (folder / "rows.jsonl").exists()
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["sessions"][0]["ended_by"] == "Ctrl-C"
+    whole = FakeModel(reply_with=script)
+    whole.fingerprint = "the same"
+    made = icl.build_corpus(recipe, output=tmp_path / "out", model=whole)
+    assert len(whole.requests) == 11 - 7, "seven answers were kept"
+    alone = icl.build_corpus(recipe, output=tmp_path / "other", model=FakeModel(reply_with=script))
+    assert made.rows.read_bytes() == alone.rows.read_bytes()

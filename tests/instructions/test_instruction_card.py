@@ -16,7 +16,7 @@ ROWS = [
     InstructionRow(
         "2", "Write a poem about rain.", "", "Other words", source="a", made={"by": "x", "shots": 2}
     ),
-    InstructionRow("3", "WRITE a poem about rain", "", "drip, drop: drip", source="b", made={"model": "m"}),
+    InstructionRow("3", "WRITE a poem about rain", "", " drip  DROP drip!", source="b", made={"model": "m"}),
     InstructionRow("4", text="翻译 this", source="b"),
 ]
 

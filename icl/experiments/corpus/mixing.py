@@ -38,9 +38,7 @@ class Mixture:
 
     def _distinct(self) -> list[np.ndarray]:
         """Of each part the rows that no row before them equals, in this part or one before."""
-        keys = np.fromiter(
-            (int.from_bytes(row.key, "little") for file in self._files for row in file), dtype=np.uint64
-        )
+        keys = np.fromiter((row.key for file in self._files for row in file), dtype=np.uint64)
         _, first = np.unique(keys, return_index=True)
         kept = np.zeros(len(keys), dtype=bool)
         kept[first] = True
