@@ -3,6 +3,7 @@
 # make check  ruff and mypy
 # make native    compiles the native kernels again, what has changed of them
 # make sanitize  their tests under the address and undefined-behaviour sanitizers
+# make bench-peers WORKLOADS=DIR   icl, vLLM and OpenVINO on the same workload files; ARGS="--fraction 0.02 --only NAME"
 # make docs   the documentation as a site, in site/; a warning is an error
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check docs native sanitize clean
+.PHONY: setup demo test check docs native sanitize bench-peers clean
 
 setup: $(STAMP)
 
@@ -39,6 +40,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench-peers: setup
+	$(BIN)/python -m benchmarks.peers.run $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(ARGS)
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

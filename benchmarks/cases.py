@@ -15,9 +15,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.growth import ids
@@ -180,11 +180,11 @@ def compared(case: Case, plain: NaiveModel, rounds: int, divide: int) -> dict[st
     seconds = {name: [m.seconds for m in runs] for name, runs in found.items()}
     own = seconds.pop(OWN)
     ratios = [min(of[number] for of in seconds.values()) / own[number] for number in range(rounds)]
-    best = min(seconds, key=lambda name: median(seconds[name]))
+    best = min(seconds, key=lambda name: np.median(seconds[name]))
     return {
         "case": case.name, "model": plain.name, "requests": len(workload.scores or workload.generations),
         "tokens_flat": workload.tokens_flat, "seconds": {OWN: own, **seconds}, "best": best,
-        "ratio": median(ratios), "least": min(ratios), "most": max(ratios),
+        "ratio": float(np.median(ratios)), "least": min(ratios), "most": max(ratios),
     }  # fmt: skip
 
 
@@ -193,7 +193,7 @@ HEADER = "| case | icl, s | best plain way, s | plain / icl, median (least to mo
 
 def line(row: dict[str, Any]) -> str:
     """A row of the Markdown table."""
-    own, best = median(row["seconds"][OWN]), median(row["seconds"][row["best"]])
+    own, best = (np.median(row["seconds"][name]) for name in (OWN, row["best"]))
     level = f"{row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f})"
     return f"| {row['case']} | {own:.2f} | {best:.2f}, {row['best']} | {level} |"
 

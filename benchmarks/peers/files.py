@@ -1,32 +1,30 @@
-"""The workload files, the clock and the rows, for environments that do not have icl."""
+"""Workload files, the clock and the rows, for environments that do not have icl.
+
+A runner is started with MODEL WORKLOADS DTYPE OUT and runs every workload file of the folder; each row goes
+to the end of OUT, a line of JSON, as soon as it is there.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-NAMES = (
-    "fixed_demonstrations",
-    "permutations",
-    "pair_scoring",
-    "knn_demonstrations",
-    "self_consistency",
-    "shared_prefix_greedy",
-)
+
+def workloads(folder: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """(file, contents) of every workload."""
+    for path in sorted(Path(folder).glob("*.json")):
+        yield path, json.loads(path.read_text(encoding="utf-8"))
 
 
-def workloads(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(name, contents) of the files that are there."""
-    found = [name for name in NAMES if (Path(folder) / f"{name}.json").is_file()]
-    if not found:
-        sys.exit(f"{folder} holds none of {', '.join(NAMES)} (.json)")
-    for name in found:
-        yield name, json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+def digest(path: Path) -> str:
+    """Of a file's contents: what says that a row is of this very workload."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 def tokens_flat(data: dict[str, Any]) -> int:
@@ -43,19 +41,18 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def row(
-    name: str, engine: str, dtype: str, seconds: float, data: dict[str, Any], setting: str
-) -> dict[str, Any]:
-    """One row as `icl bench` writes it; peak memory is this process's and its largest child's."""
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep(out: str, path: Path, seconds: float, data: dict[str, Any], **about: Any) -> None:
+    """Appends a row. about: engine, dtype, setting, scored (whether it gave what was asked, not a forward
+    only), versions. Peak memory is this process's and its largest child's."""
     peak = sum(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    found = {
-        "workload": name, "engine": engine, "dtype": dtype, "seconds": round(seconds, 3),
-        "tokens_flat": tokens_flat(data), "fraction": 1.0, "peak_memory": peak * 1024, "setting": setting,
+    row = {
+        "workload": path.stem, "digest": digest(path), "seconds": round(seconds, 3),
+        "tokens_flat": tokens_flat(data), "peak_memory": peak * 1024, "cores": cores(), **about,
     }  # fmt: skip
-    print(json.dumps(found), flush=True)
-    return found
-
-
-def write(path: str, rows: list[dict[str, Any]]) -> None:
-    """As JSON."""
-    Path(path).write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    with open(out, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")

@@ -1,4 +1,4 @@
-"""The workload files with OpenVINO GenAI; started by openvino_genai.sh, in its own environment."""
+"""The workload files with OpenVINO GenAI; started by run.py, in its own environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import openvino_genai as genai
-from files import row, timed, workloads, write
+from files import keep, timed, workloads
+
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def settings(new: int, temperature: float = 0.0) -> Any:
@@ -26,7 +28,8 @@ def settings(new: int, temperature: float = 0.0) -> Any:
 
 
 def requests(data: dict[str, Any]) -> tuple[list[list[int]], list[Any], str]:
-    """Prompts, their settings, and in words what is measured."""
+    """Prompts, their settings, and in words what is measured: "generate", or a forward without the answer's
+    log-probabilities."""
     if data["kind"] == "gen":
         prompts = [p for p in data["prompts"] for _ in range(data["n"])]
         configs = [settings(data["new"], data["temp"]) for _ in prompts]
@@ -50,15 +53,16 @@ def common(prompts: Sequence[list[int]]) -> list[int]:
 
 
 def main() -> None:
-    model, folder, out = sys.argv[1:4]
+    model, folder, dtype, out = sys.argv[1:5]
     scheduler = genai.SchedulerConfig()
     scheduler.enable_prefix_caching = True
     scheduler.max_num_batched_tokens = 512
     scheduler.cache_size = 3
-    rows = []
-    for name, data in workloads(folder):
+    versions = {"openvino": ov.__version__, "openvino-genai": genai.__version__}
+    for path, data in workloads(folder):
         # a fresh pipeline a workload: nothing is left in its prefix cache
-        pipe = genai.ContinuousBatchingPipeline(model, scheduler, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+        hint = {"INFERENCE_PRECISION_HINT": HINTS[dtype]}
+        pipe = genai.ContinuousBatchingPipeline(model, scheduler, "CPU", hint)
         prompts, configs, said = requests(data)
         tensors = [ov.Tensor(np.array([p], dtype=np.int64)) for p in prompts]
         shared = common(prompts)
@@ -73,8 +77,8 @@ def main() -> None:
                 pipe.generate([first], [settings(1)])
             pipe.generate(tensors, configs)
 
-        rows.append(row(name, "openvino-genai", "bfloat16", timed(run), data, said))
-        write(out, rows)
+        about = {"engine": "openvino-genai", "dtype": dtype, "setting": said, "scored": said == "generate"}
+        keep(out, path, timed(run), data, **about, versions=versions)
 
 
 if __name__ == "__main__":

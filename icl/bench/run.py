@@ -8,9 +8,9 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 from icl.bench.candidates import Candidate, Measured
@@ -133,7 +133,7 @@ class Bench:
         part = self.settings.part(name, workload)
         fraction = part.tokens_flat / workload.tokens_flat
         bounds, unique = self.bounds(workload)
-        run = median(m.seconds for m in rounds)
+        run = float(np.median([m.seconds for m in rounds]))
         seconds = run / fraction
         last = rounds[-1]
         row = Row(

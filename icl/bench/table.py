@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from icl.atomic import write_atomically
 from icl.printable import visible
@@ -69,7 +70,7 @@ def compare(rows: Sequence[Row]) -> None:
             row.ratio_to_icl = row.ratio_spread = None
             continue
         ratios = [mine / its for mine, its in zip(row.round_seconds, base.round_seconds, strict=False)]
-        row.ratio_to_icl = median(ratios) if ratios else row.seconds / base.seconds
+        row.ratio_to_icl = float(np.median(ratios)) if ratios else row.seconds / base.seconds
         row.ratio_spread = (min(ratios), max(ratios)) if len(ratios) > 1 else None
 
 

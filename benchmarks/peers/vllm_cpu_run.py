@@ -1,4 +1,4 @@
-"""The workload files with vLLM on CPU; started by vllm_cpu.sh, in vLLM's own environment."""
+"""The workload files with vLLM on CPU; started by run.py, in vLLM's own environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from files import row, timed, workloads, write
+import vllm
+from files import keep, timed, workloads
 from vllm import LLM, SamplingParams
 
 
@@ -34,19 +35,30 @@ def job(llm: Any, data: dict[str, Any]) -> tuple[Callable[[], object], str]:
     return lambda: llm.generate(prompts, whole, use_tqdm=False), "prompt_logprobs (no prefix cache)"
 
 
+def longest(folder: str) -> int:
+    """Tokens of the longest text of all workloads, with what is generated."""
+    found = []
+    for _, data in workloads(folder):
+        if data["kind"] == "gen":
+            found += [len(p) + data["new"] for p in data["prompts"]]
+        else:
+            found += [len(i["ctx"]) + len(c) + 1 for i in data["items"] for c in i["conts"]]
+    return max(found)
+
+
 def main() -> None:
     model, folder, dtype, out = sys.argv[1:5]
     llm = LLM(
         model=model, dtype=dtype, block_size=32, max_num_batched_tokens=2048, max_num_seqs=64,
-        enable_prefix_caching=True, enforce_eager=dtype == "float32", max_model_len=2048,
+        max_model_len=max(longest(folder), 2048), enable_prefix_caching=True,
+        enforce_eager=dtype == "float32",
     )  # fmt: skip
-    rows = []
-    for name, data in workloads(folder):
+    for path, data in workloads(folder):
         run, setting = job(llm, data)
         llm.generate([{"prompt_token_ids": [1, 2, 3]}], SamplingParams(max_tokens=2), use_tqdm=False)
         llm.reset_prefix_cache()
-        rows.append(row(name, "vllm-cpu", dtype, timed(run), data, setting))
-        write(out, rows)
+        about = {"engine": "vllm-cpu", "dtype": dtype, "setting": setting, "scored": True}
+        keep(out, path, timed(run), data, **about, versions={"vllm": vllm.__version__})
 
 
 if __name__ == "__main__":
