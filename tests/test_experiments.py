@@ -106,9 +106,14 @@ def test_an_experiment_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch, tmp
         pytest.skip(f"no local copy of {', '.join(missing)}: set ICL_DATA to a folder of data sets")
     if MIRROR.is_dir():
         monkeypatch.setenv("ICL_DATA", str(MIRROR))
-    if isinstance(experiment.model, str) and experiment.model.startswith("models/"):
-        # A file that the header tells how to get: all the rest is checked with the fake model.
+    if all(choice.name.startswith("models/") for choice in experiment.models):
+        # Files that the header tells how to get: all the rest is checked with the fake model.
         experiment = experiment.model_copy(update={"model": "fake"})
+    if "models/" in str(experiment.metric):
+        assert experiment.metric is not None
+        ((judge, given),) = experiment.metric["judge"].items()
+        given = {key: value for key, value in (given or {}).items() if key != "dtype"} | {"model": "fake"}
+        experiment = experiment.model_copy(update={"metric": {"judge": {judge: given}}})
     stand_in(experiment, tmp_path, monkeypatch)
     checked = check(experiment, source)
     assert checked.cells

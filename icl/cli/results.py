@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,7 @@ import typer
 
 from icl.cli.options import AllowCode
 from icl.errors import ConfigError
+from icl.printable import visible
 
 if TYPE_CHECKING:
     from icl.api import Run
@@ -36,7 +37,8 @@ def add_to(app: typer.Typer) -> None:
         epilog="Examples: icl leaderboard runs/sst2 | icl leaderboard runs/a runs/b --format csv > table.csv"
         " | icl leaderboard runs/sst2 --view variance"
         " | icl leaderboard runs/all --rows selector --cols task --where shots=4"
-        " | icl leaderboard runs/cot --chains --plot chains.svg",
+        " | icl leaderboard runs/cot --chains --plot chains.svg"
+        " | icl leaderboard runs/simpleqa --agree exact_match,contains,judge",
     )(leaderboard)
     app.command(
         "show",
@@ -92,6 +94,24 @@ Cols = Annotated[
 ]
 
 
+AGREEMENT = (
+    "model",
+    "task",
+    "row",
+    "metric",
+    "other metric",
+    "right %",
+    "right % ",
+    "only one",
+    "only other",
+    "same %",
+    "95 % CI",
+    "kappa",
+    "95 % CI ",
+    "answers",
+)
+
+
 def leaderboard(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
     notation: Annotated[Format, typer.Option("--format", "-f", help="Notation.")] = Format.TERMINAL,
@@ -112,12 +132,23 @@ def leaderboard(
             metavar="FILE.svg", help="Draw the curves of --chains here; several tasks: one file each."
         ),
     ] = None,
+    agree: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC,METRIC",
+            help="How far these metrics say the same of each row's answers; judge is the run's judge.",
+            show_default=False,
+        ),
+    ] = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Print the leaderboard of one run or of several together."""
     from icl import api
 
     found = [api.Run(path) for path in runs]
+    if agree is not None:
+        _agreement(found, [name.strip() for name in agree.split(",")])
+        return
     if chains or plot is not None:
         _chains(found, notation, plot)
         return
@@ -140,6 +171,30 @@ def leaderboard(
         group=(cols or ["task"]) if crosswise else (group or ["model", "task"]),
     )
     _write(board.pivot(rows or ["selector"]) if crosswise else board, notation)
+
+
+def _agreement(runs: Sequence[Run], names: Sequence[str]) -> None:
+    """A line a row and pair of metrics."""
+    from icl.cli.tables import show
+    from icl.leaderboard.agreements import agreements
+
+    tasks = {name: task for run in runs for name, task in run.tasks().items()}
+    lines = []
+    for one in agreements([result for run in runs for result in run.results], tasks, names):
+        beyond = one.kappa
+        lines.append(
+            (
+                *map(visible, (one.cell.model, one.cell.task, one.cell.setting, one.one, one.two)),
+                *(f"{100 * part:.1f}" for part in one.right),
+                *map(str, one.only),
+                f"{100 * one.same.value:.1f}",
+                f"[{100 * one.same.low:.1f}, {100 * one.same.high:.1f}]",
+                "–" if beyond is None else f"{beyond.value:.2f}",
+                "–" if beyond is None else f"[{beyond.low:.2f}, {beyond.high:.2f}]",
+                str(one.predictions),
+            )
+        )
+    show("agreement", AGREEMENT, lines)
 
 
 def _write(table: Leaderboard | Pivot | Overall, notation: Format) -> None:
