@@ -26,6 +26,11 @@ class Kind(StrEnum):
     TUNERS = "tuners"
     METRICS = "metrics"
     JUDGES = "judges"
+    GENERATORS = "generators"
+
+
+SLOW = (Kind.TUNERS, Kind.JUDGES, Kind.GENERATORS)
+"""Kinds whose files bring more along than a list needs."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,17 +49,25 @@ def add_to(app: typer.Typer) -> None:
 def components(
     kind: Annotated[Kind | None, typer.Argument(help="Only these.", show_default=False)] = None,
 ) -> None:
-    """List selectors, orderers, methods, tuners, metrics and judges with their parameters and papers; tuners,
-    which bring torch along, by name alone unless they are asked for.
+    """List selectors, orderers, methods, tuners, metrics, judges and generators (of instruction rows) with
+    parameters and papers; those of the last two kinds, and tuners, by name alone unless they are asked for.
 
     Into a pipe or a file: a line each, with tabs between name, parameters, what it does and paper.
     """
-    from icl import judging, protocols
-
     for one in Kind if kind is None else (kind,):
-        registry = getattr(judging if one is Kind.JUDGES else protocols, one.value)
-        rows = _unopened(registry) if kind is None and one is Kind.TUNERS else _rows(registry)
+        registry = _registry(one)
+        rows = _unopened(registry, one) if kind is None and one in SLOW else _rows(registry)
         show(one.value, (one.value, "parameters", "what it does", "paper"), rows, stacked=True)
+
+
+def _registry(kind: Kind) -> Registry[Any]:
+    from icl import judging, protocols
+    from icl.instructions.contract import row_generators
+
+    if kind is Kind.GENERATORS:
+        return row_generators
+    found: Registry[Any] = getattr(judging if kind is Kind.JUDGES else protocols, kind.value)
+    return found
 
 
 def _rows(registry: Registry[Any]) -> list[Row]:
@@ -62,13 +75,13 @@ def _rows(registry: Registry[Any]) -> list[Row]:
     return [(e.name, "\n".join(map(_shown, e.parameters)), e.summary, e.paper) for e in entries]
 
 
-def _unopened(registry: Registry[Any]) -> list[Row]:
+def _unopened(registry: Registry[Any], kind: Kind) -> list[Row]:
     """Names and first lines of the files, none of which is imported."""
     rows: list[Row] = []
     for name, file in registry.files():
         text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
         first = text.split("\n\n", 1)[0].replace("\n", " ")
-        rows.append((name, f"see icl list {Kind.TUNERS.value}", first, ""))
+        rows.append((name, f"see icl list {kind.value}", first, ""))
     return rows
 
 

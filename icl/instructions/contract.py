@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from icl import seeding
 from icl.errors import ConfigError, nearest
 from icl.instructions.rows import InstructionRow
 from icl.registry import Registry
-from icl.tasks import TaskData
 from icl.tasks.readers.files import read_file
 from icl.tasks.rows import Row
 from icl.types import Request, Response
+
+if TYPE_CHECKING:
+    from icl.tasks import TaskData
 
 Asking: TypeAlias = Generator[list[Request], list[Response], None]
 """A generator at work: yields requests, is sent their responses; rows go to `Work.keep` as they are made."""

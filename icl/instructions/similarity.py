@@ -64,7 +64,7 @@ class SimilarityIndex:
         """(word, how many of it stood before) -> its list."""
         self._lists: list[array[int]] = []
         """Kept ones that have it."""
-        self._lengths = array("l")
+        self._lengths = array("q")
         self._texts: list[str] = []
         for text in kept:
             self.add(text)
@@ -79,7 +79,7 @@ class SimilarityIndex:
         for feature in _occurrences(numbers):
             known = self._features.setdefault(feature, len(self._lists))
             if known == len(self._lists):
-                self._lists.append(array("l"))
+                self._lists.append(array("q"))
             self._lists[known].append(place)
         self._lengths.append(len(numbers))
         self._texts.append(_characters(numbers))

@@ -215,6 +215,6 @@ def _no_leaks(checked: CheckedRecipe) -> dict[str, dict[str, int]]:
 
 
 def _wanted(one: CheckedPart) -> int:
-    """Rows that a part is to give, where it says so; else 0, and the bar has no end."""
-    rows = one.part.parameters.get("rows", 0)
-    return rows if isinstance(rows, int) else 0
+    """Rows that a part which asks is to give at least; parts that ask nobody take no time to speak of."""
+    wanted: int = getattr(one.generator, "instructions", 0) or getattr(one.generator, "rows", 0)
+    return wanted if one.generator.asks else 0

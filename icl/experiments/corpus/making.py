@@ -76,6 +76,7 @@ class Bench:
                 row = replace(row, licence=one.licence)
             write(to_line(row).encode() + b"\n")
             made.rows += 1
+            self.meter.total = max(self.meter.total, self.meter.done + 1)  # an answer may give several rows
             self.meter.predicted(())
             return True
 
