@@ -20,7 +20,7 @@ from icl.engine.rungs.trie_model import TrieModel
 from icl.engine.trunks import fused, packed
 from icl.engine.trunks.fused import FusedTrunk
 from icl.engine.trunks.fused.blocks import Experts, Feed
-from icl.engine.trunks.fused.feeding import mixed, routed
+from icl.engine.trunks.fused.feeding import filled, mixed, routed
 from icl.engine.trunks.fused.reading import ACTIVATIONS, pack
 from icl.engine.trunks.hooked import HookedTrunk
 from icl.engine.trunks.packed import PackedLinear
@@ -262,6 +262,16 @@ def test_a_mixture_is_the_weighted_sum_of_its_experts(renormalised: bool) -> Non
                 part * feed.down(nn.functional.silu(gate(x[row : row + 1])) * feed.up(x[row : row + 1]))[0]
             )
         assert torch.allclose(found[row], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_counts_of_rows_are_few_and_near() -> None:
+    counts = range(1, 2049)
+    assert [filled(n) for n in (1, 2, 3, 5, 33, 64, 65, 80, 81, 129, 2000)] == [
+        1, 2, 4, 8, 64, 64, 80, 80, 96, 160, 2048
+    ]  # fmt: skip
+    assert all(n <= filled(n) < 2 * n for n in counts)
+    assert all(filled(n) <= 1.25 * n for n in counts if n > 64)
+    assert len({filled(n) for n in counts}) == 7 + 4 * 5
 
 
 def test_a_row_of_a_mixture_does_not_depend_on_the_others() -> None:
