@@ -35,7 +35,7 @@ class SaysLabels(Protocol):
     """What a model may offer besides, where not every one of its kind gives log-probabilities of labels."""
 
     def check_labels(self) -> None:
-        """Raises ModelError, in one line with what would work, where this one does not. May ask a server."""
+        """Raises ModelError where this one does not: "http://... gives none". May ask a server."""
         ...
 
 

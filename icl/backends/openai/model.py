@@ -178,10 +178,11 @@ class OpenAIModel:
         return Scorer(self._speaker, way)
 
     def check_labels(self) -> None:
-        """See SaysLabels. Refused where labels cannot be scored, or chosen only."""
-        _ = self._scorer
-        if way_of(self.found, self.settings.scoring).choice:
-            raise refusal(self.settings.base_url, "log-probabilities", self.found)
+        """See SaysLabels: none where labels cannot be scored, or are chosen only."""
+        way = way_of(self.found, self.settings.scoring)
+        if way.choice or str(way) == "none":
+            only = f", only which label it chooses ({way.choice})" if way.choice else ""
+            raise ModelError(f"{self.settings.base_url} gives none{only}")
 
     @cached_property
     def _writer(self) -> Writer:
