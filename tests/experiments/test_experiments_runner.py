@@ -308,13 +308,15 @@ def test_runners_take_the_folder_by_name(write, tmp_path):
     assert runner.run().path == tmp_path / "out" / "other"
 
 
-def test_outcomes_are_kept_only_for_a_method_that_looks_back(write, tmp_path, monkeypatch):
+def test_outcomes_and_predictions_are_kept_only_for_a_method_that_looks_back(write, tmp_path, monkeypatch):
     held: dict[str, int] = {}
     receive = OpenCell.receive
 
     def watched(self, index, outcome, usage):
         done = receive(self, index, outcome, usage)
-        held[self.planned.method.name] = max(held.get(self.planned.method.name, 0), len(self.outcomes))
+        held[self.planned.method.name] = max(
+            held.get(self.planned.method.name, 0), len(self.outcomes), len(self.predictions)
+        )
         return done
 
     monkeypatch.setattr(OpenCell, "receive", watched)

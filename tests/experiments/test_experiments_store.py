@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from icl.errors import ConfigError, DataError
+from icl.errors import ConfigError, DataError, StorageError
 from icl.experiments.file.config import read_experiment
 from icl.experiments.folder.lines import from_line, to_line
 from icl.experiments.folder.store import FORMAT, Contents, RunFolder
@@ -97,6 +97,63 @@ def test_lines_that_turn_out_otherwise_are_replaced(tmp_path):
     final = tuple(Prediction(p.query_id, (), "bad", "bad", True) for p in LINES)
     writer.finish(CellResult(CELL, final))
     assert RunFolder.open(tmp_path / "a").results()[0].predictions == final
+
+
+def appended(folder, lines=LINES):
+    """The writer of the cell, with these lines."""
+    writer = folder.writer(CELL, 6)
+    for i, prediction in enumerate(lines):
+        writer.append(i, prediction)
+    return writer
+
+
+def files(path):
+    return {p.name: p.read_bytes() for p in (path / "cells").iterdir()}
+
+
+def test_a_cell_whose_lines_are_let_go_is_the_one_that_holds_them(tmp_path):
+    whole = CellResult(CELL, tuple(LINES), metrics={"accuracy": 0.5})
+    folder = begun(tmp_path / "a")
+    appended(folder).finish(whole)
+    other = begun(tmp_path / "b")
+    appended(other).finish_appended(replace(whole, predictions=()), whole.usage)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert len(files(tmp_path / "a")) == 2
+    folder.close()
+    before = files(tmp_path / "a")
+    appended(begun(tmp_path / "a")).finish_appended(replace(whole, predictions=()), whole.usage)
+    assert files(tmp_path / "a") == before
+
+
+def test_lines_of_before_that_come_out_otherwise_are_replaced_too(tmp_path):
+    folder = begun(tmp_path / "a")
+    appended(folder, [replace(p, answer="bad") for p in LINES[:3]] + LINES[3:5]).sync()
+    folder.close()
+    appended(begun(tmp_path / "a")).finish_appended(CellResult(CELL, ()), Usage())
+    (result,) = RunFolder.open(tmp_path / "a").results()
+    assert result.complete
+    assert list(result.predictions) == LINES
+
+
+def test_a_file_that_another_program_changes_is_an_error_and_the_next_session_heals_it(tmp_path):
+    folder = begun(tmp_path / "a")
+    writer = appended(folder)
+    writer.sync()
+    (file,) = (tmp_path / "a" / "cells").glob("*.jsonl")
+    right = file.read_bytes()
+    file.write_bytes(right.replace(b'"correct":false', b'"correct":true ', 1))
+    assert file.read_bytes() != right
+    with pytest.raises(StorageError, match="another program has changed it while it was written"):
+        writer.finish_appended(CellResult(CELL, ()), Usage())
+    folder.close()
+    appended(begun(tmp_path / "a")).finish_appended(CellResult(CELL, ()), Usage())
+    assert file.read_bytes() == right
+
+
+def test_a_cell_with_lines_missing_is_not_made_final(tmp_path):
+    writer = appended(begun(tmp_path / "a"), LINES[:4])
+    with pytest.raises(ValueError, match="4 of 6 predictions"):
+        writer.finish_appended(CellResult(CELL, ()), Usage())
 
 
 @pytest.mark.parametrize(

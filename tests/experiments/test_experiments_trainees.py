@@ -11,8 +11,10 @@ import pytest
 
 import icl
 from icl.errors import ConfigError, ModelError, StorageError
+from icl.executors.processes import Processes
 from icl.experiments.folder.tunings import TuningFolder
 from icl.experiments.running import tuned
+from icl.experiments.running.lesson import Lesson
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.trainees import MARK, Trainees
 from tests.experiments.scripted import began, wait_until
@@ -207,3 +209,24 @@ def test_icl_tune_trains_in_workers_too(file, tmp_path, place):
     assert len({pid for pid, _ in of_place(place)} - {os.getpid()}) == 2
     assert [(one.task, one.seed) for one in made] == [("mine", 0), ("mine", 1)]
     assert all((one.folder / "adapter_model.safetensors").is_file() for one in made)
+
+
+def test_what_reads_files_beside_the_pool_is_made_here_where_workers_are_elsewhere(
+    write, tmp_path, model, monkeypatch
+):
+    """A saved tuning: workers on other machines may not have its folder."""
+    lora = {"lora": {"rank": 2, "steps": 1, "batch_size": 2}}
+    grid = {"selector": ["zero_shot"], "shots": [0]}
+    plain = {"model": str(model), "seeds": [0], "test": 3, "pool": 12, "engine": "naive", "leaderboard": None}
+    (made,) = icl.tune(write(grid={**grid, "tuning": [lora]}, **plain), output=tmp_path / "adapters")
+    here = []
+    real = Lesson.fit
+    monkeypatch.setattr(Lesson, "fit", lambda lesson, *given: here.append(lesson) or real(lesson, *given))
+    saved = {**plain, "grid": {**grid, "tuning": [{"saved": {"folder": str(made.folder)}}]}}
+    for one_machine in (True, False):
+        monkeypatch.setattr(Processes, "one_machine", one_machine)
+        done = icl.run(
+            write(**saved, executor={"processes": {"workers": 1}}), output=tmp_path / f"{one_machine}"
+        )
+        assert [result.complete for result in done.results if result.cell.tuning != "none"] == [True]
+        assert len(here) == (not one_machine)

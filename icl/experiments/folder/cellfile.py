@@ -14,14 +14,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from icl.errors import DataError
+from icl.errors import DataError, StorageError
 from icl.experiments.folder.disk import append, read_mapping, write_whole
 from icl.experiments.folder.lines import from_line, plain, to_line
 from icl.experiments.records import Cell, CellResult
-from icl.types import Prediction, Usage
+from icl.types import NO_USAGE, Prediction, Usage
 
 SYNC_SECONDS = 1.0
 USAGE_FIELDS = 5
+DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,18 @@ class CellWriter:
         self._environment = environment
         self._folder = folder
         self._path = folder / f"{cell.id}.jsonl"
-        predictions, whole = read_lines(self._path)
-        if self._path.exists() and self._path.stat().st_size != whole:
+        data = self._path.read_bytes() if self._path.exists() else b""
+        predictions, whole = parse_lines(data)
+        if len(data) != whole:
             os.truncate(self._path, whole)  # the torn last line of a process that was killed
         self.written = self._found = len(predictions)
         """Lines on disk or about to be."""
+        self._held = [_short(line) for line in data[:whole].splitlines(keepends=True)]
+        """Of the lines that were found."""
+        self._changed: dict[int, bytes] = {}
+        """Lines that came out otherwise than they were found."""
+        self._given, self._digest = 0, hashlib.blake2b(digest_size=DIGEST_BYTES)
+        """Predictions that were given one after another from the first on, and the digest of their lines."""
         self._waiting: list[str] = []
         self._synced = time.monotonic()
 
@@ -82,12 +90,19 @@ class CellWriter:
         self._write_summary(result, 0, None)
 
     def append(self, index: int, prediction: Prediction) -> None:
-        """Prediction `index` of the test set, in order; those already on disk are passed over."""
-        if index < self.written:
-            return
+        """Prediction `index` of the test set, in order; those already on disk are not written again."""
         if index > self.written:
             raise ValueError(f"prediction {index} of {self.cell.id} comes before {self.written}")
-        self._waiting.append(to_line(prediction) + "\n")
+        line = to_line(prediction) + "\n"
+        data = line.encode()
+        if index == self._given:
+            self._given += 1
+            self._digest.update(data)
+        if index < self._found and _short(data) != self._held[index]:
+            self._changed[index] = data
+        if index < self.written:
+            return
+        self._waiting.append(line)
         self.written += 1
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self.sync()
@@ -108,9 +123,28 @@ class CellWriter:
         if not self._path.exists() or self._path.read_bytes() != text:
             write_whole(self._path, text)
         self.written = len(result.predictions)
-        self._write_summary(replace(result, complete=True), len(result.predictions), digest_of(text))
+        done = replace(result, complete=True)
+        self._write_summary(done, len(result.predictions), digest_of(text), result.usage)
 
-    def _write_summary(self, result: CellResult, predictions: int, digest: str | None) -> None:
+    def finish_appended(self, result: CellResult, usage: Usage) -> None:
+        """The same where all predictions were appended, from the first on, and stand as they are: `result`
+        need not hold them. usage: theirs together. StorageError where the file is not what was written."""
+        self.sync()
+        if self._given != self.queries:
+            raise ValueError(f"{self._given} of {self.queries} predictions of {self.cell.id} were appended")
+        digest, held = self._digest.hexdigest(), self._path.read_bytes()
+        if digest_of(held) != digest:
+            lines = held.splitlines(keepends=True)[: self.queries]
+            text = b"".join(self._changed.get(index, line) for index, line in enumerate(lines))
+            if digest_of(text) != digest:
+                raise StorageError(f"{self._path}: another program has changed it while it was written")
+            write_whole(self._path, text)
+        self.written = self.queries
+        self._write_summary(replace(result, complete=True), self.queries, digest, usage)
+
+    def _write_summary(
+        self, result: CellResult, predictions: int, digest: str | None, usage: Usage = NO_USAGE
+    ) -> None:
         record = {
             "cell": self.cell.plain,
             "complete": result.complete,
@@ -118,7 +152,7 @@ class CellWriter:
             "queries": self.queries,
             "digest": digest,
             "metrics": dict(result.metrics),
-            "usage": asdict(result.usage),
+            "usage": asdict(usage),
             "selection_usage": list(asdict(result.selection_usage).values()),
             "selection_seconds": round(result.selection_seconds, 3),
             "notes": dict(result.notes),
@@ -136,7 +170,12 @@ class CellWriter:
 
 def digest_of(lines: bytes) -> str:
     """Of a cell's lines: 128 bits, hexadecimal."""
-    return hashlib.blake2b(lines, digest_size=16).hexdigest()
+    return hashlib.blake2b(lines, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _short(line: bytes) -> bytes:
+    """Tells a line from another."""
+    return hashlib.blake2b(line, digest_size=8).digest()
 
 
 def read_cell(folder: Path, cell: Cell, queries: int | None = None) -> CellResult:

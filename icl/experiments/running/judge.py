@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from icl.experiments import contracts
+from icl.experiments.running.tally import Tally
 from icl.protocols import Metric, metrics
 from icl.tasks import Split
 from icl.types import Demonstration, Example, Outcome, Prediction, Task, Usage
 
 NOTHING: Mapping[str, float | str] = {}
-"""One for all: a cell holds its predictions until it is complete, and most of them give no reasons."""
+"""One for all: a cell whose method looks back holds its predictions, and most of them give no reasons."""
 
 
 def predict(
@@ -54,11 +55,10 @@ def predict(
     )
 
 
-def judge(predictions: Sequence[Prediction], task: Task, names: Iterable[str]) -> dict[str, float]:
+def judge(tally: Tally, task: Task, names: Iterable[str]) -> dict[str, float]:
     """Metric name -> value over a whole cell."""
-    answers, golds = [p.answer for p in predictions], [p.gold for p in predictions]
     return {
-        name: contracts.aggregate(name, metrics.create(name), answers, golds, task)
+        name: contracts.aggregate(name, metrics.create(name), tally.answers, tally.golds, task)
         for name in dict.fromkeys(names)
     }
 
@@ -71,21 +71,17 @@ def about_data(split: Split) -> dict[str, Any]:
     return found
 
 
-def notes(predictions: Sequence[Prediction], split: Split, shots: int) -> Mapping[str, Any]:
+def notes(tally: Tally, split: Split) -> Mapping[str, Any]:
     """What must not pass in silence, counted over a cell."""
-    flags = Counter(flag for p in predictions for flag in p.flags)
     found = about_data(split)
-    if flags:
-        found["flags"] = dict(sorted(flags.items()))
-    thought = sum(int(p.details.get("thinking_tokens") or 0) for p in predictions)
-    if thought:
-        found["thinking_tokens"] = thought
-    dropped = sum(len(p.dropped) for p in predictions)
-    if dropped:
-        found["dropped_demonstrations"] = dropped
-    fewer = sum(len(p.demonstrations) + len(p.dropped) < shots for p in predictions)
-    if fewer:
-        found["queries_with_fewer_demonstrations"] = fewer
+    if tally.flags:
+        found["flags"] = dict(sorted(tally.flags.items()))
+    if tally.thinking_tokens:
+        found["thinking_tokens"] = tally.thinking_tokens
+    if tally.dropped:
+        found["dropped_demonstrations"] = tally.dropped
+    if tally.fewer:
+        found["queries_with_fewer_demonstrations"] = tally.fewer
     return found
 
 

@@ -16,6 +16,7 @@ from icl.experiments.grid.cells import PlannedCell
 from icl.experiments.grid.choices import Choices, Demonstrations
 from icl.experiments.records import CellResult
 from icl.experiments.running.judge import judge, notes, predict
+from icl.experiments.running.tally import Tally
 from icl.protocols import Method, Metric, Solve
 from icl.types import Outcome, Prediction, Query, Task, Usage
 
@@ -42,7 +43,13 @@ class OpenCell:
     """What its conversations have paid for (`Conversation.paid`)."""
     outcomes: dict[int, tuple[Outcome, Usage]] = field(default_factory=dict)
     """Those that wait for their turn, and all of them where the method looks back at the end."""
+    tally: Tally = field(init=False)
+    """Of the predictions that are written, which are let go."""
     predictions: list[Prediction] = field(default_factory=list)
+    """All of them where the method looks back, else none."""
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.planned.shots)
 
     def begin(self) -> None:
         """Chooses the demonstrations and fits the method; costs stay as first measured."""
@@ -75,12 +82,15 @@ class OpenCell:
         if model and (thought := thinking_tokens(outcome, self.task, model.tokenizer)):
             outcome = replace(outcome, details={**outcome.details, "thinking_tokens": thought})
         self.outcomes[index] = (replace(outcome, prompt=replace(outcome.prompt, text="")), usage)
-        while (at := len(self.predictions)) in self.outcomes:
-            self.predictions.append(self._predict(at, *self.outcomes[at]))
-            self._write(at)
-            if not self._looks_back:
+        while (at := len(self.tally)) in self.outcomes:
+            prediction = self._predict(at, *self.outcomes[at])
+            self._write(at, prediction)
+            self.tally.add(prediction)
+            if self._looks_back:
+                self.predictions.append(prediction)
+            else:
                 del self.outcomes[at]
-        if len(self.predictions) < len(self.choices.queries):
+        if len(self.tally) < len(self.choices.queries):
             return False
         self._finish()
         return True
@@ -96,10 +106,10 @@ class OpenCell:
             self.texts.add(e for i in own if (e := self.choices.pool.get(i)) is not None)
         return predict(example, shown, outcome, usage, self.metric, self.task)
 
-    def _write(self, index: int) -> None:
+    def _write(self, index: int, prediction: Prediction) -> None:
         label = self.planned.method.label
         try:
-            self.writer.append(index, self.predictions[index])
+            self.writer.append(index, prediction)
         except (TypeError, ValueError) as error:  # what is no plain data, or holds itself
             query = self.choices.queries[index].id
             raise contracts.broke(
@@ -116,8 +126,12 @@ class OpenCell:
     def _finish(self) -> None:
         if self._looks_back:
             self._look_back()
-        self.writer.finish(self._result(tuple(self.predictions)))
-        self.outcomes.clear()
+            self.tally = Tally.of(self.predictions, self.planned.shots)
+            self.writer.finish(self._result(tuple(self.predictions)))
+        else:
+            self.writer.finish_appended(self._result(()), self.tally.usage)
+        for held in (self.outcomes, self.predictions, self.paid):
+            held.clear()
 
     def _look_back(self) -> None:
         told = [self.outcomes[i][0] for i in range(len(self.outcomes))]
@@ -129,20 +143,21 @@ class OpenCell:
             if after is not before:
                 self.predictions[i] = self._predict(i, after, self.outcomes[i][1])
 
-    def _notes(self, predictions: tuple[Prediction, ...]) -> Mapping[str, Any]:
-        found = notes(predictions, self.choices.split, self.planned.shots)
+    @property
+    def _notes(self) -> Mapping[str, Any]:
+        found = notes(self.tally, self.choices.split)
         return {**found, "tuning": dict(self.tuned)} if self.tuned else found
 
     def _result(self, predictions: tuple[Prediction, ...]) -> CellResult:
-        done = bool(predictions)
+        done = len(self.tally) > 0
         return CellResult(
             cell=self.planned.cell,
             predictions=predictions,
             selection_usage=self.cost.usage,
             selection_seconds=self.cost.seconds,
-            metrics=judge(predictions, self.task, self.metric_names) if done else {},
+            metrics=judge(self.tally, self.task, self.metric_names) if done else {},
             complete=done,
-            notes=self._notes(predictions) if done else {},
+            notes=self._notes if done else {},
         )
 
 

@@ -28,6 +28,7 @@ from icl.experiments.running.live import ProgressFile
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.restored import let_go
 from icl.experiments.running.session import at_work, recorded, said_in_one_line
+from icl.experiments.running.tally import Tally
 from icl.experiments.running.tracked import Tracked
 from icl.experiments.running.turn import Surroundings, Turn
 from icl.labels import LABELLED
@@ -223,7 +224,7 @@ class Runner:
                 if self._is_complete(cell):
                     continue
                 predictions = majority(split, definition, metrics.create(definition.metric))
-                values = judge(predictions, definition, ("accuracy", definition.metric))
+                values = judge(Tally.of(predictions), definition, ("accuracy", definition.metric))
                 label = {"majority_label": predictions[0].answer, **about_data(split)}
                 writer = self.folder.writer(cell, len(split.test))
                 writer.finish(CellResult(cell, predictions, metrics=values, notes=label))

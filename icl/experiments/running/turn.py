@@ -258,14 +258,13 @@ class Turn:
         )
 
     def _report(self, cell: OpenCell) -> None:
-        flags = [f for p in cell.predictions for f in p.flags]
-        near = flags.count("near_tie")
+        near = cell.tally.flags["near_tie"]
         if near:
             log.warning("%s: %d near ties (margin below 1e-4)", cell.planned.cell.id, near)
-        if bounded := flags.count(BOUNDED):
+        if bounded := cell.tally.flags[BOUNDED]:
             words = "%s: %d predictions for which the server did not say every label's value, but a bound"
             log.warning(words, cell.planned.cell.id, bounded)
-        value = sum(p.correct for p in cell.predictions) / len(cell.predictions)
+        value = cell.tally.correct / len(cell.tally)
         done = cell.planned.cell
         words = f"{self.shared.prefix(self.label)}{done.task} {done.setting} seed {done.seed}"
         self.meter.note(f"{words}: {value:.1%} correct")
