@@ -91,12 +91,23 @@ def install(peer: Peer, *, newest: bool = False) -> None:
         call([sys.executable, "-m", "venv", str(peer.folder)], f"{peer.name}: no environment")
     pip = [str(peer.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     said = f"{peer.name}: cannot be installed"
-    if peer.before:
-        call([*pip, "install", "-c", str(ROOT / "constraints.txt"), *peer.before], said)
-    call([*pip, "install", *(["--upgrade"] if newest else []), *peer.packages], said)
+    pins = pinned(peer.before)
+    if pins:
+        call([*pip, "install", *pins], said)
+    # named once more: what depends on them takes no other build along
+    call([*pip, "install", *(["--upgrade"] if newest else []), *pins, *peer.packages], said)
     if peer.remove:
         call([*pip, "uninstall", "--yes", *peer.remove], said)
     done.touch()
+
+
+def pinned(packages: Sequence[str]) -> list[str]:
+    """These packages, with their versions in constraints.txt. Raises PeerError for one that is not there."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    found = [line for line in lines if line.partition("==")[0] in packages]
+    if len(found) < len(packages):
+        raise PeerError(f"constraints.txt lacks one of {', '.join(packages)}")
+    return found
 
 
 def variables(peer: Peer) -> dict[str, str]:

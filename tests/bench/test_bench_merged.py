@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.peers import run
+from benchmarks.peers import environments, run
 from benchmarks.peers.environments import PEERS, Peer, PeerError, call
 from benchmarks.peers.files import tokens_flat
 from benchmarks.peers.merged import Entry, markdown, of_icl, of_peer, plain
@@ -105,6 +105,31 @@ def test_a_peer_that_breaks_keeps_its_rows_and_no_other_back(
     with (folder / "out" / "other-float32.jsonl").open("a") as torn:
         torn.write('{"workload": "mi')
     assert of_peer(folder / "out" / "other-float32.jsonl") == rows[-1]
+
+
+def test_an_installation_names_the_pinned_build_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[list[str]] = []
+    monkeypatch.setattr(environments, "ENVIRONMENTS", tmp_path)
+    monkeypatch.setattr(environments, "call", lambda command, *_: said.append(command[1:]))
+    peer = PEERS["openvino"]
+    peer.folder.mkdir()
+    environments.install(peer)
+    environments.install(peer)  # it is there
+    pip = ["-m", "pip", "--quiet", "--disable-pip-version-check"]
+    [torch] = environments.pinned(["torch"])
+    assert torch.startswith("torch==")
+    assert said == [
+        ["-m", "venv", str(peer.folder)],
+        [*pip, "install", torch],
+        [*pip, "install", torch, *peer.packages],
+        [*pip, "uninstall", "--yes", "torchvision"],
+    ]
+    environments.install(peer, newest=True)
+    assert [*pip, "install", "--upgrade", torch, *peer.packages] in said
+    with pytest.raises(PeerError, match="lacks one of torhc"):
+        environments.pinned(["torhc"])
 
 
 def test_a_program_that_fails_is_one_line(tmp_path: Path) -> None:
