@@ -9,6 +9,7 @@ import pytest
 import icl
 from icl.errors import ConfigError
 from icl.experiments.running.progress import Meter
+from icl.tasks import load_task
 from tests.experiments.test_experiments_tuning import Heard
 
 METAICL = {"tasks": ["reviews"], "k": 2, "with": {"lora": {"steps": 2, "batch_size": 2}}}
@@ -70,3 +71,35 @@ def test_what_is_wrong_is_said_before_a_model_loads(file, tuning, said):
         icl.run(path)
     assert said in str(caught.value)
     assert str(caught.value).startswith(f"{path}:")
+
+
+def test_a_corpus_of_a_recipe_is_trained_on_once_for_all_tasks(file, tmp_path):
+    recipe = {
+        "name": "made",
+        "parts": [{"format": {"task": "reviews", "rows": 20, "few_shot": 0}}],
+        "exclude_test_of": ["questions"],
+    }
+    corpus = icl.build_corpus(recipe, output=tmp_path / "corpora")
+    sft = {
+        "file": str(corpus.rows),
+        "mix": {},
+        "with": {"lora": {"steps": 2, "batch_size": 2, "max_tokens": 900}},
+    }
+    heard = Heard()
+    path = file({"sft": sft}, task=["task.yaml", "questions"])
+    run = icl.run(path, output=tmp_path / "runs", meter=Meter(heard))
+    assert len([note for note in heard.notes if note.endswith(": training")]) == 1
+    first, second = held(run)
+    assert first["notes"]["mixture"]["rows.jsonl"]["rate"] == 1.0
+    assert first["cost"] == second["cost"]
+    assert second["notes"]["trained_for"] == "mine"
+
+
+def test_a_corpus_that_holds_test_items_is_refused_before_a_model_loads(file, tmp_path):
+    leak = load_task("questions").test[0].text
+    corpus = tmp_path / "rows.jsonl"
+    corpus.write_text(json.dumps({"instruction": f"Answer: {leak}", "output": "x"}) + "\n")
+    with pytest.raises(
+        ConfigError, match=r"1 rows overlap the test set of questions \(1 exact\), the first is .*:1"
+    ):
+        icl.run(file({"sft": {"file": str(corpus)}}, task="questions"), output=tmp_path / "runs")
