@@ -97,8 +97,11 @@ def test_it_agrees_with_the_python_step(
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_it_is_no_further_from_fp32_than_the_python_step(dtype: torch.dtype) -> None:
-    shape, call = (3, 2, 64), LayerCall(0, 0.2)
+@pytest.mark.parametrize(("window", "softcap"), [(None, None), (90, None), (None, 5.0)])
+def test_it_is_no_further_from_fp32_than_the_python_step(
+    dtype: torch.dtype, window: int | None, softcap: float | None
+) -> None:
+    shape, call = (3, 2, 64), LayerCall(0, 0.2, window, softcap)
     inputs = drawn(40, shape, 5, dtype)
     exact = StepAttention(*_wide(memory(40, shape, 5, dtype)))(*(x.float() for x in inputs), call)
     theirs = StepAttention(*memory(40, shape, 5, dtype))(*inputs, call)

@@ -122,9 +122,12 @@ def test_it_agrees_over_many_tiles_and_blocks(window: int | None, softcap: float
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("size", [64, 80])
-def test_it_is_no_further_from_fp32_than_blocks_are(dtype: torch.dtype, size: int) -> None:
+@pytest.mark.parametrize(("window", "softcap"), [(None, None), (50, None), (None, 5.0)])
+def test_it_is_no_further_from_fp32_than_blocks_are(
+    dtype: torch.dtype, size: int, window: int | None, softcap: float | None
+) -> None:
     layout, draw = many_texts(), torch.Generator().manual_seed(0)
-    call = LayerCall(0, 2 * size**-0.5)
+    call = LayerCall(0, 2 * size**-0.5, window, softcap)
     chunk = layout.chunk(0, layout.trie.rows)
     q, k, v = drawn((3, 2, size), chunk.rows, draw, dtype)
     stack = PathStack(layout.trie.depth + 1)

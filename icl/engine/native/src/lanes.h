@@ -27,6 +27,9 @@ typedef float LooseLanes __attribute__((vector_size(4 * kLanes), aligned(4), may
 typedef int32_t LooseInts __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 typedef uint16_t LooseHalves __attribute__((vector_size(2 * kLanes), aligned(2), may_alias));
 
+typedef uint16_t LooseHalf __attribute__((aligned(2), may_alias));
+typedef int32_t LooseInt __attribute__((aligned(4), may_alias));
+
 #define ICL_INLINE inline __attribute__((always_inline))
 
 ICL_INLINE Lanes all(float x) { return x - Lanes{}; }

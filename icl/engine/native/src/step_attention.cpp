@@ -23,6 +23,11 @@ static int64_t slots_of_block(const Heads& heads) {
   return std::max<int64_t>(kStepQueries / group, 1);
 }
 
+// Where the Python path weighs in fp32 (softcap, windows), this one does so too.
+static bool in_pairs(const StepCall& call) {
+  return call.heads.number == Number::bf16 && call.says.softcap == 0.0f && call.says.window == 0;
+}
+
 namespace {
 
 // One key head of some slots.
@@ -33,9 +38,14 @@ class StepBlock {
         width_(width_of(call.heads.number)),
         group_(call.heads.heads / call.heads.kv_heads),
         scratch_(scratch_bytes(group_, call.heads.size, slots_of_block(call.heads))),
+        product_(in_pairs(call) ? product_of_pairs() : nullptr),
         positions_(call.slots) {
     for (int64_t b = 0; b < call.slots; ++b) positions_[b] = static_cast<int>(call.positions[b]);
   }
+
+  ~StepBlock() { release_product(product_); }
+  StepBlock(const StepBlock&) = delete;
+  StepBlock& operator=(const StepBlock&) = delete;
 
   void run(int64_t head, int64_t first, int64_t last) {
     write(head, first, last);
@@ -61,6 +71,7 @@ class StepBlock {
     block.spans = spans_.data();
     block.span_count = spans_.size();
     block.tails = tails_.data();
+    block.product = product_;
     block.scratch = scratch_.data();
     attend_block(block);
   }
@@ -114,6 +125,7 @@ class StepBlock {
   const StepCall& call_;
   int64_t width_, group_;
   std::vector<char> scratch_;
+  Product product_;
   std::vector<int> positions_;
   std::vector<Span> spans_;
   std::vector<Tail> tails_;

@@ -54,6 +54,11 @@ struct Block {
   char* scratch;           // scratch_bytes(...)
 };
 
+// For Number::bf16: torch's brgemm where the processor has instructions for bf16, else none. Each thread that has used
+// it releases it in the end.
+Product product_of_pairs();
+void release_product(Product product);
+
 // Memory that attend_block needs for blocks of so many rows, in bytes.
 int64_t scratch_bytes(int group, int size, int rows);
 

@@ -134,6 +134,8 @@ at::Tensor tree_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
   common.softcap = softcap;
   common.window = window;
   common.row_pos = chunk.pos + stack;
+  // the Python path weighs capped scores in fp32, and nothing is to be further from fp32 than it is
+  common.product = shape.number == Number::bf16 && softcap == 0.0 ? product_of_pairs() : nullptr;
   const char* queries = static_cast<const char*>(q.const_data_ptr());
   char* results = static_cast<char*>(out.mutable_data_ptr());
   const float* sink = sinks ? sinks->const_data_ptr<float>() : nullptr;
@@ -154,6 +156,7 @@ at::Tensor tree_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
       block.scratch = scratch.data();
       attend_block(block);
     }
+    release_product(common.product);
   });
   return out.transpose(0, 1);
 }
