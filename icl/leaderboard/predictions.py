@@ -7,7 +7,7 @@ them. Rows come in batches, so that a run of any size passes through little memo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow
 
 from icl.errors import DataError
 from icl.experiments.folder.store import RunFolder
+from icl.experiments.folder.verdicts import DETAIL
 from icl.experiments.records import Cell, CellResult
 from icl.labels import label_probabilities
 from icl.types import Prediction
@@ -45,6 +46,12 @@ class Line:
         return float(self.prediction.details.get("score", self.prediction.correct))
 
     @property
+    def judged(self) -> Mapping[str, Any]:
+        """What the run's judge said; {} without one."""
+        found: Mapping[str, Any] = self.prediction.details.get(DETAIL, {})
+        return found
+
+    @property
     def probabilities(self) -> list[float]:
         """In the order of the labels; [] where there are none."""
         return list(label_probabilities(self.prediction.label_scores).values())
@@ -68,6 +75,8 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, Callable[[Line], Any]]] = {
     "correct": (pyarrow.bool_(), lambda at: at.prediction.correct),
     "metric": (pyarrow.string(), lambda at: at.metric),
     "value": (pyarrow.float64(), lambda at: at.value),
+    "judge_label": (pyarrow.string(), lambda at: at.judged.get("label")),
+    "judge_score": (pyarrow.float64(), lambda at: at.judged.get("score")),
     "labels": (TEXTS, lambda at: list(at.prediction.label_scores)),
     "label_scores": (NUMBERS, lambda at: list(at.prediction.label_scores.values())),
     "label_probabilities": (NUMBERS, lambda at: at.probabilities),
@@ -105,10 +114,10 @@ def batches(
     """
     cells = folder.cells()
     metrics = {name: _metric(folder, name) for name in {cell.task for cell in cells}}
-    unfinished = 0
+    unfinished, judge = 0, folder.judge
     for number, cell in enumerate(cells, start=1):
         step(f"{folder.name}: cell {number} of {len(cells)}")
-        result = folder.result(cell)
+        result = folder.verdicts.judged(folder.result(cell), judge)
         for said in (result.damage, result.unread):
             if said:
                 note(said)

@@ -92,6 +92,9 @@ def test_labels_figures_and_agreement_by_hand(world: Any) -> None:
         "test-2": "not_attempted",
         "test-3": "correct",
     }
+    frame = run.predictions().set_index("query_id")
+    assert list(frame["judge_label"]) == [v["label"] for v in said]
+    assert frame["judge_score"].to_dict() == {"test-0": 1.0, "test-1": 0.0, "test-2": 0.0, "test-3": 1.0}
     board = run.leaderboard()
     (row,) = board.rows
     assert board.metric == "judge"
