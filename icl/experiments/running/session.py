@@ -80,6 +80,25 @@ def recorded(folder: RunFolder, meter: Meter) -> Iterator[list[str]]:
             folder.update_manifest(sessions=sessions, versions=versions(), hardware=hardware(), **done)
 
 
+NATIVE = "native kernels"
+
+
+def other_arithmetic(folder: RunFolder, engine: str) -> str:
+    """What to say where earlier sessions of a run computed on this engine with native kernels and this one
+    does not, or the other way round: predictions are kept, and differ by rounding. "" else."""
+    told = [session.get("engine") or "" for session in folder.manifest().get("sessions", [])]
+    before = {part for engines in told for part in engines.split("; ")}
+    stem = engine.split(", ")[0]
+    same = [part for part in before if part.split(", ")[0] == stem]
+    if not same or any((NATIVE in part) == (NATIVE in engine) for part in same):
+        return ""
+    now, then = ("with", "without") if NATIVE in engine else ("without", "with")
+    return (
+        f"earlier sessions of this run asked the {stem} {then} {NATIVE}, this one asks it {now} them: "
+        "what was answered is kept, and differs by rounding from what is asked now"
+    )
+
+
 @contextlib.contextmanager
 def at_work(team: Team | None, folder: RunFolder) -> Iterator[None]:
     """Ends the workers of a session, and writes down what became of them."""

@@ -27,7 +27,7 @@ from icl.experiments.running.grouped import groups, resources_for
 from icl.experiments.running.opencell import OpenCell, Place
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.restored import let_go
-from icl.experiments.running.session import each, what_was_refused
+from icl.experiments.running.session import each, other_arithmetic, what_was_refused
 from icl.experiments.running.tuned import Work, Workshop
 from icl.protocols import Encoder, LanguageModel, Reporting, metrics
 from icl.types import Outcome
@@ -118,11 +118,13 @@ class Turn:
         self.folder.note_environment()  # again, since graphics cards are seen once a model is loaded
         if isinstance(model, Reporting):
             model.report_to(self.meter.forwards)
+        if mixed := other_arithmetic(self.folder, _engine(model)):
+            log.warning(mixed)
         try:
             cached = CachedModel(timed, self.shared.store, observer=self.meter)
             self._work(left, MeteredModel(cached), encoder, tuned or {})
         finally:
-            self.shared.engines.append(str(getattr(model, "engine", type(model).__name__)))
+            self.shared.engines.append(_engine(model))
 
     def _ask_tuned(self, left: Sequence[PlannedCell]) -> list[IclError]:
         """One tuned model after another, trained before where workers do so side by side; one that cannot be
@@ -268,3 +270,8 @@ class Turn:
         done = cell.planned.cell
         words = f"{self.shared.prefix(self.label)}{done.task} {done.setting} seed {done.seed}"
         self.meter.note(f"{words}: {value:.1%} correct")
+
+
+def _engine(model: LanguageModel) -> str:
+    """What computes, for the manifest."""
+    return str(getattr(model, "engine", type(model).__name__))
