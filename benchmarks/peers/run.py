@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -188,6 +189,7 @@ def understood(given: argparse.Namespace) -> Asked:
 
 def main() -> None:
     """Runs, prints the table and keeps it as table.md and table.json; exit code 1 where something failed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is started ends too
     given = arguments()
     try:
         asked = understood(given)
