@@ -76,7 +76,9 @@ class Bench:
                 row = replace(row, licence=one.licence)
             write(to_line(row).encode() + b"\n")
             made.rows += 1
-            self.meter.total = max(self.meter.total, self.meter.done + 1)  # an answer may give several rows
+            # not in the total: rows that nobody is asked for, and more rows than one from an answer
+            more = 1 if model is None else max(0, self.meter.done + 1 - self.meter.total)
+            self.meter.total += more
             self.meter.predicted(())
             return True
 
