@@ -121,6 +121,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         "Which engine runs which family of causal language models of transformers",
         f"{transformers.__version__}: tiny random models (`tests/engine/zoo.py`; windows of 20 tokens)",
         "on texts of 20 to 60 tokens. Made by `python -m tests.engine.sweep`.",
+        "`icl models MODEL` says it of one model here, with its weights and precision: a setting that a",
+        "reader of the fused engine does not know, a probe that finds a difference, or short memory",
+        "take it a rung down.",
         "",
         f"{len(ran)} families run: "
         + ", ".join(f"{n} on the {rung}" for rung, n in sorted(counts.items()))
