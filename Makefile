@@ -51,10 +51,13 @@ native: setup
 	$(BIN)/python setup.py -q build_ext --inplace
 
 # The runtime of the sanitizers must be the first library of the process, which only the linker's variable can say.
+sanitize: export ICL_NATIVE = $(CURDIR)/build/sanitized/icl/engine/native
+sanitize: export ASAN_OPTIONS = detect_leaks=0
 sanitize: setup
 	ICL_SANITIZE=1 $(BIN)/python setup.py -q build_ext --build-lib build/sanitized --build-temp build/sanitized-objects
-	ICL_NATIVE=$(CURDIR)/build/sanitized/icl/engine/native LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	$(BIN)/python -m pytest -q tests/engine/native
+	@runtime="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)"; \
+	LD_PRELOAD="$$runtime" $(BIN)/python -c 'import sys; from icl.engine.native import library; sys.exit(library.why_not() or 0)' && \
+	LD_PRELOAD="$$runtime" $(BIN)/python -m pytest -q tests/engine/native
 
 clean:
 	rm -f icl/engine/native/kernels-*.so icl/engine/native/not_built.txt
