@@ -70,7 +70,7 @@ def test_the_task_of_ones_own_loads(tmp_path: Path) -> None:
 def test_every_command_is_in_the_table() -> None:
     from icl.cli.app import app
 
-    registered = {c.name for c in app.registered_commands}
+    registered = {c.name for c in (*app.registered_commands, *app.registered_groups)}
     table = README.split("## Commands")[1].split("##")[0]
     named = set(re.findall(r"`icl ([a-z]+)", table))
     assert named <= registered

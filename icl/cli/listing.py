@@ -174,7 +174,7 @@ def models(
     rows.append(("fake", resolve("fake").origin, "for trying things out and for tests"))
     note = "Any hub id (owner/name), folder with config.json, or .gguf file can stand in its place."
     show("models", ("model", "loaded from", "what it is"), rows, note=note)
-    typer.echo(f"Native kernels: {_native()}\n")
+    show("kernels", ("kernels", "compiled for this machine"), [("native", _native())])
     found = [(name, encoder_source(name).note) for name in (*ENCODERS, HASHED)]
     show("encoders", ("encoder", "loaded from"), found)
 
