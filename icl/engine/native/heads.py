@@ -13,13 +13,24 @@ class Norm(Protocol):
     """A norm of heads (icl.engine.trunks.fused.blocks.Norm), its weights in fp32."""
 
     @property
-    def weight(self) -> Tensor | None: ...
+    def weight(self) -> Tensor | None:
+        """[D] factors; None: one."""
+        ...
+
     @property
-    def bias(self) -> Tensor | None: ...
+    def bias(self) -> Tensor | None:
+        """[D] summands; None: zero."""
+        ...
+
     @property
-    def eps(self) -> float: ...
+    def eps(self) -> float:
+        """What is added to the variance."""
+        ...
+
     @property
-    def centred(self) -> bool: ...
+    def centred(self) -> bool:
+        """Is the mean taken off first (LayerNorm)?"""
+        ...
 
 
 def split_heads(
