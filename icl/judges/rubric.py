@@ -8,10 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from icl.components import check_choice, check_flag, check_texts
-from icl.errors import ConfigError, unknown_name
+from icl.components import check_choice, check_flag
 from icl.judges.shared.choices import Choice, too_long, ungraded
-from icl.judges.shared.files import Name, Part, Sentence, Weight, check_named, find_file, read_part
+from icl.judges.shared.files import (
+    Name,
+    Part,
+    Sentence,
+    Weight,
+    check_named,
+    check_source,
+    chosen,
+    find_file,
+    read_part,
+)
 from icl.judging import Bench, Grading, Item, Verdict, judges
 
 OVERALL = ("none", "mean", "min")
@@ -88,10 +97,7 @@ class Rubric:
         overall: str = "none",
         chat: bool = False,
     ) -> None:
-        if not isinstance(file, str) or not file:
-            raise ValueError(f"file is {file!r}; allowed: a shipped file's name, or a path")
-        if only is not None:
-            check_texts("only", only)
+        check_source(file, only)
         check_choice("overall", overall, OVERALL)
         check_flag("chat", chat)
         self.file = file
@@ -121,14 +127,7 @@ class Rubric:
     @cached_property
     def qualities(self) -> tuple[Quality, ...]:
         """Those that are asked, in the file's order. Raises ConfigError."""
-        known = [quality.name for quality in self.read.qualities]
-        for name in self.only or ():
-            if name not in known:
-                raise ConfigError(f"only: {unknown_name(f'quality of {self.read.name!r}', name, known)}")
-        chosen = tuple(q for q in self.read.qualities if self.only is None or q.name in self.only)
-        if not any(quality.weight for quality in chosen):
-            raise ConfigError(f"only: leaves no quality of {self.read.name!r} with a weight above 0")
-        return chosen
+        return chosen(self.read.qualities, self.only, f"quality of {self.read.name!r}")
 
     def grade(self, item: Item, bench: Bench) -> Grading:
         """One request a quality, all at once."""

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from icl.components import check_choice, check_flag, check_number, check_texts
-from icl.errors import ConfigError, unknown_name
+from icl.components import check_choice, check_flag, check_number
 from icl.judges.shared.choices import NEAR, Choice, too_long, ungraded
-from icl.judges.shared.files import Rule, RulesFile, Shown, find_file, read_part
+from icl.judges.shared.files import Rule, RulesFile, Shown, check_source, chosen, find_file, read_part
 from icl.judging import Bench, Grading, Item, Verdict, judges
 
 ORDERS = ("answer_first", "rules_first")
@@ -82,10 +81,7 @@ class Rules:
         order: str = "answer_first",
         chat: bool = False,
     ) -> None:
-        if not isinstance(file, str) or not file:
-            raise ValueError(f"file is {file!r}; allowed: a shipped file's name, or a path")
-        if only is not None:
-            check_texts("only", only)
+        check_source(file, only)
         check_number("threshold", threshold, low=0, high=1)
         check_choice("order", order, ORDERS)
         check_flag("chat", chat)
@@ -107,16 +103,7 @@ class Rules:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """Those that are asked, in the file's order. Raises ConfigError."""
-        if self.only is None:
-            return self.read.rules
-        known = [rule.name for rule in self.read.rules]
-        for name in self.only:
-            if name not in known:
-                raise ConfigError(f"only: {unknown_name(f'rule of {self.read.name!r}', name, known)}")
-        chosen = tuple(rule for rule in self.read.rules if rule.name in self.only)
-        if not any(rule.weight for rule in chosen):
-            raise ConfigError(f"only: leaves no rule of {self.read.name!r} with a weight above 0")
-        return chosen
+        return chosen(self.read.rules, self.only, f"rule of {self.read.name!r}")
 
     @property
     def content(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from icl.components import check_texts
 from icl.errors import ConfigError, Problems, unknown_name
 from icl.tasks.strict_yaml import read_yaml, validate
 
@@ -57,6 +59,46 @@ def check_named(items: tuple[tuple[str, float], ...], what: str) -> None:
         raise ValueError(f"the {what} {twice!r} is there twice")
     if sum(weight for _, weight in items) <= 0:
         raise ValueError(f"the weights of all {len(items)} {what}s sum to zero: one must be above 0")
+
+
+class Asked(Protocol):
+    """What a question is about: a rule or a quality."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the file."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """Its share in a score."""
+        ...
+
+
+A = TypeVar("A", bound=Asked)
+
+
+def check_source(file: str, only: Sequence[str] | None) -> None:
+    """ValueError unless `file` can name a file and `only` is None or texts."""
+    if not isinstance(file, str) or not file:
+        raise ValueError(f"file is {file!r}; allowed: a shipped file's name, or a path")
+    if only is not None:
+        check_texts("only", only)
+
+
+def chosen(parts: Sequence[A], only: Sequence[str] | None, what: str) -> tuple[A, ...]:
+    """The parts of a file that `only` names, None: all, in the file's order. what: "rule of 'house'".
+
+    Raises ConfigError for a name that is not there, and where no part with a weight is left.
+    """
+    known = [part.name for part in parts]
+    for name in only or ():
+        if name not in known:
+            raise ConfigError(f"only: {unknown_name(what, name, known)}")
+    left = tuple(part for part in parts if only is None or part.name in only)
+    if not any(part.weight for part in left):
+        raise ConfigError(f"only: leaves no {what} with a weight above 0")
+    return left
 
 
 class Rule(Part):
