@@ -52,7 +52,8 @@ class Sft(Regime):
         check_choice("layout", self.layout, LAYOUTS)
         check_number("rows", self.rows, low=0, whole=True)
         names = self.files
-        if not all(isinstance(name, str) and name.strip() for name in names):
+        given = self.file is None or isinstance(self.file, str | list | tuple)
+        if not given or not all(isinstance(name, str) and name.strip() for name in names):
             raise ValueError(f"file is {self.file!r}; allowed: the name of a JSONL or JSON file, or a list")
         if len({Path(name).name for name in names}) < len(names):
             raise ValueError(f"file is {self.file!r}; allowed: files of different names")

@@ -19,11 +19,21 @@ class _Api:
         self._model = model
 
     async def __call__(self, asked: Asked) -> Answered:
-        model, writes = self._model, asked.path.endswith("/completions")
+        model = self._model
         with model.lock:
             model.headers.append(dict(asked.headers))
             number = sum(path.endswith("/completions") for path, _ in model.asked)
             model.asked.append((asked.path, dict(asked.json)))
+            model.open += 1
+            model.most_open = max(model.most_open, model.open)
+        try:
+            return await self._in_turn(asked, number)
+        finally:
+            with model.lock:
+                model.open -= 1
+
+    async def _in_turn(self, asked: Asked, number: int) -> Answered:
+        model, writes = self._model, asked.path.endswith("/completions")
         fault = model.does.fault(number) if writes else ""
         if fault == "slow":  # who waits no longer is not counted as asking at once with others
             await asyncio.sleep(1.0)

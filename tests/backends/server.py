@@ -112,7 +112,10 @@ class Server:
         self.headers: list[dict[str, str]] = []
         self.answered = 0
         """Requests for text that were answered whole."""
+        self.open = self.most_open = 0
+        """Requests that have come and are not answered, slow ones whose client has gone among them."""
         self.at_once = self.most_at_once = 0
+        """Those that are being answered."""
         self.url = ""
         self.lock = threading.Lock()
         self._noise = np.random.default_rng(0)

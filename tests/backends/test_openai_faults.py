@@ -126,9 +126,9 @@ def test_concurrency_is_a_limit_and_is_used(started):
     model = opened(server, concurrency=3, scoring="token_ids")
     model.found  # noqa: B018
     server.does.fault = lambda number: "slow" if number % 4 == 0 else ""
-    server.most_at_once = 0
+    server.most_open = 0
     model.score(requests(12))
-    assert server.most_at_once == 3
+    assert server.most_open == 3
 
 
 def test_no_server(started):

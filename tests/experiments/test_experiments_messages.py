@@ -49,7 +49,6 @@ def test_no_demonstrations_are_the_fault_of_shots_and_not_of_the_baseline(write,
         ("selector", "knn", "under 'grid'"),
         ("shots", [4], "under 'grid'"),
         ("method", "direct", "under 'grid'"),
-        ("metric", "accuracy", "under 'leaderboard'"),
         ("compare_to", "random", "under 'leaderboard'"),
         ("overflow", "drop", "under 'prompt'"),
     ],
@@ -58,6 +57,15 @@ def test_a_key_on_the_wrong_level_is_told_where_it_belongs(write, key, value, pl
     message = refused(write(**{key: value}))
     assert f"unknown key {key!r}. It belongs {place}. Allowed: name, model" in message
     assert "Did you mean" not in message
+
+
+def test_a_metric_without_a_model_is_told_where_it_belongs(write):
+    path = write(metric="accuracy")
+    message = refused(path)
+    assert message.startswith(f"experiment.yaml:{line_with(path, 'metric')}: metric: names a judge: ")
+    assert message.endswith(
+        "not 'accuracy'; a metric without a model stands under leaderboard: {metric: NAME}"
+    )
 
 
 def test_a_key_that_stands_too_deep_too(write):
