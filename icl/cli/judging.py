@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,19 +98,28 @@ def judge(
     for choice, one in zip(choices, built, strict=True):
         check_rows(rows, one)
         check_labels(choice, one)
-    found: list[tuple[JudgeChoice, list[Graded], Report]] = []
     meter = meter_for(Console(stderr=True), quiet)
-    meter.start(len(rows) * len(choices), 0)
-    try:
-        for choice, one in zip(choices, built, strict=True):
-            found.append((choice, *_graded(choice, one, rows, output, meter)))
-    finally:
-        meter.stop()
+    found = _all_graded(choices, built, rows, output, meter)
     if as_json:
         document = [_plain(choice, rows, graded, report) for choice, graded, report in found]
         typer.echo(visible_json(json.dumps({"judges": document}, ensure_ascii=False, indent=1)))
         return
     _show(file, rows, found)
+
+
+def _all_graded(
+    choices: Sequence[JudgeChoice],
+    built: Sequence[Judge],
+    rows: list[LabelledItem],
+    output: Path,
+    meter: Meter,
+) -> list[tuple[JudgeChoice, list[Graded], Report]]:
+    """What each judge says of all rows, and how that agrees with their labels."""
+    meter.start(len(rows) * len(choices), 0)
+    try:
+        return [(c, *_graded(c, one, rows, output, meter)) for c, one in zip(choices, built, strict=True)]
+    finally:
+        meter.stop()
 
 
 def _choices(named: str, models: list[str] | None, dtype: str | None) -> list[JudgeChoice]:

@@ -158,6 +158,11 @@ def models(
     for given, option in ((dtype, "--dtype"), (as_json, "--json")):
         if given:
             raise typer.BadParameter(f"{option} is read with MODEL or --backends only")
+    _show_aliases()
+
+
+def _show_aliases() -> None:
+    """What models and encoders can be named by, and whether kernels are there."""
     from icl.encoders.load import ALIASES as ENCODERS
     from icl.encoders.load import HASHED, encoder_source
     from icl.engine import ALIASES, resolve

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from icl.errors import ConfigError
 from icl.printable import visible
+
+if TYPE_CHECKING:
+    from icl.bench.earlier import Earlier
+    from icl.bench.settings import Settings
+    from icl.bench.workloads import Workload
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,8 +72,6 @@ def bench(
     A file is {"kind": "score", "items": [{"ctx": [ids], "conts": [[ids], ...]}]} or
     {"kind": "gen", "prompts": [[ids]], "n": samples, "temp": temperature, "new": tokens}.
     """
-    from rich.console import Console
-
     from icl.bench.earlier import read_earlier
     from icl.bench.settings import Settings
     from icl.bench.workloads import read_workloads
@@ -78,8 +81,15 @@ def bench(
     settings = Settings(model, dtype, _names(engines, "--engines"), fraction, memory, rounds)
     found = read_workloads(workloads, _names(only, "--only") if only is not None else None)
     earlier = None if against is None else read_earlier(against)
+    _measure(settings, found, scale, earlier, json)
 
-    # what imports torch comes after what can be refused
+
+def _measure(
+    settings: Settings, found: list[Workload], scale: int, earlier: Earlier | None, json: Path | None
+) -> None:
+    """Times the workloads and prints them as they come: what imports torch, after what can be refused."""
+    from rich.console import Console
+
     from icl.bench.run import Bench, machine
     from icl.bench.table import show, write_json
 

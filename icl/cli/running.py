@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from icl.api import Run
     from icl.experiments.file.config import Experiment
+    from icl.experiments.grid.check import Checked
     from icl.experiments.running.progress import Meter
 
 FIRST_SECONDS = 1.0
@@ -93,7 +94,13 @@ def run(
     with first_line("" if quiet else _what(file, experiment, output, restart)):
         checked = check(experiment, source)
 
-    # what imports torch and takes seconds comes after that line
+    _run(checked, output, memory, batch, restart, quiet)
+
+
+def _run(
+    checked: Checked, output: Path, memory: int | None, batch: int | None, restart: bool, quiet: bool
+) -> None:
+    """Runs it and prints its leaderboard: what imports torch and takes seconds."""
     from icl import api
     from icl.cli.display import Output as Console
     from icl.cli.display import meter_for
