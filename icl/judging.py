@@ -114,11 +114,10 @@ class Judge(Protocol):
 
     @property
     def content(self) -> str:
-        """What decides verdicts beside its parameters and what it asks: thresholds and weights of a file."""
-        ...
+        """What decides verdicts beside its parameters and what it asks: thresholds and weights of a file.
 
-    def check(self) -> None:
-        """Raises ConfigError for what can be known to be wrong before a model loads."""
+        Read before a model loads. Raises ConfigError for what is wrong in it.
+        """
         ...
 
     def grade(self, item: Item, bench: Bench) -> Grading:

@@ -85,9 +85,6 @@ class Pairwise:
         self.position_ties = position_ties
         self.chat = chat
 
-    def check(self) -> None:
-        """Nothing that the constructor has not seen."""
-
     def grade(self, item: Item, bench: Bench) -> Grading:
         """Two requests at once, one an order. ValueError for an item with one side."""
         if item.other is None:

@@ -112,12 +112,8 @@ class Rubric:
 
     @property
     def content(self) -> str:
-        """See Judge: the file."""
-        return self.read.model_dump_json()
-
-    def check(self) -> None:
-        """Reads the file. Raises ConfigError."""
-        _ = self.qualities
+        """See Judge: the qualities that are asked."""
+        return "\n".join(quality.model_dump_json() for quality in self.qualities)
 
     @cached_property
     def read(self) -> RubricFile:

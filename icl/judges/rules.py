@@ -91,10 +91,6 @@ class Rules:
         self.order = order
         self.chat = chat
 
-    def check(self) -> None:
-        """Reads the file. Raises ConfigError."""
-        _ = self.rules
-
     @cached_property
     def read(self) -> RulesFile:
         """The file. Raises ConfigError."""
@@ -107,8 +103,8 @@ class Rules:
 
     @property
     def content(self) -> str:
-        """See Judge: the file."""
-        return self.read.model_dump_json()
+        """See Judge: the rules that are asked."""
+        return "\n".join(rule.model_dump_json() for rule in self.rules)
 
     def grade(self, item: Item, bench: Bench) -> Grading:
         """One request a rule, all at once."""

@@ -56,9 +56,6 @@ class SimpleQA:
         """See Judge."""
         return self.read == "labels"
 
-    def check(self) -> None:
-        """Nothing that the constructor has not seen."""
-
     def grade(self, item: Item, bench: Bench) -> Grading:
         """One request: of scores for the three letters, or of a written grade."""
         if not item.answer.strip():

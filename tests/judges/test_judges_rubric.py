@@ -93,12 +93,12 @@ def test_files_that_are_wrong(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=said) as caught:
-        Rubric(file=str(path)).check()
+        _ = Rubric(file=str(path)).content
     assert "\n" not in str(caught.value)
 
 
 def test_names_that_are_wrong(two: str) -> None:
     with pytest.raises(ConfigError, match=r"unknown quality of 'two' 'clean'. Did you mean 'clear'"):
-        Rubric(file=two, only=["clean"]).check()
+        _ = Rubric(file=two, only=["clean"]).content
     with pytest.raises(ConfigError, match=r"unknown file of rubrics 'hh'. Did you mean 'hhh'"):
-        Rubric(file="hh").check()
+        _ = Rubric(file="hh").content

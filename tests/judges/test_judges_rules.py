@@ -171,14 +171,14 @@ def test_files_that_are_wrong(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=said) as caught:
-        Rules(file=str(path)).check()
+        _ = Rules(file=str(path)).content
     assert "\n" not in str(caught.value)
 
 
 def test_names_that_are_wrong(two: str) -> None:
     with pytest.raises(ConfigError, match=r"unknown file of rules 'hous'. Did you mean 'house'"):
-        Rules(file="hous").check()
+        _ = Rules(file="hous").content
     with pytest.raises(ConfigError, match=r"no such file of rules; shipped are: house"):
-        Rules(file="mine.yaml").check()
+        _ = Rules(file="mine.yaml").content
     with pytest.raises(ConfigError, match=r"only: unknown rule of 'two' 'calmer'. Did you mean 'calm'"):
-        Rules(file=two, only=["calmer"]).check()
+        _ = Rules(file=two, only=["calmer"]).content

@@ -47,7 +47,7 @@ class JudgeChoice:
             given["file"] = str(beside)
         built = judges.create(self.component.name, given)
         try:
-            built.check()
+            _ = built.content
         except ConfigError as error:
             raise ConfigError(f"judge {self.component.name!r}: {error}") from error
         return built

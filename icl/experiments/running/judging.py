@@ -47,9 +47,6 @@ class Unanswered(Meter):
         """See Meter."""
         self._meter.asks(conversations)
 
-    def predicted(self, flags: tuple[str, ...]) -> None:
-        """A verdict is no prediction."""
-
 
 class Judging:
     """The judge of an experiment and its verdicts in a run folder."""

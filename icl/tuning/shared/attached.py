@@ -65,7 +65,9 @@ class Attached:
         return {}
 
     def load_schedule_state(self, state: Mapping[str, Any]) -> None:
-        """Takes it over; nothing where `schedule_state` is empty."""
+        """Takes it over. ModelError for one that this method did not keep."""
+        if state:
+            raise ModelError(f"a schedule was kept ({', '.join(state)}) that this method does not have")
 
     def finish(self) -> tuple[Network, Root | None]:
         """The network to ask, merged where the method merges, and what stands before every text."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,13 +12,11 @@ from icl.components import parameters_of
 from icl.cot.shared.nested import Spec, named
 from icl.errors import ConfigError, IclError
 from icl.protocols import ALL_KINDS, TuningResources, tuners
-from icl.tasks import TaskData
 from icl.training import Network, Tuned
 from icl.tuning.shared.attached import Attached
 from icl.tuning.shared.objective import NegativeLogLikelihood, Objective
 from icl.tuning.shared.search import Work, fit
 from icl.tuning.shared.tuner import NO_NEEDS, AdaptingTuner
-from icl.types import Task
 
 
 @dataclass(kw_only=True)
@@ -45,9 +43,6 @@ class Regime:
     def keeps(self) -> int:
         """Examples of the pool that are kept from training."""
         return self.inner.keeps
-
-    def check(self, task: Task, load: Callable[[str], TaskData]) -> None:
-        """See protocols.Tuner; here nothing more."""
 
     @property
     def config(self) -> dict[str, Any]:

@@ -17,10 +17,6 @@ from icl.engine.trunks.packed import PackedLinear
 Window = Callable[[Parts, int], int | None]
 
 
-def _no_window(parts: Parts, layer: int) -> None:
-    """Every layer sees all that is before it."""
-
-
 def separate(parts: Parts, attention: Any) -> PackedLinear:
     """Queries, keys and values of layers of their own, as one product."""
     return parts.linear(attention.q_proj, attention.k_proj, attention.v_proj)
@@ -34,18 +30,19 @@ def gated(parts: Parts, mlp: Any, activation: str = "hidden_act") -> Feed:
 
 def llama(
     parts: Parts,
-    window: Window = _no_window,
+    window: Window | None = None,
     qkv: Callable[[Parts, Any], PackedLinear] = separate,
     feed: Callable[[Parts, Any], Feed | Experts] = gated,
 ) -> Decoder:
-    """A decoder of this shape. window: of a layer; qkv, feed: of an attention and what comes after it."""
+    """A decoder of this shape. window: of a layer, None: every layer sees all that is before it; qkv, feed:
+    of an attention and what comes after it."""
     decoder, config = parts.decoder, parts.config
 
     def block(index: int, layer: Any) -> Block:
         attention = layer.self_attn
         q_norm = getattr(attention, "q_norm", None)
         return Block(
-            call=LayerCall(index, float(attention.scaling), window(parts, index)),
+            call=LayerCall(index, float(attention.scaling), None if window is None else window(parts, index)),
             heads=config.num_attention_heads,
             kv_heads=config.num_key_value_heads,
             qkv=qkv(parts, attention),
