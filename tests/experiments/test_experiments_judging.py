@@ -14,6 +14,7 @@ import yaml
 import icl
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
+from icl.executors.team import Team
 from icl.experiments.file.config import read_experiment
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.check import check
@@ -73,7 +74,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., icl.
         monkeypatch.setattr(judging, "open_judge", opened)
         grid = {"selector": ["zero_shot"], "shots": [1], "method": ["generate"]}
         plain = {"name": "j", "model": "fake", "task": "capitals.yaml", "pool": 4, "test": 4, "grid": grid}
-        return icl.run({**plain, "metric": metric, **changes}, model=model or FakeModel(reply_with=answers))
+        given = None if "executor" in changes else model or FakeModel(reply_with=answers)
+        return icl.run({**plain, "metric": metric, **changes}, model=given)
 
     return run
 
@@ -290,3 +292,22 @@ def test_a_judge_of_which_nothing_can_be_read_has_no_figures(world: Any) -> None
     assert all(row.value is None for row in board.rows)
     assert board.to_markdown().count("the judge could grade none of its answers") == 2
     assert json.loads(board.to_json())["rows"][0]["value"] is None
+
+
+def test_the_workers_of_an_executor_are_gone_before_the_judge_is_opened(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teams: list[Team] = []
+    at_work: list[bool] = []
+    real = Team.hold
+    monkeypatch.setattr(Team, "hold", lambda team, *given: teams.append(team) or real(team, *given))
+
+    def knowing(prompt: str, letter: str) -> float:
+        at_work.extend(team._crew is not None for team in teams)
+        return -0.25 if letter.strip() == "A" else -2.5
+
+    run = world(judge=FakeModel(knowing), executor={"processes": {"workers": 1}})
+    assert [p.details["judge"]["label"] for p in run.results[0].predictions] == ["correct"] * 4
+    assert at_work
+    assert not any(at_work)
+    assert run.folder.manifest()["workers"]["tasks"] == 1

@@ -195,6 +195,8 @@ class Runner:
                 if shared.several:
                     let_go()
             if judging is not None:
+                if team is not None:
+                    team.stop()  # its models are to be gone before the judge's is opened
                 cells = self.folder.cells()
                 engines += judging.run(cells, store, self.window, self.meter, self._max_memory)
             for first in failed:
