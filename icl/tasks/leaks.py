@@ -23,6 +23,9 @@ LEAST = 5
 """Words of an item that is looked for within a text; a shorter one must be a whole field of a row."""
 HEAD = 3
 """Words by which short items are found."""
+FRAME = 3
+"""Texts of a test set that may have an n-gram in common, numbers apart; in more it is a frame that they
+are filled into."""
 
 
 class LeakIndex:
@@ -30,7 +33,8 @@ class LeakIndex:
 
     tests: name of a task -> its test items. A row overlaps an item whose inputs are all in it, word for word
     (case, punctuation and white space apart; "exact" where they are there as written), or with whose inputs
-    it shares `ngram` words in a row. An item of fewer than LEAST words counts only where it is the whole
+    it shares `ngram` words in a row that are no frame: words which, numbers apart, stand in more than FRAME
+    different texts of the test set. An item of fewer than LEAST words counts only where it is the whole
     instruction, input, output or text.
     """
 
@@ -50,9 +54,12 @@ class LeakIndex:
         self._grams: dict[tuple[str, ...], str] = {}
         digest = hashlib.blake2b(str(ngram).encode(), digest_size=16)
         for name, items in tests.items():
+            digest.update(f"{name}\x1f{len(items)}\x1e".encode("utf-8", "surrogatepass"))
+            long: set[tuple[str, ...]] = set()
             for item in items:
                 digest.update(f"{name}\x1f{item.text}\x1e".encode("utf-8", "surrogatepass"))
-                self._add(name, item)
+                long.update(self._add(name, item))
+            self._add_grams(name, long)
         self.fingerprint = digest.hexdigest()
 
     def fresh(self) -> LeakIndex:
@@ -61,19 +68,29 @@ class LeakIndex:
         made.counts = Counter()
         return made
 
-    def _add(self, name: str, item: Example) -> None:
+    def _add(self, name: str, item: Example) -> Sequence[tuple[str, ...]]:
+        """Its inputs as words, for their n-grams; none of a short one."""
         written = tuple(text for text in item.inputs.values() if text.strip())
         parts = tuple(tuple(words(text)) for text in written)
         if not parts:
-            return
+            return ()
         longest = max(parts, key=len)
         if sum(map(len, parts)) < LEAST or len(longest) < HEAD:
             self._whole.setdefault(normalise(item.text), (name, item.text))
-            return
+            return ()
         self._heads.setdefault(longest[:HEAD], []).append((name, parts, written))
-        for part in parts:
-            for at in range(len(part) - self.ngram + 1):
-                self._grams.setdefault(part[at : at + self.ngram], name)
+        return parts
+
+    def _add_grams(self, name: str, texts: set[tuple[str, ...]]) -> None:
+        """Those of different texts of one test set, frames left out."""
+        texts_with = Counter(frame for text in texts for frame in set(self._grams_of(_framed(text))))
+        for text in texts:
+            for gram, frame in zip(self._grams_of(text), self._grams_of(_framed(text)), strict=True):
+                if texts_with[frame] <= FRAME:
+                    self._grams.setdefault(gram, name)
+
+    def _grams_of(self, text: tuple[str, ...]) -> list[tuple[str, ...]]:
+        return [text[at : at + self.ngram] for at in range(len(text) - self.ngram + 1)]
 
     def find(self, whole: str, fields: Sequence[str]) -> tuple[str, Kind] | None:
         """(task, kind) of the first overlap of a row; counted. whole: all its text; fields: its parts."""
@@ -118,6 +135,11 @@ class LeakIndex:
             name: {"test_items": size, **{kind: self.counts[name, kind] for kind in KINDS}}
             for name, size in self.sizes.items()
         }
+
+
+def _framed(text: tuple[str, ...]) -> tuple[str, ...]:
+    """Words, every number the same."""
+    return tuple("0" if word[0].isdigit() else word for word in text)
 
 
 def _spaced(parts: Iterable[str]) -> str:

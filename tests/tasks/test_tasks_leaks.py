@@ -71,6 +71,28 @@ def test_kinds_are_counted_by_task() -> None:
     assert index.fresh().plain["films"]["exact"] == 0
 
 
+def _problem(number: int, name: str, rest: str = "") -> Example:
+    text = f"{name} buys {number} crates of apples at the market of the old town and sells half of them{rest}"
+    return Example(f"{name}{number}", {"text": text}, "1")
+
+
+def test_a_frame_with_other_numbers_is_no_overlap() -> None:
+    tests = [_problem(number, name) for number, name in ((3, "Ann"), (4, "Ben"), (5, "Cem"), (6, "Dan"))]
+    row = _problem(3, "Eva").text
+    assert LeakIndex({"few": tests[:3]}).find(row, (row,)) == ("few", "n-gram")
+    index = LeakIndex({"problems": tests})
+    assert index.find(row, (row,)) is None, "3 crates of apples, as Ann's, and nothing else of hers"
+    assert index.find(f"Q: {tests[0].text}", ()) == ("problems", "exact")
+    own = " to a friend who makes very good cider of them in a shed behind his house"
+    longer = LeakIndex({"problems": [*tests, _problem(7, "Fay", own)]})
+    assert longer.find(f"It went{own}", ()) == ("problems", "n-gram"), "what stands in one item alone"
+
+
+def test_a_text_that_many_items_share_is_no_frame() -> None:
+    items = [Example(str(n), {"premise": LONG, "hypothesis": f"Claim {n}"}, "x") for n in range(9)]
+    assert LeakIndex({"nli": items}).find(LONG, (LONG,)) == ("nli", "n-gram")
+
+
 def test_the_n_gram_has_a_least_length() -> None:
     with pytest.raises(ValueError, match="allowed: at least 5 words"):
         LeakIndex({}, ngram=3)
@@ -78,3 +100,4 @@ def test_the_n_gram_has_a_least_length() -> None:
     assert shorter.find("decided to close the old library on the hill", ()) == ("films", "n-gram")
     assert shorter.said() == "1 n-gram"
     assert shorter.fingerprint != LeakIndex({"films": ITEMS}).fingerprint
+    assert LeakIndex({"none": ()}).fingerprint != LeakIndex({}).fingerprint, "its line stands in the card"

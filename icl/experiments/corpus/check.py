@@ -24,7 +24,7 @@ from icl.types import Example
 
 PRETRAINING = "pretraining"
 """The part of plain text that a mixture names."""
-VERSION = 1
+VERSION = 2
 """Of what generators make: a change of it makes parts anew."""
 
 
