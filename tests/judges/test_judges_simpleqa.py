@@ -94,6 +94,14 @@ def test_worked_examples_have_all_grades_in_both_languages() -> None:
         ("a", None),
         ("", None),
         ("grade: c", None),
+        ("A/B", None),
+        ("A, B or C", None),
+        ("**A** or **B**", None),
+        ("Grade: A/B", None),
+        ("评分：A或B", None),
+        ("A, because B is the reference's name for it", "correct"),
+        ("B, a wrong name", "incorrect"),
+        ("Answer: A, and a good one", "correct"),
     ],
 )
 def test_written_grades_are_read_strictly(text: str, grade: str | None) -> None:

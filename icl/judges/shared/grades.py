@@ -102,10 +102,12 @@ def wording(language: str) -> Wording:
 _OPEN, _CLOSE = r"[*_`\"'(\[{<“‘「【]*", r"[*_`\"')\]}>”’」】]*"
 _LETTER = rf"{_OPEN}([ABC]){_CLOSE}"
 _END = r"(?=\s*(?:$|[\n.,;:!。、！\-–—(=/]))"
-_LONE = re.compile(rf"\s*{_LETTER}{_CLOSE}{_END}")
+_OTHER = rf"(?!\s*(?:[,/、]|or\b|and\b|或|和)+\s*(?:or\b|and\b|或|和)?\s*{_OPEN}(?-i:[ABC])(?![a-z]))"
+"""No second letter beside it: "A, B or C" and "A/B" are none."""
+_LONE = re.compile(rf"\s*{_LETTER}{_CLOSE}{_OTHER}{_END}")
 _ANNOUNCED = re.compile(
     rf"(?:\b(?:grade|verdict|answer|label|score|rating)|评分|评级|等级|答案|判断|结论|结果|选择?)"
-    rf"{_CLOSE}\s*(?:is|was|would be|[:=是为])?\s*:?\s*{_LETTER}{_CLOSE}{_END}",
+    rf"{_CLOSE}\s*(?:is|was|would be|[:=是为])?\s*:?\s*{_LETTER}{_CLOSE}{_OTHER}{_END}",
     re.IGNORECASE,
 )
 
@@ -113,7 +115,7 @@ _ANNOUNCED = re.compile(
 def read_grade(text: str) -> str | None:
     """The grade in what a judge wrote, or None: a letter that stands alone at its beginning ("B", "**B**",
     "B: incorrect") or is announced ("Grade: B", "评分：B"). A letter within a sentence is none:
-    "According to", "A lot". Announcements that differ are none either.
+    "According to", "A lot". Two letters ("A/B", "A, B or C") and announcements that differ are none either.
     """
     plain = unicodedata.normalize("NFKC", text)
     alone = _LONE.match(plain)
