@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from icl.errors import ConfigError
 
 EMAIL, PHONE, CARD = "[EMAIL]", "[PHONE]", "[CARD]"
-_EMAIL = re.compile(r"[^\s@<>(),;:\"\[\]\u3000-\u303f\uff00-\uffef\u4e00-\u9fff]+@[\w-]+(?:\.[\w-]+)+")
-_DIGITS = re.compile(r"(?<![\d+])[2-6](?:[ -]?\d){12,18}(?!\d)")
-"""13 to 19 digits that begin as those of cards do (ISO/IEC 7812: travel, banking, merchandising)."""
+LONGEST = 19
+"""Digits of a card number."""
+_CJK = r"\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
+_EMAIL = re.compile(rf"[^\s@<>(),;:\"\[\]{_CJK}]+@[^\W{_CJK}](?:[^\W{_CJK}]|-)*(?:\.(?:[^\W{_CJK}]|-)+)+")
+_DIGITS = re.compile(r"(?<![\d+])\d(?:[ \u00a0-]?\d){12,}")
+_WIDTH = {0xFF10 + digit: 0x30 + digit for digit in range(10)} | {0xFF20: "@", 0xFF0E: ".", 0xFF0D: "-"}
+"""Full-width digits and signs, one for one, so that places stay."""
+_BEGINS = re.compile(r"[3-6]|2[2-7]")
+"""As the numbers of cards do (ISO/IEC 7812: travel, banking, merchandising; 2221 to 2720 of the twos)."""
+_LAYOUT = re.compile(r"(?:1[3-9]|(?:4,){3}[1-4](?:,[1-3])?|4,6,[45])$")
+"""Digits of its groups: in one piece, by fours, or as on the cards with 14 and 15 digits."""
 
 
 class Screen:
@@ -38,26 +47,48 @@ class Screen:
         """The text without them, and how many of each were replaced."""
         found: Counter[str] = Counter()
 
-        def card(hit: re.Match[str]) -> str:
-            digits = re.sub(r"\D", "", hit[0])
-            if not self._luhn.is_valid(digits) or len(set(digits)) == 1:
-                return hit[0]
-            found["cards"] += 1
-            return CARD
+        def replaced(text: str, spans: Iterable[tuple[int, int]], mark: str, kind: str) -> str:
+            pieces, end = [], 0
+            for begin, after in spans:
+                pieces += [text[end:begin], mark]
+                end = after
+                found[kind] += 1
+            return "".join([*pieces, text[end:]])
 
-        def email(hit: re.Match[str]) -> str:
+        text = replaced(text, self._cards(text.translate(_WIDTH)), CARD, "cards")
+        text = replaced(text, self._addresses(text.translate(_WIDTH)), EMAIL, "emails")
+        hits = self._phones.PhoneNumberMatcher(text, self._region)
+        return replaced(text, ((hit.start, hit.end) for hit in hits), PHONE, "phones"), found
+
+    def _cards(self, text: str) -> Iterator[tuple[int, int]]:
+        """Places of card numbers: groups of a run of digits, with others before and behind them or none."""
+        for run in _DIGITS.finditer(text):
+            groups = [(run.start() + g.start(), run.start() + g.end()) for g in re.finditer(r"\d+", run[0])]
+            first = 0
+            while first < len(groups):
+                lasts = range(min(len(groups), first + LONGEST) - 1, first - 1, -1)
+                last = next((last for last in lasts if self._is_card(text, groups, first, last)), None)
+                if last is None:
+                    first += 1
+                    continue
+                yield groups[first][0], groups[last][1]
+                first = last + 1
+
+    def _is_card(self, text: str, groups: Sequence[tuple[int, int]], first: int, last: int) -> bool:
+        """Whether these groups are one: those of a whole run in any layout."""
+        parts = [text[begin:end] for begin, end in groups[first : last + 1]]
+        digits = "".join(parts)
+        if not (13 <= len(digits) <= LONGEST and _BEGINS.match(digits) and len(set(digits)) > 1):
+            return False
+        whole = len(parts) == len(groups)
+        laid_out = _LAYOUT.match(",".join(str(len(part)) for part in parts))
+        return bool((whole or laid_out) and self._luhn.is_valid(digits))
+
+    def _addresses(self, text: str) -> Iterator[tuple[int, int]]:
+        for hit in _EMAIL.finditer(text):
             address = hit[0].rstrip(".")
             try:
                 self._emails.validate_email(address, check_deliverability=False, allow_quoted_local=False)
             except self._emails.EmailNotValidError:
-                return hit[0]
-            found["emails"] += 1
-            return EMAIL + hit[0][len(address) :]
-
-        text = _EMAIL.sub(email, _DIGITS.sub(card, text))
-        pieces, end = [], 0
-        for hit in self._phones.PhoneNumberMatcher(text, self._region):
-            pieces += [text[end : hit.start], PHONE]
-            end = hit.end
-            found["phones"] += 1
-        return "".join([*pieces, text[end:]]), found
+                continue
+            yield hit.start(), hit.start() + len(address)

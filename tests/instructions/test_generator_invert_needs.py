@@ -66,6 +66,9 @@ def test_one_source_is_asked_for() -> None:
         row_generators.create("invert", {"task": "reviews", "path": "x"})
 
 
+YEARS = "years " + " ".join(map(str, range(1990, 2040)))
+
+
 @pytest.mark.parametrize(
     ("text", "clean", "found"),
     [
@@ -75,6 +78,16 @@ def test_one_source_is_asked_for() -> None:
         ("Card 4111 1111 1111 1111, thanks", "Card [CARD], thanks", {"cards": 1}),
         ("Card 5500-0000-0000-0004", "Card [CARD]", {"cards": 1}),
         ("Order 4111 1111 1111 1112 came", "Order 4111 1111 1111 1112 came", {}),
+        ("4111 1111 1111 1111 12/29, code 123", "[CARD] 12/29, code 123", {"cards": 1}),
+        ("on 2026-01-02 4111111111111111 123", "on 2026-01-02 [CARD] 123", {"cards": 1}),
+        ("2 4111 1111 1111 1111 5500 0000 0000 0004", "2 [CARD] [CARD]", {"cards": 2}),
+        ("卡号４１１１ １１１１ １１１１ １１１１。", "卡号[CARD]。", {"cards": 1}),
+        (
+            "我的邮箱是li@mail.example.cn谢谢，或li＠example.cn",
+            "我的邮箱是[EMAIL]谢谢，或[EMAIL]",
+            {"emails": 2},
+        ),
+        (YEARS, YEARS, {}),
         (
             "x@y and 12 @ 3 and 2024-05-06, 3.14159265358979",
             "x@y and 12 @ 3 and 2024-05-06, 3.14159265358979",
