@@ -15,11 +15,16 @@ import icl
 from icl.engine.fake import FakeModel
 from icl.errors import ConfigError
 from icl.executors.team import Team
+from icl.experiments.asking.judging import grade
+from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.file.config import read_experiment
 from icl.experiments.folder.store import RunFolder
 from icl.experiments.grid.check import check
 from icl.experiments.plan import plan
 from icl.experiments.running import judging
+from icl.experiments.running.progress import Meter
+from icl.judges.simpleqa import SimpleQA
+from icl.judging import Item
 
 SAID = {
     "Capital of Norway?": " Oslo it is",
@@ -311,3 +316,12 @@ def test_the_workers_of_an_executor_are_gone_before_the_judge_is_opened(
     assert at_work
     assert not any(at_work)
     assert run.folder.manifest()["workers"]["tasks"] == 1
+
+
+def test_verdicts_are_no_predictions_and_wait_no_more() -> None:
+    meter = Meter()
+    meter.start(2, 0)
+    items = [Item(str(n), f"Capital {n}?", "Oslo", ("Oslo",)) for n in range(2)]
+    model = FakeModel(score_with=knows)
+    grade(SimpleQA(), items, model, ResponseStore(), judging.Unanswered(meter))
+    assert (meter.done, meter.asking, meter.answered, meter.computed.requests) == (0, 0, 2, 2)

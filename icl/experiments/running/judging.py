@@ -47,6 +47,10 @@ class Unanswered(Meter):
         """See Meter."""
         self._meter.asks(conversations)
 
+    def predicted(self, flags: tuple[str, ...]) -> None:
+        """See Meter: a verdict is no prediction, but waits no more."""
+        self._meter.settled()
+
 
 class Judging:
     """The judge of an experiment and its verdicts in a run folder."""

@@ -121,9 +121,13 @@ class Meter:
     def predicted(self, flags: tuple[str, ...]) -> None:
         """One more prediction is final."""
         self.done += 1
-        self.asking = max(self.asking - 1, 0)
+        self.settled()
         self.near_ties += "near_tie" in flags
         self._changed()
+
+    def settled(self) -> None:
+        """One conversation of the call under way waits no more."""
+        self.asking = max(self.asking - 1, 0)
 
     def _changed(self) -> None:
         self._tell(lambda display: display.changed(self))
