@@ -93,6 +93,27 @@ def test_test_sets_of_an_experiment_file_are_kept_out(tmp_path: Path) -> None:
     assert icl.build_corpus(path, output=tmp_path / "out").card["leaks"]["reviews"]["exact"] == 1
 
 
+def test_of_two_tasks_of_one_name_both_test_sets_are_kept_out(tmp_path: Path) -> None:
+    for at, word in enumerate(("gripping", "tedious")):
+        rows = [
+            {"text": f"The {word} film that we saw at number {n} in the old town", "label": "a"}
+            for n in (1, 2)
+        ]
+        jsonl(tmp_path / f"{at}.jsonl", *rows)
+        (tmp_path / f"{at}.yaml").write_text(
+            "name: films\nkind: classification\ninputs: [text]\nlabels: [a, b]\n"
+            'template: {query: "{{ text }}\\nA:"}\nmetric: accuracy\n'
+            f"source: {{files: {{train: {at}.jsonl, test: {at}.jsonl}}, fields: {{target: label}}}}\n",
+            encoding="utf-8",
+        )
+    path = recipe(
+        tmp_path, "parts: [{format: {task: reviews, rows: 5}}]\nexclude_test_of: [0.yaml, 1.yaml]\n"
+    )
+    checked = check_recipe(*read_recipe(path))
+    assert [len(checked.tests[name]) for name in ("films", "reviews")] == [4, len(load_task("reviews").test)]
+    assert checked.leaks.find("The gripping film that we saw at number 2 in the old town", ()) is not None
+
+
 def test_a_part_of_test_items_alone_ends_with_one_line_and_no_rows(tmp_path: Path) -> None:
     test = load_task("reviews").test[:5]
     jsonl(

@@ -94,14 +94,23 @@ def check_recipe(recipe: Recipe, source: Source, *, wants_all: bool = False) -> 
         with collector.one(), _placed(source, path):
             parts.append(_checked(recipe, part, place, source))
     tests: dict[str, tuple[Example, ...]] = {}
+    known: set[tuple[str, str]] = set()
+
+    def keep_out(data: TaskData) -> None:
+        """Its test set; of two tasks of one name both."""
+        name = data.task.name
+        if (name, data.fingerprint) not in known:
+            known.add((name, data.fingerprint))
+            tests[name] = (*tests.get(name, ()), *data.test)
+
     for at, name in enumerate(recipe.exclude_test_of):
         with collector.one(), _placed(source, ("exclude_test_of", at)):
-            tests |= {data.task.name: data.test for data in _tasks_of(name, source, load)}
+            for data in _tasks_of(name, source, load):
+                keep_out(data)
     collector.finish()
     for part in recipe.parts:
         if isinstance(task := part.parameters.get("task"), str):
-            data = load(task)
-            tests[data.task.name] = data.test
+            keep_out(load(task))
     with _placed(source, ("mix",)):
         mixture_rates(recipe, [1] * len(parts), parts)
     return CheckedRecipe(recipe, source, place, tuple(parts), tests)
