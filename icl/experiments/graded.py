@@ -227,7 +227,8 @@ def report(judge: Judge, rows: Sequence[LabelledItem], graded: Sequence[Graded])
     held = [(row, v) for row, v in zip(rows, verdicts, strict=True) if v.label is not None]
     lost = [v for v in verdicts if v.label is None]
     named = [(row.label, v.label, v) for row, v in held if row.label is not None and v.label is not None]
-    lines = _of_rules(held) if any(row.violated is not None for row, _ in held) else _of_labels(judge, named)
+    ruled = hasattr(judge, "rules") and any(row.violated is not None for row, _ in held)
+    lines = _of_rules(held) if ruled else _of_labels(judge, named)
     agreed, found, confusion = None, None, {}
     if named:
         people, ours = [human for human, _, _ in named], [label for _, label, _ in named]

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from icl.errors import ConfigError
+from icl.experiments.graded import read_labelled, report
 from icl.judges.rubric import Rubric
 from icl.judging import Item
 from icl.types import ScoreRequest
 
-from .graded_by import asked, verdicts
+from .graded_by import asked, refuses, verdicts
 
 FILE = """\
 name: two
@@ -90,11 +91,15 @@ def test_shipped_rubrics(name: str, qualities: list[str]) -> None:
     ],
 )
 def test_files_that_are_wrong(text: str, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match=said) as caught:
-        _ = Rubric(file=str(path)).content
-    assert "\n" not in str(caught.value)
+    refuses(Rubric, tmp_path / "x.yaml", text, said)
+
+
+def test_violations_are_no_question_to_a_rubric() -> None:
+    rows = read_labelled("violations")[:4]
+    graded, _ = asked(Rubric(), [row.item for row in rows], lambda prompt, answer: -1.0)
+    found = report(Rubric(), rows, graded)
+    assert found.lines == (), "rules are held against a judge of rules alone"
+    assert found.labels == {"graded": 4}
 
 
 def test_names_that_are_wrong(two: str) -> None:

@@ -15,7 +15,7 @@ from icl.judges.rules import Rules
 from icl.judging import Item
 from icl.types import ScoreRequest
 
-from .graded_by import asked, verdicts
+from .graded_by import asked, refuses, verdicts
 
 TWO = """\
 name: two
@@ -168,11 +168,7 @@ def test_eight_rules_share_their_heads(order: str) -> None:
     ],
 )
 def test_files_that_are_wrong(text: str, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match=said) as caught:
-        _ = Rules(file=str(path)).content
-    assert "\n" not in str(caught.value)
+    refuses(Rules, tmp_path / "x.yaml", text, said)
 
 
 def test_names_that_are_wrong(two: str) -> None:
