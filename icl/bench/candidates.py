@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from icl.bench.meters import Stopwatch, TimedTrunk
+from icl.bench.meters import NetworkClock, Stopwatch
 from icl.bench.peers import ContinuousEngine, Engine, PaddedEngine, SharedPrefixEngine
 from icl.bench.settings import OWN, PYTHON, SIZES, Settings
 from icl.bench.workloads import Workload
-from icl.engine.forward.chunks import ChunkRunner
 from icl.engine.forward.scoring import plan_scores
 from icl.engine.native import library
 from icl.engine.requests.encoding import encode_scores, encode_texts
@@ -63,12 +62,13 @@ class Candidate:
     def _one(self, setting: str, engine: Engine, part: Workload) -> Measured:
         # one request warms up caches and threads; a GPU's kernels are compiled for the sizes that occur
         run_part(engine, part if self.device.type == "cuda" else part.subset(0, 1), self.device)
-        timed = engine.trunk if isinstance(engine, TrieModel) else None
-        before = timed.seconds if isinstance(timed, TimedTrunk) else 0.0
-        measured = run_part(engine, part, self.device)
+        if isinstance(engine, TrieModel) and self.device.type == "cpu":
+            with NetworkClock(engine.trunk) as clock:
+                measured = run_part(engine, part, self.device)
+            measured.inside = clock.seconds
+        else:
+            measured = run_part(engine, part, self.device)
         measured.setting = setting
-        if isinstance(timed, TimedTrunk) and self.device.type == "cpu":
-            measured.inside = timed.seconds - before
         return measured
 
 
@@ -97,8 +97,8 @@ def own_setting() -> str:
 
 
 def own_engine(plain: NaiveModel, max_memory: int | None = None) -> Engine:
-    """icl's own engine over the network, its trunk timed where it has one."""
-    model = choose_engine(
+    """icl's own engine over the network, as `load_model` has it."""
+    return choose_engine(
         plain.model,
         plain.tokenizer,
         name=plain.name,
@@ -106,10 +106,6 @@ def own_engine(plain: NaiveModel, max_memory: int | None = None) -> Engine:
         fingerprint=plain.fingerprint,
         max_memory=max_memory,
     )
-    if isinstance(model, TrieModel):
-        model.trunk = TimedTrunk(model.trunk)
-        model.runner = ChunkRunner(model.trunk, model.runner.rows)
-    return model
 
 
 def run_part(engine: Engine, part: Workload, device: torch.device) -> Measured:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +12,6 @@ import psutil
 import torch
 from torch import Tensor
 
-from icl.engine.attention.contract import Attend
 from icl.engine.trunks.contract import Trunk
 
 SAMPLE_SECONDS = 0.02
@@ -59,36 +59,32 @@ class Stopwatch:
             self._thread.join()
 
 
-class TimedTrunk:
-    """A trunk that adds up the seconds spent in the network; the rest of a run is the engine's own."""
+class NetworkClock:
+    """`with NetworkClock(trunk) as clock: ...`, then clock.seconds: those spent in the network; the rest of a
+    run is the engine's own. The trunk stays the object that it is, so that steps are run as ever."""
 
     def __init__(self, trunk: Trunk) -> None:
-        self.trunk = trunk
         self.seconds = 0.0
+        self._trunk = trunk
+        self._timed = [name for name in ("forward", "logits", "step") if hasattr(trunk, name)]
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.trunk, name)
+    def __enter__(self) -> Self:
+        for name in self._timed:
+            setattr(self._trunk, name, self._clocked(getattr(self._trunk, name)))
+        return self
 
-    @property
-    def engine(self) -> str:
-        """See Trunk."""
-        return self.trunk.engine
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in self._timed:
+            delattr(self._trunk, name)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.trunk.device
+    def _clocked(self, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def clocked(*args: Any, **kwargs: Any) -> Tensor:
+            started = time.perf_counter()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - started
 
-    def forward(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
-        """See Trunk."""
-        started = time.perf_counter()
-        hidden = self.trunk.forward(tokens, positions, attend)
-        self.seconds += time.perf_counter() - started
-        return hidden
-
-    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """See Trunk."""
-        started = time.perf_counter()
-        logits = self.trunk.logits(hidden, tokens)
-        self.seconds += time.perf_counter() - started
-        return logits
+        return clocked

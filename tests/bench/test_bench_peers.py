@@ -13,6 +13,8 @@ import torch
 from typer.testing import CliRunner
 
 from icl.bench import run as bench_run
+from icl.bench.candidates import Candidate
+from icl.bench.meters import NetworkClock
 from icl.bench.peers import (
     ContinuousEngine,
     PaddedEngine,
@@ -22,9 +24,15 @@ from icl.bench.peers import (
 )
 from icl.bench.run import Bench, largest_gap
 from icl.bench.settings import SLOW, Settings
-from icl.bench.workloads import NAMES, read_workloads
+from icl.bench.workloads import NAMES, Workload, read_workloads
 from icl.cli.app import app
+from icl.engine.decoding import loop
+from icl.engine.decoding.native_step import NativeStep
+from icl.engine.decoding.runner import step_runner
+from icl.engine.decoding.steps import EagerStep, StepRunner
+from icl.engine.native import library
 from icl.engine.rungs.naive import NaiveModel
+from icl.engine.trunks.fused import FusedTrunk
 from icl.errors import ConfigError
 from icl.types import GenerateRequest, ScoreRequest
 
@@ -184,6 +192,30 @@ def test_all_engines_over_all_workloads(files: Path) -> None:
     assert by_name["permutations", "icl"].tokens_flat == 8 * 21
     assert by_name["permutations", "icl"].tokens_unique == 20 + 4
     assert by_name["self_consistency", "icl"].tokens_unique == 20 + 3 + 4 * 3
+
+
+def test_icl_is_timed_with_the_steps_that_it_runs_elsewhere(
+    naive: NaiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is timed is what `load_model` gives: the clock does not hide of which kind the trunk is."""
+    used: list[StepRunner] = []
+    monkeypatch.setattr(loop, "step_runner", lambda trunk: used.append(step_runner(trunk)) or used[-1])
+    writing = Workload(
+        "writing", "gen", generations=(GenerateRequest((2, 5, 6, 7), 2, 5, 1.0, ignore_eos=True),)
+    )
+    measured = Candidate("icl", naive, Settings()).measure(writing)
+    assert {type(one) for one in used} == {NativeStep if library.available() else EagerStep}
+    assert measured.inside is not None
+    assert 0 < measured.inside < measured.seconds
+
+
+def test_the_clock_counts_steps_and_leaves_the_trunk_as_it_was(naive: NaiveModel) -> None:
+    trunk = FusedTrunk(naive.model)
+    before = dict(vars(trunk))
+    with NetworkClock(trunk) as clock:
+        trunk.step(torch.tensor([5]), torch.tensor([0]), lambda hidden, angles: hidden)
+    assert clock.seconds > 0
+    assert vars(trunk) == before
 
 
 @pytest.mark.usefixtures("short")

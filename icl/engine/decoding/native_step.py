@@ -13,7 +13,6 @@ from icl.engine.native.decoder import PLACES, StepDecoder, covers
 from icl.engine.trunks.contract import Trunk
 from icl.engine.trunks.fused import FusedTrunk
 from icl.engine.trunks.fused.blocks import Block, Feed
-from icl.engine.trunks.fused.trunk import embedded
 from icl.engine.trunks.packed import ACTIVATIONS
 
 
@@ -51,18 +50,13 @@ class NativeStep:
         """See StepRunner."""
         tails.reserve(max(tails.lengths) + 1)
         places = torch.tensor(positions)
-        decoder = self.trunk.decoder
-        hidden = embedded(decoder, torch.tensor(tokens), places)
-        angles = [rotary(hidden, places) for rotary in decoder.rotaries]
-        found = self._decoder.step(
-            hidden,
-            [(cos.flatten(1).float(), sin.flatten(1).float()) for cos, sin in angles],
-            self._tails(tails, hidden),
-            tails.positions,
-            (torch.tensor(tails.rows), torch.tensor(tails.lengths), places),
-            spans,
-        )
-        return self.trunk.logits(found)
+        slots = torch.tensor(tails.rows), torch.tensor(tails.lengths), places
+
+        def run(hidden: Tensor, angles: list[tuple[Tensor, Tensor]]) -> Tensor:
+            held = self._tails(tails, hidden)
+            return self._decoder.step(hidden, angles, held, tails.positions, slots, spans)
+
+        return self.trunk.logits(self.trunk.step(torch.tensor(tokens), places, run))
 
     def _tails(self, tails: Tails, like: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Keys and values of every layer."""

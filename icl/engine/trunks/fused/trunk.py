@@ -5,6 +5,7 @@ Used only after the load-time probe has seen it agree with the model's own plain
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -78,6 +79,16 @@ class FusedTrunk:
             x = normed(hidden if block.parallel else summed, block.norm_mid)
             hidden = fed(block, x, summed)
         return normed(hidden, self.decoder.final_norm)
+
+    @torch.inference_mode()
+    def step(
+        self, tokens: Tensor, positions: Tensor, run: Callable[[Tensor, list[Angles]], Tensor]
+    ) -> Tensor:
+        """As `forward`, by `run`: from the rows that meet the first block, and cos and sin [T, R/2] in fp32 of
+        each rotation, to those after the final norm."""
+        hidden = embedded(self.decoder, tokens, positions)
+        angles = [rotary(hidden, positions) for rotary in self.decoder.rotaries]
+        return run(hidden, [(cos.flatten(1).float(), sin.flatten(1).float()) for cos, sin in angles])
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
