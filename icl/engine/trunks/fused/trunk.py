@@ -84,8 +84,8 @@ class FusedTrunk:
     def step(
         self, tokens: Tensor, positions: Tensor, run: Callable[[Tensor, list[Angles]], Tensor]
     ) -> Tensor:
-        """As `forward`, by `run`: from the rows that meet the first block, and cos and sin [T, R/2] in fp32 of
-        each rotation, to those after the final norm."""
+        """As `forward`, by `run`: from the rows that meet the first block, and cos and sin [T, R/2] in fp32
+        of each rotation, to those after the final norm."""
         hidden = embedded(self.decoder, tokens, positions)
         angles = [rotary(hidden, positions) for rotary in self.decoder.rotaries]
         return run(hidden, [(cos.flatten(1).float(), sin.flatten(1).float()) for cos, sin in angles])
