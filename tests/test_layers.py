@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"backends", "executors"},
     {"selectors", "orderers", "methods", "calibration", "cot", "judges"},
     {"tuning"},
-    {"instructions", "mechanism"},
+    {"instructions", "mechanism", "feedback"},
     {"experiments", "bench"},
     {"leaderboard"},
     {"api"},

@@ -15,6 +15,7 @@ from icl.cli import (
     data,
     doctor,
     exporting,
+    feedback,
     judging,
     listing,
     measuring,
@@ -60,6 +61,7 @@ status.add_to(app)
 provenance.add_to(app)
 exporting.add_to(app)
 judging.add_to(app)
+feedback.add_to(app)
 pages.add_to(app)
 measuring.add_to(app)
 doctor.add_to(app)

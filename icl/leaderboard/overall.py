@@ -25,6 +25,7 @@ from icl.leaderboard.intervals import Floats, Interval, spread, student
 from icl.leaderboard.layout import Group
 from icl.leaderboard.measures import Values
 from icl.leaderboard.names import MAJORITY, base_name
+from icl.metrics.shared.strengths import fit
 
 HALF_WIN = 0.5
 LEVEL = 0.05
@@ -77,13 +78,6 @@ def strengths(
     half = HALF_WIN * float(np.mean([meeting.weight for meeting in meetings]))
     found, parts = _fit(counts + half * met, meetings)
     return _told(found, parts, names, rows, level)
-
-
-def fit(wins: Floats) -> Floats:
-    """Maximum likelihood of strengths from wins[i, j] of i over j, fractions allowed; their mean is 0."""
-    import choix
-
-    return np.asarray(choix.ilsr_pairwise_dense(wins, max_iter=10_000), dtype=np.float64)
 
 
 def _fit(wins: Floats, meetings: Sequence[_Meeting]) -> tuple[Floats, list[Floats]]:

@@ -8,8 +8,8 @@ from statsmodels.stats.contingency_tables import mcnemar as its_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from icl.leaderboard.components import components
-from icl.leaderboard.overall import fit
 from icl.leaderboard.statistics import holm, mcnemar
+from icl.metrics.shared.strengths import fit
 from icl.seeding import generator
 
 

@@ -14,8 +14,9 @@ from icl.experiments.records import Cell, CellResult
 from icl.leaderboard.analysis import values_of
 from icl.leaderboard.layout import Group, Layout
 from icl.leaderboard.measures import Judged, Measure, stand_in_task
-from icl.leaderboard.overall import fit, strengths
+from icl.leaderboard.overall import strengths
 from icl.leaderboard.overall_table import overall
+from icl.metrics.shared.strengths import fit
 from icl.seeding import generator
 from icl.types import Prediction
 
