@@ -13,6 +13,7 @@ values] is made. The tests hold every figure against the library `krippendorff`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,9 @@ ORDER = (FIRST, TIE, SECOND)
 class Reliability:
     """Values of units that two annotators or more gave one to.
 
-    counts: [U, V], how many annotators gave unit u value v; item [U]: to which item a unit belongs; scores
-    [V]: the values where they are numbers, else their place in the order of the domain.
+    counts: [U, V], sparse, how many annotators gave unit u value v; sizes [U]: how many gave one; item [U]:
+    to which item a unit belongs; scores [V]: the values where they are numbers, else their place in the
+    order of the domain.
     """
 
     def __init__(self, said: Sequence[Said]) -> None:
@@ -41,25 +43,24 @@ class Reliability:
         items = {item: at for at, item in enumerate(dict.fromkeys(item for item, _ in pairable))}
         self.items = len(items)
         self.item = np.array([items[item] for item, _ in pairable], dtype=np.intp)
-        self.counts = np.zeros((len(pairable), len(domain)))
-        for at, values in enumerate(pairable.values()):
-            for value in values:
-                self.counts[at, place[value]] += 1
+        found = [(at, place[value]) for at, values in enumerate(pairable.values()) for value in values]
+        self.counts = _table(found, len(pairable), len(domain))
+        self.sizes = self.counts.sum(-1)
         numbers = [float(v) if isinstance(v, float) else float(at) for at, v in enumerate(domain)]
         self.scores = np.array(numbers)
 
     @property
     def units(self) -> int:
         """U."""
-        return len(self.counts)
+        return len(self.sizes)
 
     def alphas(self, level: str, weights: Floats) -> Floats:
         """[B] for weights of units [B, U]; NaN where all values are equal, or nothing can be paired."""
         per_value = weights @ self.counts  # [B, V]
         n = per_value.sum(-1)
-        inner = weights / (self.counts.sum(-1) - 1)  # [B, U]
+        inner = weights / (self.sizes - 1)  # [B, U]
         if level == NOMINAL:
-            observed = n - inner @ (self.counts * (self.counts - 1)).sum(-1)
+            observed = n - inner @ (self.counts.power(2).sum(-1) - self.sizes)
             expected = n**2 - (per_value**2).sum(-1)
         else:
             places = self._places(level, per_value)
@@ -87,6 +88,16 @@ class Reliability:
         value = float(self.alphas(level, np.ones((1, self.units)))[0])
         draws = bootstrap.weights(self.items, "alpha", name)
         return bootstrap.estimate(value, [self.alphas(level, drawn[:, self.item]) for drawn in draws])
+
+
+def _table(places: Sequence[tuple[int, int]], units: int, values: int) -> Any:
+    """Counts [units, values] of places: of a scale with many values most are 0."""
+    from scipy.sparse import coo_array
+
+    rows, columns = (
+        (np.array(part, dtype=np.intp) for part in zip(*places, strict=True)) if places else ([], [])
+    )
+    return coo_array((np.ones(len(places)), (rows, columns)), shape=(units, values)).tocsr()
 
 
 def _domain(values: set[Value]) -> list[Value]:

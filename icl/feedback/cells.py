@@ -34,13 +34,18 @@ class Cells:
         return found
 
     def maybe(self, key: str) -> str | None:
-        """The same, None where it is missing."""
-        value = self.row.values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not value.strip():
+        """The same, None where it is missing. White space around a name is no part of it."""
+        text = self.text(key)
+        if text is not None and not text.strip():
+            raise self.error(key, text, "a text that is not empty")
+        return None if text is None else text.strip()
+
+    def text(self, key: str) -> str | None:
+        """A text as it stands; None where it is missing."""
+        value = _written(self.row.values.get(key))
+        if value is not None and not isinstance(value, str):
             raise self.error(key, value, "a text")
-        return str(value)
+        return None if value is None else str(value)
 
     def number(self, key: str) -> float:
         """A finite number. DataError where it is missing or none."""
@@ -113,6 +118,7 @@ class Cells:
             raise DataError(f"{self.row.where}: {key}: {unknown_name(noun, name, known)}")
 
     def _one(self, key: str, name: Any) -> str:
+        name = _written(name)
         if not isinstance(name, str) or not name.strip():
             raise self.error(key, name, "names that are not empty")
         return str(name).strip()
@@ -127,3 +133,8 @@ class Cells:
             return json.loads(text, parse_int=str, parse_float=str)
         except (ValueError, RecursionError):
             raise self.error(key, text, "JSON where it begins as JSON") from None
+
+
+def _written(value: Any) -> Any:
+    """A number as text, as JSON and CSV have it; of Parquet they have types."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -11,8 +11,9 @@ still leave of chance is known from their spread, and is taken out of the width 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ K = 32.0
 START = 1_000.0
 ORDERS = 4
 """In which the games of a resample are played."""
-AT_ONCE = 16_000_000
+AT_ONCE = 20_000_000
 """Games x orders looked at at once: bounds the memory."""
 Indices = NDArray[np.intp]
 
@@ -55,10 +56,10 @@ class Elo:
 
 
 def played(games: Games, order: NDArray[np.int32], k: float) -> Floats:
-    """Ratings [C, candidates] after the games order[c] one after another; -1 is no game."""
-    ratings = np.full((len(order), games.candidates), START)
-    rows = np.arange(len(order))
-    for step in order.T:
+    """Ratings [C, candidates] after the games order[0], order[1], ... of [steps, C]; -1 is no game."""
+    ratings = np.full((order.shape[1], games.candidates), START)
+    rows = np.arange(order.shape[1])
+    for step in order:
         first, second = games.first[step], games.second[step]
         expected = 1 / (1 + 10 ** ((ratings[rows, second] - ratings[rows, first]) / 400))
         gain = np.where(step < 0, 0.0, k * (games.score[step] - expected))
@@ -71,7 +72,7 @@ def elo(games: Games, bootstrap: Bootstrap, k: float = K, name: str = "") -> lis
     """A rating a candidate. Their mean is START."""
     stream = generator(bootstrap.seed, "feedback.elo", name)
     everything = np.arange(len(games.first), dtype=np.int32)
-    single = _in_blocks(games, [everything] * bootstrap.samples, stream, k)  # [orders, candidates]
+    single = _in_blocks(games, repeat(everything, bootstrap.samples), stream, k)  # [orders, candidates]
     mean = single.mean(0)
     low, high = np.percentile(single, [2.5, 97.5], axis=0)
     rated = _intervals(games, mean, single, bootstrap, k, name) if games.items > 1 else [None] * len(mean)
@@ -82,37 +83,38 @@ def elo(games: Games, bootstrap: Bootstrap, k: float = K, name: str = "") -> lis
 def _intervals(
     games: Games, mean: Floats, single: Floats, bootstrap: Bootstrap, k: float, name: str
 ) -> Sequence[Estimate | None]:
+    """Of the means over all orders; single [orders, candidates]: what they are means of."""
     stream = generator(bootstrap.seed, "feedback.elo.resamples", name)
-    everything = np.arange(len(games.first), dtype=np.int32)
-    drawn = [
-        np.repeat(everything, weights[games.item].astype(np.intp))
-        for block in bootstrap.weights(games.items, "elo", name)
-        for weights in block
-    ]
-    orders = [one for one in drawn for _ in range(ORDERS)]
-    found = _in_blocks(games, orders, stream, k).reshape(len(drawn), ORDERS, -1)
-    means = found.mean(1)
-    by_order = found.var(1, ddof=1).mean(0)  # [candidates]: variance between orders of the same games
-    total = means.var(0)
-    still = by_order / ORDERS - single.var(0) / len(single)
-    shrink = np.sqrt(np.clip(1 - still / np.maximum(total, 1e-12), 0, 1))
+    found = _in_blocks(games, _resampled(games, bootstrap, name), stream, k)
+    by_resample = found.reshape(bootstrap.samples, ORDERS, -1)
+    means = by_resample.mean(1)
+    by_order = by_resample.var(1, ddof=1).mean(0)  # [candidates]: between orders of the same games
+    too_much = by_order / ORDERS - single.var(0) / len(single)
+    shrink = np.sqrt(np.clip(1 - too_much / np.maximum(means.var(0), 1e-12), 0, 1))
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    middle = means.mean(0)
-    ends = [(middle + shrink * (end - middle)) + (mean - middle) for end in (low, high)]
+    ends = [mean + shrink * (end - means.mean(0)) for end in (low, high)]
     return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(mean, *ends, strict=True)]
 
 
+def _resampled(games: Games, bootstrap: Bootstrap, name: str) -> Iterator[NDArray[np.int32]]:
+    """The games of each resample of items, ORDERS times."""
+    everything = np.arange(len(games.first), dtype=np.int32)
+    for block in bootstrap.weights(games.items, "elo", name):
+        for weights in block:
+            yield from repeat(np.repeat(everything, weights[games.item].astype(np.intp)), ORDERS)
+
+
 def _in_blocks(
-    games: Games, played_games: Sequence[NDArray[np.int32]], stream: np.random.Generator, k: float
+    games: Games, lists: Iterable[NDArray[np.int32]], stream: np.random.Generator, k: float
 ) -> Floats:
-    """Each list of games in a random order: [lists, candidates]. The draws do not depend on the blocks."""
-    longest = max(len(one) for one in played_games)
-    step = max(1, AT_ONCE // max(longest, 1))
+    """Each list of games played in a random order: [lists, candidates]. The draws do not depend on the
+    blocks."""
+    step = max(1, AT_ONCE // len(games.first))
     found = []
-    for start in range(0, len(played_games), step):
-        block = played_games[start : start + step]
-        order = np.full((len(block), longest), -1, dtype=np.int32)
+    waiting = iter(lists)
+    while block := [stream.permutation(one) for one in islice(waiting, step)]:
+        order = np.full((max(map(len, block)), len(block)), -1, dtype=np.int32)
         for at, one in enumerate(block):
-            order[at, : len(one)] = stream.permutation(one)
+            order[: len(one), at] = one
         found.append(played(games, order, k))
     return np.concatenate(found)

@@ -58,7 +58,7 @@ def pairwise(start: Annotation, cells: Cells) -> Annotation:
         raise cells.error("winner", winner, "a, b, tie")
     tiers = {"a": ((a,), (b,)), "b": ((b,), (a,)), "tie": ((a, b),)}[winner]
     texts = {
-        name: text for name, key in ((a, "text_a"), (b, "text_b")) if (text := cells.maybe(key)) is not None
+        name: text for name, key in ((a, "text_a"), (b, "text_b")) if (text := cells.text(key)) is not None
     }
     row = replace(start, tiers=tiers, texts=texts)
     return replace(row, said=pair_said(row))
@@ -101,7 +101,7 @@ def ranking(start: Annotation, cells: Cells) -> Annotation:
 
 def scale(start: Annotation, cells: Cells) -> Annotation:
     """A number for an answer, perhaps of one quality of it."""
-    candidate, text = cells.maybe("candidate"), cells.maybe("text")
+    candidate, text = cells.maybe("candidate"), cells.text("text")
     said = Said(
         cells.maybe("quality") or "",
         start.item,

@@ -102,8 +102,8 @@ def _rules(rows: Sequence[Row]) -> tuple[str, ...]:
 def _start(cells: Cells, columns: Sequence[str], named: bool) -> Annotation:
     """Item, annotator and prompt of a row. DataError where other rows have them and this one does not."""
     row = cells.row
-    prompt = cells.maybe("prompt")
-    item = (cells.maybe("item") or prompt) if named else f"row {row.index + 1}"
+    prompt = cells.text("prompt")
+    item = (cells.maybe("item") or cells.maybe("prompt")) if named else f"row {row.index + 1}"
     if item is None:
         raise DataError(f"{row.where}: item is missing, and so is prompt; other rows have them")
     annotator = cells.maybe("annotator")

@@ -142,6 +142,14 @@ def test_pairs_of_one_ranking_are_resampled_together(tmp_path: Path) -> None:
     assert half_width == pytest.approx(1.96 * 0.5 / np.sqrt(20), rel=0.15)
 
 
+def test_where_all_agree_the_interval_is_wilsons_for_the_items(tmp_path: Path) -> None:
+    """10 of 10: from 10 / (10 + 1.96^2) = 0.722. Three annotators make no more items of them."""
+    feedback = read(tmp_path, [vote(f"q{at}", who, "a") for at in range(10) for who in "xyz"])
+    (found,) = agreement(feedback, Bootstrap(100))
+    assert (found.same.value, found.same.high) == (1.0, 1.0)
+    assert found.same.low == pytest.approx(10 / (10 + 1.96**2), abs=1e-4)
+
+
 def planted(seed: int, items: int) -> list[Said]:
     """Three annotators who say the truth with chance 0.8 and else one of three values at random."""
     stream = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ def test_two_games_by_hand() -> None:
     both = games([(0, 1, 1.0), (1, 0, 1.0)])
     (first,) = played(games([(0, 1, 1.0)]), np.array([[0]], dtype=np.int32), 32.0)
     assert first.tolist() == [1016.0, 984.0]
-    (after,) = played(both, np.array([[0, 1]], dtype=np.int32), 32.0)
+    (after,) = played(both, np.array([[0], [1]], dtype=np.int32), 32.0)
     assert after[0] == pytest.approx(1016 - 32 * 0.54592, abs=1e-3)
     assert after.sum() == pytest.approx(2000)
 
@@ -36,7 +36,7 @@ def test_the_mean_over_orders_is_that_of_all_orders() -> None:
     """Three games have six orders, which give unlike ratings."""
     three = games([(0, 1, 1.0), (1, 2, 1.0), (2, 0, 0.5)])
     orders = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]], dtype=np.int32)
-    every = played(three, orders, 64.0)
+    every = played(three, orders.T, 64.0)
     assert np.ptp(every, axis=0).min() > 1
     found = elo(three, Bootstrap(4000), 64.0)
     for one, exact, low, high in zip(found, every.mean(0), every.min(0), every.max(0), strict=True):
@@ -48,7 +48,7 @@ def test_the_order_of_the_file_does_not_matter_beyond_the_draws() -> None:
     """All wins first, or last: played in the file's order ratings differ by far; their means do not."""
     wins, losses = [(0, 1, 1.0)] * 20, [(0, 1, 0.0)] * 20
     files = [games([*wins, *losses]), games([*losses, *wins])]
-    in_order = [played(one, np.arange(40, dtype=np.int32)[None], 32.0)[0, 0] for one in files]
+    in_order = [played(one, np.arange(40, dtype=np.int32)[:, None], 32.0)[0, 0] for one in files]
     assert abs(in_order[0] - in_order[1]) > 200
     means = [elo(one, Bootstrap(1000))[0].value for one in files]
     assert means[0] == pytest.approx(means[1], abs=6)

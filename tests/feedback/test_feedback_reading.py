@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from icl.errors import ConfigError, DataError
@@ -46,6 +47,26 @@ def test_csv_says_the_same_as_json(tmp_path: Path) -> None:
     path.write_text('item,annotator,candidates,ranking\nq,ann,x|y|z,z > y = x\nr,ann,,"[""y"", ""x""]"\n')
     found = read_feedback(str(path))
     assert [row.tiers for row in found.rows] == [(("z",), ("y", "x")), (("y",), ("x",))]
+
+
+def test_parquet_has_numbers_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    columns = {
+        "item": [7, 7],
+        "annotator": ["ann", "bob"],
+        "candidates": [["x", "y"]] * 2,
+        "best": ["x", "y"],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    found = read_feedback(str(path))
+    assert found.items == ("7",)
+    assert [one.value for one in found.said] == ["x", "y"]
+
+
+def test_white_space_is_part_of_texts_and_not_of_names(tmp_path: Path) -> None:
+    found = read(tmp_path, [{**vote("q", "ann", "a", a=" x "), "text_a": " two words", "text_b": ""}])
+    assert found.rows[0].tiers == (("x",), ("y",))
+    assert found.rows[0].texts == {"x": " two words", "y": ""}
 
 
 def test_candidates_that_one_annotator_rated_are_compared_within_a_quality(tmp_path: Path) -> None:
