@@ -18,6 +18,15 @@ def test_an_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
     assert sum(e.above_zero is False for e in found) <= 3
 
 
+def test_an_interval_of_few_covers_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(1)
+    found = [intervals.mean_of_few(draw.normal(0.3, 1, 5)) for _ in range(1000)]
+    assert 0.93 <= np.mean([e.low <= 0.3 <= e.high for e in found]) <= 0.97
+    assert intervals.mean_of_few([1.0, 3.0]).high == pytest.approx(2 + 12.7062, abs=1e-3)
+    with pytest.raises(ValueError, match="two values"):
+        intervals.mean_of_few([1.0])
+
+
 def test_a_share_and_a_difference_of_shares() -> None:
     whole = np.array([2, 0, 1, 1] * 20)
     part = np.array([1, 0, 1, 0] * 20)
