@@ -109,7 +109,8 @@ class HookedTrunk:
         return torch.device(next(self.model.parameters()).device)
 
     @contextlib.contextmanager
-    def _switched(self, attend: Attend) -> Iterator[None]:
+    def switched(self, attend: Attend) -> Iterator[None]:
+        """The model with `attend` for its attention; outside of inference mode gradients go through it."""
         windows = self.windows
         before = self.model.config._attn_implementation
         self.model.set_attn_implementation(NAME)
@@ -123,7 +124,7 @@ class HookedTrunk:
     @torch.inference_mode()
     def forward(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """Hidden states [T, d] after the final norm of rows tokens[T] at positions[T]."""
-        with self._switched(attend):
+        with self.switched(attend):
             output = self.decoder(
                 input_ids=tokens[None], position_ids=positions[None], use_cache=False, past_key_values=None
             )
