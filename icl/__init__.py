@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from icl.encoders import load_encoder
     from icl.engine import load_model
     from icl.experiments.file.config import Experiment
+    from icl.experiments.study.calls import plan_study, study
     from icl.outside import allow_code
     from icl.prompts import PromptRenderer
     from icl.protocols import Resources
@@ -35,8 +36,10 @@ _WHERE = {
     "load_encoder": "icl.encoders",
     "load_model": "icl.engine",
     "load_task": "icl.tasks",
+    "plan_study": "icl.experiments.study.calls",
     "reproduce": "icl.api",
     "run": "icl.api",
+    "study": "icl.experiments.study.calls",
     "tune": "icl.api",
 }
 _PARTS = (
@@ -62,8 +65,10 @@ __all__ = [  # noqa: RUF022
     "load_encoder",
     "load_model",
     "load_task",
+    "plan_study",
     "reproduce",
     "run",
+    "study",
     "tune",
     "__version__",
 ]

@@ -100,7 +100,7 @@ class Registry(Generic[T]):
         found = []
         for package_name in self.packages:
             for folder in importlib.import_module(package_name).__path__:
-                found += [(path.stem, path) for path in Path(folder).glob("*.py") if path.stem != "__init__"]
+                found += [(path.stem, path) for path in Path(folder).glob("*.py") if _registers(path)]
         return sorted(found)
 
     def __iter__(self) -> Iterator[str]:
@@ -150,3 +150,8 @@ class Registry(Generic[T]):
             return entry.factory(**{allowed[key].name: value for key, value in given.items()})
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{self.kind} {name!r}: {error}") from error
+
+
+def _registers(path: Path) -> bool:
+    """Whether a file files a component; contracts and what several share stand beside them."""
+    return ".register(" in path.read_text(encoding="utf-8")

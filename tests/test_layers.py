@@ -74,7 +74,7 @@ ROOMS: dict[str, list[set[str]]] = {
         {"folder"},
         {"running"},
         {"plan", "audit", "finding", "status", "differences", "graded"},
-        {"corpus"},
+        {"corpus", "study"},
         {"preview", "reproduce", "schema"},
         {"__init__"},
     ],

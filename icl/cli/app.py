@@ -29,6 +29,7 @@ from icl.cli import (
     scaling,
     schemas,
     status,
+    studying,
     tuning,
 )
 from icl.cli.usage import UsageError, usage_line
@@ -67,6 +68,7 @@ measuring.add_to(app)
 doctor.add_to(app)
 listing.add_to(app)
 data.add_to(app)
+studying.add_to(app)
 schemas.add_to(app)
 
 

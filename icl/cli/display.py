@@ -54,6 +54,8 @@ def rates(meter: Meter) -> str:
     if meter.training:
         return meter.training
     parts = []
+    if meter.counting and meter.rate is not None:
+        parts.append(f"{meter.rate:,.3g} {meter.noun}/s")
     if meter.expected:
         parts.append(f"{meter.answered:,}/{meter.expected:,} requests")
     if meter.tokens:
@@ -161,7 +163,7 @@ class LineDisplay:
     def stop(self, meter: Meter) -> None:
         """How far it came."""
         self._over.set()
-        if meter.total:
+        if meter.total and not meter.counting:
             self._write(f"{meter.done}/{meter.total} {meter.noun} in {duration(meter.elapsed)}")
 
 

@@ -27,9 +27,10 @@ class Kind(StrEnum):
     METRICS = "metrics"
     JUDGES = "judges"
     GENERATORS = "generators"
+    STUDIES = "studies"
 
 
-SLOW = (Kind.TUNERS, Kind.JUDGES, Kind.GENERATORS)
+SLOW = (Kind.TUNERS, Kind.JUDGES, Kind.GENERATORS, Kind.STUDIES)
 """Kinds whose files bring more along than a list needs."""
 
 
@@ -49,8 +50,9 @@ def add_to(app: typer.Typer) -> None:
 def components(
     kind: Annotated[Kind | None, typer.Argument(help="Only these.", show_default=False)] = None,
 ) -> None:
-    """List selectors, orderers, methods, tuners, metrics, judges and generators (of instruction rows) with
-    parameters and papers; those of the last two kinds, and tuners, by name alone unless they are asked for.
+    """List selectors, orderers, methods, tuners, metrics, judges, generators (of instruction rows) and
+    studies with parameters and papers; those of the last three kinds, and tuners, by name alone unless they
+    are asked for.
 
     Into a pipe or a file: a line each, with tabs between name, parameters, what it does and paper.
     """
@@ -63,9 +65,10 @@ def components(
 def _registry(kind: Kind) -> Registry[Any]:
     from icl import judging, protocols
     from icl.instructions.contract import row_generators
+    from icl.mechanism.contract import studies
 
-    if kind is Kind.GENERATORS:
-        return row_generators
+    if kind in (Kind.GENERATORS, Kind.STUDIES):
+        return row_generators if kind is Kind.GENERATORS else studies
     found: Registry[Any] = getattr(judging if kind is Kind.JUDGES else protocols, kind.value)
     return found
 

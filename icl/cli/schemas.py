@@ -15,6 +15,7 @@ class Kind(StrEnum):
     EXPERIMENT = "experiment"
     TASK = "task"
     RECIPE = "recipe"
+    STUDY = "study"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="Of which files.", show_default=False)]) -> None:
-    """Print the JSON schema of experiment, task or recipe files, for editors.
+    """Print the JSON schema of experiment, task, recipe or study files, for editors.
 
     In the first line of a file: # yaml-language-server: $schema=experiment.json
     """

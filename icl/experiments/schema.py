@@ -1,5 +1,5 @@
-"""The JSON schema of experiment, task and recipe files, for editors: from the models that read them, and the
-names of components and their parameters.
+"""The JSON schema of experiment, task, recipe and study files, for editors: from the models that read them,
+and the names of components and their parameters.
 
 An editor sees names, types and parameters; what needs the data or the grid as a whole is `icl check`'s.
 """
@@ -18,8 +18,10 @@ from icl.experiments.file.baseline import REGISTRIES
 from icl.experiments.file.config import Experiment
 from icl.experiments.file.models import ModelSettings
 from icl.experiments.grid.cells import BASE
+from icl.experiments.study.file import PRESET, StudyFile
 from icl.instructions.contract import row_generators
 from icl.judging import judges
+from icl.mechanism.contract import studies
 from icl.registry import Entry, Registry
 from icl.tasks import TaskFile
 from icl.tracking import trackers
@@ -31,7 +33,7 @@ Schema = dict[str, Any]
 
 
 def schema(kind: str) -> Schema:
-    """Of "experiment", "task" or "recipe" files, as plain data. ConfigError for another kind."""
+    """Of "experiment", "task", "recipe" or "study" files, as plain data. ConfigError for another kind."""
     if kind not in KINDS:
         raise ConfigError(unknown_name("schema", kind, KINDS))
     return {"$schema": DIALECT, **_without_titles(KINDS[kind]())}
@@ -83,6 +85,35 @@ def _recipe() -> Schema:
     ]
     for key in ("type", "items"):
         made["properties"]["exclude_test_of"].pop(key, None)
+    made["$defs"]["model"] = _model()
+    return made
+
+
+def _study() -> Schema:
+    """One study with a preset and parameters."""
+    made = StudyFile.model_json_schema()
+    given = {}
+    for name in studies:
+        entry = studies.entry(name)
+        presets = sorted(entry.factory.presets)  # type: ignore[attr-defined]
+        known = _parameters(entry)
+        given[name] = {**known, "properties": {PRESET: {"enum": presets}, **known["properties"]}}
+        given[name].pop("required", None)  # a preset has them
+    made["$defs"]["Component"] = {
+        "anyOf": [
+            {"enum": sorted(given)},
+            {"type": "string", "pattern": OUTSIDE},
+            {
+                "type": "object",
+                "properties": given,
+                "patternProperties": {OUTSIDE: {"type": ["object", "null"]}},
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
+    }
+    made["properties"]["model"] = {"anyOf": [_of("model"), {"type": "null"}], "default": None}
     made["$defs"]["model"] = _model()
     return made
 
@@ -196,5 +227,6 @@ KINDS: Mapping[str, Callable[[], Schema]] = {
     "experiment": _experiment,
     "task": TaskFile.model_json_schema,
     "recipe": _recipe,
+    "study": _study,
 }
 """Kinds of file that have a schema."""

@@ -99,6 +99,10 @@ class Step:
     """How many pieces of work it has."""
     unit: str
     """Of which kind: "training steps", "sequences"."""
+    parameters: tuple[str, ...] | None = None
+    """Names of those that its result depends on, None: all. A change of another leaves what it found."""
+    after: tuple[str, ...] | None = None
+    """Steps before it whose findings it reads, None: all of them. `work.found` holds no others."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,10 @@ class Decoder:
     tokenizer: Tokenizer
     engine: Callable[[], LanguageModel]
     """Made once, when first asked. It sees it where the network is changed in place, by hooks too."""
+    fingerprint: str = ""
+    """Of weights, tokenizer and precision."""
+    context_length: int | None = None
+    """Tokens of the longest text; None where whoever made it did not say."""
 
 
 @dataclass

@@ -51,7 +51,7 @@ def load_model(
     if resolve(model).kind == "fake":
         return FakeModel(**options | ({} if context_length is None else {"context_length": context_length}))
     if batch_invariant:
-        _check_invariant(device or _default_device())
+        _check_invariant(device or default_device())
     opened = open_network(model, dtype=dtype, device=device, context_length=context_length)
     return engine_on(
         opened.network, opened.tokenizer,
@@ -98,7 +98,7 @@ def open_network(
         agreed_context(read_configuration(source, folder), context_length, source.name)
     import torch
 
-    where = device or _default_device()
+    where = device or default_device()
     precision = dtype or default_precision(where)
     network = read_network(source, folder, getattr(torch, precision)).to(where)
     tokenizer = load_tokenizer(model)
@@ -160,10 +160,11 @@ def fingerprint_of(weights: str, tokenizer: Tokenizer, precision: str, batch_inv
 
 def default_precision(device: str | None = None) -> str:
     """Of weights on that device, by default the one that models are loaded on."""
-    return "float32" if (device or _default_device()) == "cpu" else "bfloat16"
+    return "float32" if (device or default_device()) == "cpu" else "bfloat16"
 
 
-def _default_device() -> str:
+def default_device() -> str:
+    """Where models are loaded unless told otherwise: "cuda" where there is one."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

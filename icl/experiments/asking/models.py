@@ -15,6 +15,7 @@ from icl.engine.loading.sources import agreed_length
 from icl.engine.measuring.sizes import longest_text
 from icl.errors import IclError
 from icl.experiments.file.config import Experiment, Source
+from icl.experiments.file.models import Plain
 from icl.protocols import LanguageModel, Tokenizer
 
 
@@ -66,6 +67,14 @@ def check_models(experiment: Experiment, source: Source) -> None:
         if key in met:
             raise source.error(path, f"{choice.label!r} is the same model as {met[key]!r}")
         met[key] = choice.label
+
+
+def only_model(model: Plain) -> Experiment:
+    """An experiment that says no more than which model: what opens one reads its settings there."""
+    grid = {"selector": "zero_shot", "shots": 0}
+    given = {"name": "model", "model": model, "task": "questions", "grid": grid}
+    (one,) = Experiment.model_validate(given).each
+    return one
 
 
 def model_source(experiment: Experiment) -> str:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from icl.errors import Collector, ConfigError, IclError, retold
-from icl.experiments.asking.models import check_models
+from icl.errors import Collector, ConfigError
+from icl.experiments.asking.models import check_models, only_model
 from icl.experiments.corpus.recipe import MixFile, Part, Recipe, model_label
 from icl.experiments.file.config import Experiment, Source, is_experiment, read_experiment
 from icl.experiments.file.models import Plain
+from icl.experiments.file.placed import placed
 from icl.instructions.contract import Place, RowGenerator, row_generators, text_digest
 from icl.instructions.licences import licence_of
 from icl.mixing import MixSource, rates
 from icl.tasks import TaskData, load_task
 from icl.tasks.leaks import LeakIndex
-from icl.tasks.strict_yaml import KeyPath
 from icl.types import Example
 
 PRETRAINING = "pretraining"
@@ -91,7 +90,7 @@ def check_recipe(recipe: Recipe, source: Source, *, wants_all: bool = False) -> 
     parts: list[CheckedPart] = []
     for at, part in enumerate((*recipe.parts, *pretraining_of(recipe.mix))):
         path = ("parts", at) if at < len(recipe.parts) else ("mix", "pretraining", "file")
-        with collector.one(), _placed(source, path):
+        with collector.one(), placed(source, path):
             parts.append(_checked(recipe, part, place, source))
     tests: dict[str, tuple[Example, ...]] = {}
     known: set[tuple[str, str]] = set()
@@ -104,29 +103,16 @@ def check_recipe(recipe: Recipe, source: Source, *, wants_all: bool = False) -> 
             tests[name] = (*tests.get(name, ()), *data.test)
 
     for at, name in enumerate(recipe.exclude_test_of):
-        with collector.one(), _placed(source, ("exclude_test_of", at)):
+        with collector.one(), placed(source, ("exclude_test_of", at)):
             for data in _tasks_of(name, source, load):
                 keep_out(data)
     collector.finish()
     for part in recipe.parts:
         if isinstance(task := part.parameters.get("task"), str):
             keep_out(load(task))
-    with _placed(source, ("mix",)):
+    with placed(source, ("mix",)):
         mixture_rates(recipe, [1] * len(parts), parts)
     return CheckedRecipe(recipe, source, place, tuple(parts), tests)
-
-
-@contextmanager
-def _placed(source: Source, path: KeyPath) -> Iterator[None]:
-    """What is wrong in the block is said with its place in the file."""
-    try:
-        yield
-    except (IclError, ValueError) as error:
-        known = isinstance(error, IclError)
-        if known and str(error).startswith(source.name):
-            raise
-        message = source.error(path, str(error))
-        raise (retold(error, str(message)) if isinstance(error, IclError) else message) from error
 
 
 def pretraining_of(mix: MixFile | None) -> list[Part]:
@@ -151,14 +137,6 @@ def _checked(recipe: Recipe, part: Part, place: Place, source: Source) -> Checke
     task = part.parameters.get("task")
     licence = part.licence or (licence_of(place.load(task)) if isinstance(task, str) else "")
     return CheckedPart(part, generator, generator.reads(place), licence, model)
-
-
-def only_model(model: Plain) -> Experiment:
-    """An experiment that says no more than which model: what opens one reads its settings there."""
-    grid = {"selector": "zero_shot", "shots": 0}
-    given = {"name": "recipe", "model": model, "task": "questions", "grid": grid}
-    (one,) = Experiment.model_validate(given).each
-    return one
 
 
 def _tasks_of(name: str, source: Source, load: Callable[[str], TaskData]) -> list[TaskData]:

@@ -13,14 +13,13 @@ from typing import IO, Any
 
 import yaml
 
-from icl.errors import ConfigError, DataError
+from icl.errors import DataError
 from icl.experiments.folder.disk import DRAFT, read_mapping, write_whole
-from icl.experiments.folder.lock import LOCK, FolderLock
-from icl.experiments.folder.placing import set_aside
+from icl.experiments.folder.lock import FolderLock
+from icl.experiments.folder.placing import manifest_of, put_into_manifest, take_folder
 from icl.instructions.rows import InstructionRow, from_line
 
 RECIPE = "recipe.yaml"
-MANIFEST = "manifest.json"
 PARTS = "parts"
 ROWS = "rows.jsonl"
 CARD = "card.md"
@@ -99,19 +98,7 @@ class CorpusFolder:
 
     def begin(self, lock: FolderLock, recipe: Mapping[str, Any], *, restart: bool) -> None:
         """Takes the folder, or makes it. ConfigError where it is another thing's, or in use."""
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"{self.path}: is a file; choose another name or --output")
-        if self.path.is_dir() and not (self.path / MANIFEST).exists():
-            own = {LOCK, PARTS, RECIPE, f"{RECIPE}{DRAFT}", f"{MANIFEST}{DRAFT}"}
-            strange = sorted(p.name for p in self.path.iterdir() if p.name not in own)
-            if strange:
-                raise ConfigError(
-                    f"{self.path}: holds other files ({strange[0]}, ...) and is no corpus of icl; choose "
-                    "another name or --output"
-                )
-        elif self.path.is_dir() and restart:
-            set_aside(self.path)
-        lock.take(self.path)
+        take_folder(self.path, lock, "corpus", (PARTS, RECIPE), restart=restart)
         (self.path / PARTS).mkdir(exist_ok=True)
         text = yaml.safe_dump(dict(recipe), allow_unicode=True, sort_keys=False)
         write_whole(self.path / RECIPE, text)
@@ -119,15 +106,11 @@ class CorpusFolder:
     @property
     def manifest(self) -> dict[str, Any]:
         """What is known of how it was made; {} before the first session."""
-        try:
-            return read_mapping(self.path / MANIFEST)
-        except FileNotFoundError:
-            return {}
+        return manifest_of(self.path)
 
     def update_manifest(self, **entries: Any) -> None:
         """Puts entries in place of those of the same names."""
-        text = json.dumps({**self.manifest, **entries}, ensure_ascii=False, indent=1)
-        write_whole(self.path / MANIFEST, text)
+        put_into_manifest(self.path, entries)
 
     def rows_of(self, label: str) -> Path:
         """Where the rows of a part are."""

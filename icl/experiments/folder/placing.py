@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from icl.errors import ConfigError
-from icl.experiments.folder.disk import DRAFT
-from icl.experiments.folder.lock import LOCK
+from icl.experiments.folder.disk import DRAFT, read_mapping, write_whole
+from icl.experiments.folder.lock import LOCK, FolderLock
 
 EXPERIMENT = "experiment.yaml"
 MANIFEST = "manifest.json"
@@ -48,3 +51,35 @@ def set_aside(path: Path) -> None:
             break
         aside = path.with_name(f"{path.name}.{stamp}-{n}")
     shutil.move(path, aside)
+
+
+def take_folder(path: Path, lock: FolderLock, what: str, own: Iterable[str], *, restart: bool) -> None:
+    """Takes the folder of a `what` of icl, or makes it; `own`: what may be in it before its manifest is.
+    ConfigError where it is another thing's, or in use. restart: what is there goes to a name of its own."""
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path}: is a file; choose another name or --output")
+    if path.is_dir() and not (path / MANIFEST).exists():
+        known = {LOCK, f"{MANIFEST}{DRAFT}", *own, *(f"{name}{DRAFT}" for name in own)}
+        strange = sorted(p.name for p in path.iterdir() if p.name not in known)
+        if strange:
+            raise ConfigError(
+                f"{path}: holds other files ({strange[0]}, ...) and is no {what} of icl; choose "
+                "another name or --output"
+            )
+    elif path.is_dir() and restart:
+        set_aside(path)
+    lock.take(path)
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    """That of a folder; {} before its first session."""
+    try:
+        return read_mapping(path / MANIFEST)
+    except FileNotFoundError:
+        return {}
+
+
+def put_into_manifest(path: Path, entries: dict[str, Any]) -> None:
+    """Entries in place of those of the same names."""
+    text = json.dumps({**manifest_of(path), **entries}, ensure_ascii=False, indent=1)
+    write_whole(path / MANIFEST, text)

@@ -68,6 +68,8 @@ class Meter:
     """How far training is, while something is trained."""
     training_seconds: float = 0.0
     """Spent on training since the first call."""
+    counting: bool = False
+    """Whether units of a study are counted, one by one, and nothing else."""
 
     def start(self, total: int, found: int) -> None:
         """The run begins with `found` of `total` predictions already there."""
@@ -112,6 +114,29 @@ class Meter:
         """Training is over, or has been broken off, after so long."""
         self.training = ""
         self.training_seconds += seconds if self.asked is not None else 0.0
+
+    def count(self, noun: str, total: int) -> None:
+        """From now on units of another step are counted."""
+        fresh = not self.counting
+        self.noun, self.total, self.done, self.found = noun, total, 0, 0
+        self.counting, self.asked = True, None
+        self.began = time.monotonic()
+        self._tell(lambda display: display.start(self) if fresh else display.changed(self))
+
+    def counted(self, done: int) -> None:
+        """So many units of the step are done. What the first call tells of may be from an earlier session."""
+        if self.asked is None:
+            late = done > max(1, LEAST_REACHED * self.total)
+            self.found = done if late else 0
+            self.asked = time.monotonic() if late else self.began
+        self.done = min(done, self.total)
+        self._changed()
+
+    @property
+    def rate(self) -> float | None:
+        """Units of the step a second; None before the first."""
+        made = self.done - self.found
+        return made / max(time.monotonic() - self.asked, 1e-9) if self.asked and made > 0 else None
 
     def taken_back(self, predictions: int) -> None:
         """So many that were there are computed again."""

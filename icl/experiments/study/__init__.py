@@ -1,0 +1,1 @@
+"""Studies of the mechanism as runs: checked, planned, resumed."""

@@ -1,0 +1,67 @@
+"""The study file as validated objects: keys, types and ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from icl.errors import ConfigError, nearest
+from icl.experiments.file.axes import Component, Section
+from icl.experiments.file.config import Seed, Source
+from icl.experiments.file.models import Plain, parse_model
+from icl.printable import shortened
+from icl.tasks.strict_yaml import read_yaml, validate
+
+PRESET = "preset"
+"""Key beside a study's parameters."""
+DEFAULT_PRESET = "quick"
+
+
+class StudyFile(Section):
+    """One study file."""
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._=,-]{0,99}$")]
+    study: Component
+    """Its name with parameters, which take the place of those of its preset."""
+    model: Plain | None = None
+    """Of studies that look at one."""
+    seed: Seed = 0
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model(cls, value: Any) -> Any:
+        parsed = None if value is None else parse_model(value)
+        if isinstance(parsed, tuple):
+            raise ValueError("names several models; allowed: one a study")
+        return parsed
+
+    @property
+    def preset(self) -> Any:
+        """As the file says it."""
+        return self.study.parameters.get(PRESET, DEFAULT_PRESET)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Parameters that the file itself gives."""
+        return {key: value for key, value in self.study.parameters.items() if key != PRESET}
+
+
+def read_study(source: str | Path | Mapping[str, Any]) -> tuple[StudyFile, Source]:
+    """A study from a file or a mapping. ConfigError naming file, line, key, value and what is allowed."""
+    if isinstance(source, Mapping):
+        return validate(StudyFile, dict(source), {}, "study"), Source("study", Path(), {})
+    path = Path(source)
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder, not a study file")
+    if not path.exists():
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
+        hint = f". Did you mean {str(path.with_name(near))!r}?" if near else ""
+        raise ConfigError(f"{shortened(str(path))}: no such study file{hint}")
+    data, lines = read_yaml(path)
+    for key, what, command in (("grid", "an experiment", "run"), ("parts", "a recipe", "data build")):
+        if key in data and "study" not in data:
+            raise ConfigError(f"{path}: is {what}, not a study: icl {command} {path}")
+    return validate(StudyFile, data, lines, str(path)), Source(str(path), path.parent, lines)
