@@ -56,6 +56,8 @@ class Seen:
 
 
 Look: TypeAlias = Callable[[Seen], None]
+Blocked: TypeAlias = Mapping[int, Tensor]
+"""Of a layer [B, S, S]: True where a position (row) does not see another, beside those after it."""
 Means: TypeAlias = Mapping[Head, Tensor]
 """Of each head the mean [D] of what it hands to the output projection."""
 
@@ -122,16 +124,20 @@ class HeadReader:
         """Every head, by layer."""
         return [Head(layer, head) for layer in range(self.layers) for head in range(self.heads)]
 
-    def forward(self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None, blocked: Blocked | None = None
+    ) -> Tensor:
         """Runs texts tokens [B, S] of one length; hidden states [B, S, d] after the final norm.
 
         look: told of every layer, for `rows` (default: all positions) in blocks that stay small; called under
         `inference_mode`. Raises ConfigError for a text longer than the context.
         """
         with torch.inference_mode():
-            return self.differentiable(tokens, look, rows)
+            return self.differentiable(tokens, look, rows, blocked)
 
-    def differentiable(self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None) -> Tensor:
+    def differentiable(
+        self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None, blocked: Blocked | None = None
+    ) -> Tensor:
         """As `forward`, with gradients through weights and values where torch keeps them."""
         batch, length = tokens.shape
         self.check_length(length)
@@ -148,7 +154,8 @@ class HeadReader:
             for group, told in ((wanted, True), (others, False)):
                 for at in range(0, len(group), size):
                     block = torch.tensor(group[at : at + size], device=q.device)
-                    weights = attention_weights(q[:, :, block], k, block, call)
+                    closed = blocked[call.layer][:, block] if blocked and call.layer in blocked else None
+                    weights = attention_weights(q[:, :, block], k, block, call, closed)
                     mixed.append(weights.to(values.dtype) @ values)
                     if told:
                         look(Seen(call.layer, block, weights, values))
@@ -219,9 +226,11 @@ class HeadReader:
                 handle.remove()
 
 
-def attention_weights(q: Tensor, k: Tensor, rows: Tensor, call: LayerCall) -> Tensor:
+def attention_weights(
+    q: Tensor, k: Tensor, rows: Tensor, call: LayerCall, closed: Tensor | None = None
+) -> Tensor:
     """Softmax weights [B, H, R, S] in fp32 of queries q [B, H, R, D] at positions rows [R] on keys
-    k [B, Hkv, S, D]."""
+    k [B, Hkv, S, D]; closed [B, R, S]: what is not seen besides."""
     batch, heads, count, size = q.shape
     groups = q.float().reshape(batch, k.shape[1], -1, size)  # query heads of a key head below one another
     scores = (groups @ k.float().transpose(2, 3) * call.scaling).view(batch, heads, count, -1)
@@ -230,7 +239,7 @@ def attention_weights(q: Tensor, k: Tensor, rows: Tensor, call: LayerCall) -> Te
     rows = rows.to(q.device)
     back = rows[:, None] - torch.arange(k.shape[2], device=q.device)
     hidden = (back < 0) if call.window is None else (back < 0) | (back >= call.window)
-    scores = scores.masked_fill(hidden, -torch.inf)
+    scores = scores.masked_fill(hidden if closed is None else hidden | closed[:, None], -torch.inf)
     if call.sinks is None:
         return torch.softmax(scores, dim=-1)
     sinks = call.sinks.float().view(1, heads, 1, 1).expand(batch, -1, count, 1)
