@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 NONE = "–"
 SHOWN = 20
 """Pairs of annotators in the table; the JSON has all."""
-TIES = ("half", "drop", "refuse")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -156,11 +155,12 @@ def _settings(
         if not low <= value <= high or math.isinf(value):
             allowed = "0 to 1" if high == 1 else "0 or more"
             raise ConfigError(f"--{name}: {value:g}; allowed: {allowed}")
-    if ties not in TIES:
-        raise ConfigError(f"--ties: {unknown_name('value', ties, TIES)}")
+    from icl.feedback.annotations import TIES
     from icl.feedback.report import Settings
     from icl.feedback.resampling import Bootstrap
 
+    if ties not in TIES:
+        raise ConfigError(f"--ties: {unknown_name('value', ties, TIES)}")
     return Settings(Bootstrap(samples, seed), least, within, ties, prior, k, quality, agreement)
 
 

@@ -14,6 +14,7 @@ from icl.feedback.resampling import Bootstrap, summed
 from icl.feedback.screening import LEAST, Screening, screen
 from icl.feedback.strengths import Standings, standings
 from icl.metrics.shared.agreement import Estimate
+from icl.printable import shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +152,8 @@ def _agreement(
     common = {(p.first, p.second) for one in found for p in one.pairs if p.items}
     pairs = len(names) * (len(names) - 1) // 2
     if not common:
-        of = {name: feedback.by(name).items for name in names[:2]}
-        told = ", ".join(
-            f"{name!r} has {len(items)} (the first is {items[0]!r})" for name, items in of.items()
-        )
         raise DataError(
-            f"{feedback.file}: no two of {len(names)} annotators have an item in common: {told}; "
+            f"{feedback.file}: no two of {len(names)} annotators {_nothing_shared(feedback)}; "
             "--no-agreement goes on without"
         )
     notes = []
@@ -166,6 +163,17 @@ def _agreement(
         more = f" and {len(apart) - 3} more" if len(apart) > 3 else ""
         notes.append(f"annotators without an item in common: {len(apart)} of {pairs} pairs ({shown}{more})")
     return found, notes
+
+
+def _nothing_shared(feedback: Feedback) -> str:
+    """What the annotators lack, with the counts of the first two."""
+    if len({(row.item, row.annotator) for row in feedback.rows}) > len(feedback.items):
+        return "said something of the same candidates, or to the same question, of the items that they share"
+    of = {name: feedback.by(name).items for name in feedback.annotators[:2]}
+    told = ", ".join(
+        f"{name!r} has {len(items)} (the first is {shortened(items[0])!r})" for name, items in of.items()
+    )
+    return f"have an item in common: {told}"
 
 
 def _levels(feedback: Feedback, bootstrap: Bootstrap) -> list[Level]:

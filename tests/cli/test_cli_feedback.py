@@ -43,7 +43,7 @@ def cells(text: str) -> list[list[str]]:
 
 
 def test_agreement_and_strengths(icl: Icl) -> None:
-    said = icl("feedback", written(VOTES), "--samples", "100")
+    said = icl("feedback", "-q", written(VOTES), "--samples", "100")
     assert said.code == 0
     lines = cells(said.out)
     assert lines[0][:4] == ["of", "items", "units", "same %"]
@@ -58,7 +58,8 @@ def test_agreement_and_strengths(icl: Icl) -> None:
 def test_json_has_everything_and_the_seed_decides(icl: Icl) -> None:
     file = written(VOTES)
     first, again, other = (
-        json.loads(icl("feedback", file, "--json", "--samples", "100", "--seed", seed).out) for seed in "001"
+        json.loads(icl("feedback", "-q", file, "--json", "--samples", "100", "--seed", seed).out)
+        for seed in "001"
     )
     assert first == again
     assert first != other
@@ -70,7 +71,7 @@ def test_json_has_everything_and_the_seed_decides(icl: Icl) -> None:
 def test_a_reference_screens_and_what_was_left_out_is_said(icl: Icl) -> None:
     gold = written(votes({"gold": "aaab"}), "gold.jsonl")
     file = written([*VOTES, *votes({"cat": "bbba...."})])
-    said = icl("feedback", file, "--reference", gold, "--samples", "100")
+    said = icl("feedback", "-q", file, "--reference", gold, "--samples", "100")
     assert said.code == 0
     assert [line[:2] + line[4:5] for line in cells(said.out)[1:4]] == [
         ["ann", "4", "yes"],
@@ -84,7 +85,7 @@ def test_a_reference_screens_and_what_was_left_out_is_said(icl: Icl) -> None:
 
 
 def test_pairs_are_written(icl: Icl) -> None:
-    said = icl("feedback", written(VOTES), "--pairs", "out/pairs.jsonl", "--samples", "100", "--chat")
+    said = icl("feedback", "-q", written(VOTES), "--pairs", "out/pairs.jsonl", "--samples", "100", "--chat")
     rows = [json.loads(line) for line in Path("out/pairs.jsonl").read_text().splitlines()]
     assert len(rows) == 6
     assert rows[0] == {
@@ -101,7 +102,7 @@ def test_scales_have_means_and_rules_have_shares(icl: Icl) -> None:
         for who, values in (("ann", (1, 2, 3)), ("bob", (1, 2, 5)))
         for at, value in enumerate(values)
     ]
-    lines = cells(icl("feedback", written(rated), "--samples", "100").out)
+    lines = cells(icl("feedback", "-q", written(rated), "--samples", "100").out)
     assert lines[-1][:5] == ["kind", "x", "3", "6", "2.333"]
     assert len(lines[0]) == 11  # alpha of three levels
     ruled = [
@@ -109,7 +110,7 @@ def test_scales_have_means_and_rules_have_shares(icl: Icl) -> None:
         for who in ("ann", "bob")
         for at in range(4)
     ]
-    said = icl("feedback", written(ruled), "--samples", "100")
+    said = icl("feedback", "-q", written(ruled), "--samples", "100")
     assert cells(said.out)[-1][:5] == ["\\x1b[31mrude", "–", "4", "8", "25.0"]
     assert "\x1b" not in said.out
 
@@ -121,6 +122,14 @@ def test_scales_have_means_and_rules_have_shares(icl: Icl) -> None:
             votes({"ann": "aa..", "bob": "..aa"}),
             [],
             "votes.jsonl: no two of 2 annotators have an item in common: 'ann' has 2 (the first is 'q0')",
+        ),
+        (
+            [
+                {**VOTES[0], "annotator": who, "b": b, "text_b": None}
+                for who, b in (("ann", "y"), ("bob", "z"))
+            ],
+            [],
+            "no two of 2 annotators said something of the same candidates, or to the same question, of the",
         ),
         ([{"item": "q", "a": "x", "winner": "a"}], [], "votes.jsonl:1: b is missing; a row of kind pairwise"),
         ([*VOTES, *votes({"cat": ["tie"]})], ["--ties", "refuse"], "votes.jsonl:17: 'x' and 'y' are tied"),
@@ -141,7 +150,7 @@ def test_scales_have_means_and_rules_have_shares(icl: Icl) -> None:
 def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
     rows: list[dict[str, object]], arguments: list[str], error: str, icl: Icl
 ) -> None:
-    said = icl("feedback", written(rows), "--pairs", "pairs.jsonl", *arguments)
+    said = icl("feedback", "-q", written(rows), "--pairs", "pairs.jsonl", *arguments)
     assert said.code == 2
     assert error in said.err
     assert said.err.count("\n") == 1
@@ -149,7 +158,7 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
 
 
 def test_messages_need_a_file_to_be_written_to(icl: Icl) -> None:
-    said = icl("feedback", written(VOTES), "--chat")
+    said = icl("feedback", "-q", written(VOTES), "--chat")
     assert (said.code, said.out) == (2, "")
     assert said.err == "icl: error: --chat: says how --pairs FILE is written; no file is named\n"
 
@@ -166,7 +175,7 @@ def test_rows_that_name_no_item_are_items_of_their_own(icl: Icl) -> None:
     rows = [
         {"annotator": who, "a": "x", "b": "y", "winner": winner} for who, winner in (("1", "a"), ("2", "b"))
     ]
-    said = icl("feedback", written(rows), "--samples", "100")
+    said = icl("feedback", "-q", written(rows), "--samples", "100")
     assert said.code == 0
     assert "no row names its item or prompt: 2 annotators have none in common" in said.err
     assert [line[0] for line in cells(said.out)] == ["candidate", "x", "y"]
