@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from icl.api import Run, compare_runs
+from icl.experiments.study.folder import StudyFolder
 from icl.leaderboard.page.content import Content, Source, content
+from icl.leaderboard.page.document import page
 from icl.leaderboard.page.fitting import fitted
+from icl.leaderboard.page.study import study_content
 from icl.outside import allow_code as allowing_code
 
 PAGE_BYTES = 50_000_000
@@ -60,3 +64,10 @@ def report_within(
 ) -> tuple[str, str]:
     """`report`, and in words what was left out of it ("": nothing)."""
     return fitted(_pages(runs, title, note), most)
+
+
+def study_report(folder: Path, *, title: str | None = None) -> str:
+    """The page of a study's folder, as far as the study has come, as one HTML file. DataError where no step
+    is finished."""
+    found = StudyFolder(folder)
+    return page(study_content(found.report, found.manifest, title))

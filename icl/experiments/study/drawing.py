@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,8 @@ LACKING = (
 SIZE = (6.4, 4.0)
 """Inches."""
 DPI = 110
+LONGEST = 24
+"""Characters of a place's name."""
 CONTROL = {"linestyle": "--", "alpha": 0.65}
 """How a control is told from what it is held against."""
 
@@ -53,12 +56,18 @@ def png(figure: Figure) -> bytes:
     else:
         _series(axes, figure)
     made = BytesIO()
-    drawing.savefig(made, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box is drawn in its place
+        drawing.savefig(made, format="png", metadata={"Software": None})
     return made.getvalue()
 
 
 def _map(drawing: Any, axes: Any, figure: Figure) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     cells = np.array([[np.nan if v is None else v for v in row] for row in figure.cells], dtype=float)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     image = axes.imshow(cells, aspect="auto", origin="lower", interpolation="nearest", cmap="viridis")
     drawing.colorbar(image, ax=axes)
 
@@ -75,7 +84,9 @@ def _series(axes: Any, figure: Figure) -> None:
         else:
             _line(axes, one, x, colour)
     if names:
-        axes.set_xticks(range(len(names)), [_text(name) for name in names], rotation=30, ha="right")
+        labels = [_text(_cut(name, LONGEST)) for name in names]
+        aslant = {"rotation": 30, "ha": "right"} if max(map(len, labels)) > 8 or len(labels) > 12 else {}
+        axes.set_xticks(range(len(names)), labels, **aslant)
     if figure.log_x:
         axes.set_xscale("log")
     if figure.log_y:
@@ -91,7 +102,7 @@ def _bars(axes: Any, one: Series, x: Any, at: int, of: int, colour: str) -> None
     y, error = _numbers(one.y), _errors(one)
     place = x + (at - (of - 1) / 2) * width
     look = {"hatch": "//", "alpha": CONTROL["alpha"]} if one.control else {}
-    axes.bar(place, y, width, label=_text(one.name), color=colour, yerr=error, capsize=2, **look)
+    axes.bar(place, y, width, label=_name(one), color=colour, yerr=error, capsize=2, **look)
 
 
 def _line(axes: Any, one: Series, x: Any, colour: str) -> None:
@@ -99,9 +110,17 @@ def _line(axes: Any, one: Series, x: Any, colour: str) -> None:
     y, look = _numbers(one.y), dict(CONTROL) if one.control else {}
     if one.kind == "points":
         mark = "x" if one.control else "o"
-        axes.errorbar(x, y, yerr=_errors(one), fmt=mark, color=colour, label=_text(one.name), markersize=4)
+        axes.errorbar(
+            x,
+            y,
+            yerr=_errors(one),
+            fmt=mark,
+            color=colour,
+            label=_name(one),
+            markersize=4,
+        )
         return
-    axes.plot(x, y, color=colour, label=_text(one.name), **look)
+    axes.plot(x, y, color=colour, label=_name(one), **look)
     if one.low and one.high:
         axes.fill_between(x, _numbers(one.low), _numbers(one.high), color=colour, alpha=0.15, linewidth=0)
 
@@ -119,5 +138,13 @@ def _numbers(values: Sequence[float | None]) -> Any:
 
 
 def _text(text: str) -> str:
-    """As it stands: a dollar begins no formula."""
+    """As it stands, if not too long: a dollar begins no formula."""
     return visible(text, keep="").replace("$", r"\$")
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _name(one: Series) -> str:
+    return _text(_cut(one.name, 2 * LONGEST))

@@ -30,6 +30,7 @@ SCRIPTS = (
     "figures.js",
     "statistics.js",
     "rowfigures.js",
+    "study.js",
     "row.js",
     "listing.js",
     "prediction.js",
@@ -42,9 +43,10 @@ SCRIPTS = (
 PLOT_STYLES = (
     "'sha256-jSYQUrW7J0b3jPqhZP9C2Xh1PyJKHKXd4s0fpGGKrww='",
     "'sha256-rCZUQsEQJf1DmnfnMZmlj08XC7qbIZySA6bEtitbQ00='",
+    "'sha256-/jg3HOQ97BIOLIR7iXhepLJanBbw11P39q1Ne1E+6Jc='",
 )
-"""Of the two elements with a style that Plot puts into a figure: of the drawing, and of its legend. A browser
-names the digest that it lacks where another version of Plot has others."""
+"""Of the elements with a style that Plot puts into a figure: of the drawing, of its legend, and of the legend
+of a map of colours. A browser names the digest that it lacks where another version of Plot has others."""
 
 
 @cache

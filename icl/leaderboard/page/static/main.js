@@ -9,6 +9,7 @@ async function draw({ keep = false } = {}) {
   const next = document.createElement("div");
   try {
     if (store.index.kind === "runs") drawRuns(next);
+    else if (store.index.kind === "study") drawStudy(next);
     else if (parts[0] === "row") await drawRow(next, parts[1]);
     else if (parts[0] === "prediction") await drawPrediction(next, parts[1], parts[2]);
     else drawBoard(next);

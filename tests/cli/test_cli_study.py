@@ -1,0 +1,98 @@
+"""icl study from the command line: what it prints, its plan, its page, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiments.study.conftest import Coins, planted
+
+__all__ = ["planted"]
+Icl = Callable[..., Any]
+
+
+@pytest.fixture
+def study(planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text("name: mine\nstudy: {coins: {throws: 60}}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_claims_come_with_their_controls_and_the_folder_with_a_page(icl: Icl, study: Path) -> None:
+    said = icl("study", "study.yaml", "-q")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[0] == "the coin is biased (planted)"
+    assert [line.split(":")[0].strip() for line in lines[1:4]] == ["measured", "control", "holds"]
+    assert lines[3].endswith("yes")
+    assert "Note: a planted study" in lines
+    assert lines[-1] == "Page: icl report studies/mine"
+    made = icl("report", "studies/mine")
+    assert (made.code, made.out.strip()) == (0, "report.html")
+    assert "the coin is biased (planted)" in Path("report.html").read_text(encoding="utf-8")
+    both = icl("report", "studies/mine", "studies/mine")
+    assert both.code == 2
+    assert "has a page of its own" in both.err
+
+
+def test_json_is_the_report_alone(icl: Icl, study: Path) -> None:
+    said = icl("study", "study.yaml", "--json", "-q", "-o", "out")
+    assert json.loads(said.out) == json.loads(Path("out/mine/report.json").read_text(encoding="utf-8"))
+
+
+def test_the_plan_says_what_dominates(icl: Icl, study: Path) -> None:
+    said = icl("study", "study.yaml", "--plan", "-q")
+    lines = [line.split("\t") for line in said.out.splitlines()]
+    assert lines[1] == ["biased", "60", "throws", "0.5", "0:30"]
+    assert said.out.splitlines()[-1].startswith("About 0:46 on this machine, 65% of it for biased.")
+    assert not Path("studies").exists()
+    plan = json.loads(icl("study", "study.yaml", "--plan", "--json", "-q").out)
+    assert plan["seconds"] == 46.0
+    icl("study", "study.yaml", "-q")
+    assert "Every step is done" in icl("study", "study.yaml", "--plan", "-q").out
+
+
+def test_a_log_hears_of_each_step_and_of_what_it_says(icl: Icl, study: Path) -> None:
+    said = icl("study", "study.yaml")
+    steps = [line for line in said.err.splitlines() if line.startswith("step ")]
+    assert steps == ["step 1 of 3: biased", "step 2 of 3: fair", "step 3 of 3: difference"]
+    assert any(line.startswith("biased: ") and line.endswith("heads") for line in said.err.splitlines())
+
+
+def test_after_ctrl_c_the_same_command_goes_on(icl: Icl, study: Path, monkeypatch) -> None:
+    monkeypatch.setattr(Coins, "breaks_at", 20)
+    said = icl("study", "study.yaml", "-q")
+    assert said.code == 130
+    assert (
+        said.err == "icl: interrupted. Finished steps and checkpoints are kept; the same command goes on.\n"
+    )
+    nothing = icl("report", "studies/mine")
+    assert (nothing.code, nothing.err.count("\n")) == (2, 1)
+    assert "no step of this study is finished yet" in nothing.err
+    monkeypatch.setattr(Coins, "breaks_at", None)
+    again = icl("study", "study.yaml")
+    assert again.code == 0
+    assert "step 1 of 3: biased, goes on" in again.err
+
+
+def test_a_wrong_file_is_one_line(icl: Icl, study: Path) -> None:
+    study.write_text("name: mine\nstudy: {coinz: {}}\n", encoding="utf-8")
+    said = icl("study", "study.yaml")
+    assert said.code == 2
+    assert said.err.startswith(
+        "icl: error: study.yaml:2: study: unknown study 'coinz'. Did you mean 'coins'?"
+    )
+    assert said.err.count("\n") == 1
+
+
+def test_studies_are_listed_with_parameters(icl: Icl, planted) -> None:
+    rows = dict(line.split("\t")[:2] for line in icl("list", "studies").out.splitlines())
+    assert rows["coins"] == "throws (required); bias (required); scale: 100.0; task:"
+    known = icl("schema", "study")
+    named = json.loads(known.out)["$defs"]["Component"]["anyOf"][2]["properties"]
+    assert named["coins"]["properties"]["preset"] == {"enum": ["paper", "quick"]}
