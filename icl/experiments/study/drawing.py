@@ -22,6 +22,8 @@ LACKING = (
 SIZE = (6.4, 4.0)
 """Inches."""
 DPI = 110
+FEW = 40
+"""Points of a line that are marked."""
 LONGEST = 24
 """Characters of a place's name."""
 CONTROL = {"linestyle": "--", "alpha": 0.65}
@@ -120,7 +122,8 @@ def _line(axes: Any, one: Series, x: Any, colour: str) -> None:
             markersize=4,
         )
         return
-    axes.plot(x, y, color=colour, label=_name(one), **look)
+    dot = "." if len(x) <= FEW else None  # a point between two holes is no line
+    axes.plot(x, y, color=colour, label=_name(one), marker=dot, **look)
     if one.low and one.high:
         axes.fill_between(x, _numbers(one.low), _numbers(one.high), color=colour, alpha=0.15, linewidth=0)
 
