@@ -45,7 +45,12 @@ class Watch:
 
     def _now_places(self) -> tuple[Any, ...]:
         modules = tuple(
-            (id(m), len(m._forward_hooks) + len(m._forward_pre_hooks), _adapter(m))
+            (
+                id(m),
+                *m._forward_hooks,
+                *m._forward_pre_hooks,
+                _adapter(m),
+            )  # each hook's key is a number of its own
             for m in self.network.modules()
         )
         weights = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in self._tensors())

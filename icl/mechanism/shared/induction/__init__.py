@@ -1,0 +1,1 @@
+"""What the study of induction heads is made of."""
