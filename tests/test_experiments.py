@@ -15,6 +15,9 @@ from icl.experiments.corpus.recipe import read_recipe
 from icl.experiments.file.config import Experiment, read_experiment
 from icl.experiments.grid.check import check
 from icl.experiments.running import turn
+from icl.experiments.study.check import check_study
+from icl.experiments.study.file import read_study
+from icl.mechanism.contract import studies
 from icl.protocols import metrics
 from icl.tasks import read_task_file, task_names
 
@@ -22,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 MIRROR = Path(os.environ.get("ICL_DATA") or ROOT.parent / "shared" / "data")
 EVERY = sorted((ROOT / "experiments").rglob("*.yaml"))
 RECIPES = [path for path in EVERY if "parts" in yaml.safe_load(path.read_text(encoding="utf-8"))]
-SHIPPED = [path for path in EVERY if path not in RECIPES]
+STUDIES = [path for path in EVERY if "study" in yaml.safe_load(path.read_text(encoding="utf-8"))]
+SHIPPED = [path for path in EVERY if path not in RECIPES + STUDIES]
 TASK_FILES = [path for path in SHIPPED if "source" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 EXPERIMENTS = [path for path in SHIPPED if path not in TASK_FILES]
 DEFINITIONS = sorted((ROOT / "icl" / "tasks" / "definitions").glob("*.yaml"))
@@ -94,6 +98,7 @@ def test_there_are_some_of_each() -> None:
     assert len(EXPERIMENTS) >= 3
     assert TASK_FILES
     assert RECIPES
+    assert STUDIES
     assert len(DEFINITIONS) >= 25
 
 
@@ -153,6 +158,20 @@ def test_a_recipe_is_valid_and_says_how_to_build_it(path: Path, monkeypatch: pyt
         pytest.skip("no local copy of its tasks: set ICL_DATA to a folder of data sets")
     checked = check_recipe(recipe, source)
     assert [one.label for one in checked.parts[: len(recipe.parts)]] == [part.label for part in recipe.parts]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=name)
+def test_a_study_is_valid_and_says_how_to_run_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = header(path)
+    assert f"icl study {name(path)}" in text
+    assert "Data:" in text
+    assert "Expect:" in text
+    file, source = read_study(path)
+    assert file.name == path.stem
+    if studies.create(file.study.name, file.given).tasks() and not MIRROR.is_dir():
+        pytest.skip("no local copy of its tasks: set ICL_DATA to a folder of data sets")
+    monkeypatch.setenv("ICL_DATA", str(MIRROR))
+    assert check_study(file, source).study.steps()
 
 
 def test_names_of_experiments_differ() -> None:
