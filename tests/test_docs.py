@@ -20,8 +20,9 @@ from icl.experiments.file.axes import Grid
 from icl.experiments.file.config import Experiment, LeaderboardSettings, PromptSettings, read_experiment
 from icl.experiments.grid.check import check
 from icl.judging import judges
+from icl.mechanism.contract import studies
 from icl.protocols import methods, orderers, selectors, tuners
-from icl.registry import Entry
+from icl.registry import Entry, Registry
 from icl.tasks import read_task_file
 from icl.tasks.schema import SOURCES, Source, TaskFile, TemplateFile
 from icl.tasks.transforms import TRANSFORMS
@@ -137,7 +138,14 @@ def test_citation_and_changelog_have_the_version() -> None:
 
 
 CARDS = ROOT / "docs" / "methods"
-REGISTRIES = {"selector": selectors, "orderer": orderers, "method": methods, "tuner": tuners, "judge": judges}
+REGISTRIES: dict[str, Registry[Any]] = {
+    "selector": selectors,
+    "orderer": orderers,
+    "method": methods,
+    "tuner": tuners,
+    "judge": judges,
+    "study": studies,
+}
 COMPONENTS = [(kind, registry.entry(name)) for kind, registry in REGISTRIES.items() for name in registry]
 NO_COMPONENT = {"cot_self_training": training_rows}
 """Cards of functions: what they describe is called from Python and stands in no grid."""

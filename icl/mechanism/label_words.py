@@ -60,7 +60,7 @@ class LabelWords:
         *,
         task: str = "sst2",
         shots: int = 4,
-        prompts: int = 32,
+        prompts: int = 24,
         pool: int = 512,
         blocked_layers: int = 5,
     ) -> None:
@@ -96,9 +96,10 @@ class LabelWords:
         """Some prompts at a time."""
         starts = range(0, self.prompts, CHUNK)
         sizes = [min(CHUNK, self.prompts - start) for start in starts]
+        needed = ("task", "shots", "prompts", "pool")
         return tuple(
-            Step(f"{what} {at + 1}", size, "prompts")
-            for what in ("flow", "blocking")
+            Step(f"{what} {at + 1}", size, "prompts", parameters, after=())
+            for what, parameters in (("flow", needed), ("blocking", (*needed, "blocked_layers")))
             for at, size in enumerate(sizes)
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from itertools import permutations
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from icl.mechanism.shared.labelled import (
     check_labelled,
     check_task_name,
     demonstrations,
+    pace_of,
 )
 from icl.mechanism.shared.orders import read
 from icl.orderers.global_entropy import GlobalEntropy
@@ -60,10 +60,10 @@ class Order:
         *,
         task: str = "sst2",
         shots: int = 4,
-        sets: int = 3,
+        sets: int = 2,
         balanced: bool = True,
-        queries: int = 48,
-        probes: int = 16,
+        queries: int = 40,
+        probes: int = 12,
         pool: int = 512,
         keep: int = 4,
         resamples: int = 2000,
@@ -86,6 +86,7 @@ class Order:
         self.pool = pool
         self.keep = keep
         self.resamples = resamples
+        self._pace: float | None = None
 
     def tasks(self) -> tuple[str, ...]:
         """The one."""
@@ -103,19 +104,23 @@ class Order:
     def steps(self) -> tuple[Step, ...]:
         """For each set the orders that begin with each of its demonstrations, which share the most."""
         units = len(list(permutations(range(self.shots - 1)))) * (self.queries + self.probes)
+        needed = ("task", "shots", "balanced", "queries", "probes", "pool")
         return tuple(
-            Step(f"set {number + 1} from {first + 1}", units, "prompts")
+            Step(f"set {number + 1} from {first + 1}", units, "prompts", needed, after=())
             for number in range(self.sets)
             for first in range(self.shots)
         )
 
     def pace(self, step: Step, work: Work) -> float:
         """See Study."""
-        material = self._material(work)
-        shown, probes = self._drawn(step, work, material)
-        began = time.perf_counter()
-        self._asked(material, [shown], probes[:1], material.queries[:1])
-        return (time.perf_counter() - began) / 2
+        if self._pace is None:  # all steps are alike
+            material = self._material(work)
+            shown, probes = self._drawn(step, work, material)
+            items = self.queries + self.probes
+            self._pace = pace_of(
+                lambda count: self._asked(material, [shown], probes[:1], material.queries[:count]), items
+            )
+        return self._pace
 
     def run(self, step: Step, work: Work) -> dict[str, Any]:
         """Answers, whether they are right, and entropies, order by order. ContextOverflow, before anything

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -20,14 +19,12 @@ from icl.mechanism.shared.labelled import (
     check_labelled,
     check_task_name,
     demonstrations,
+    pace_of,
 )
 from icl.mechanism.shared.recency import CONTROL, PLAIN, WITHHELD, Arranged, arranged, read
 from icl.protocols import Method, methods
 from icl.tasks import TaskData
 from icl.types import Example, Outcome
-
-PACED = 2
-"""Queries that are timed."""
 
 
 def calibrations() -> tuple[str, ...]:
@@ -62,8 +59,8 @@ class Recency:
         *,
         task: str = "sst2",
         shots: int = 4,
-        sets: int = 12,
-        queries: int = 48,
+        sets: int = 8,
+        queries: int = 32,
         pool: int = 512,
         calibrations: Sequence[str] = ("contextual", "domain_context", "batch", CONTROL),
     ) -> None:
@@ -82,6 +79,7 @@ class Recency:
         self.queries = queries
         self.pool = pool
         self.calibrations = tuple(calibrations)
+        self._pace: float | None = None
 
     def tasks(self) -> tuple[str, ...]:
         """The one."""
@@ -94,14 +92,18 @@ class Recency:
 
     def steps(self) -> tuple[Step, ...]:
         """One a set of demonstrations."""
-        return tuple(Step(f"set {at + 1}", self.queries, "queries") for at in range(self.sets))
+        needed = ("task", "shots", "queries", "pool", "calibrations")
+        return tuple(
+            Step(f"set {at + 1}", self.queries, "queries", needed, after=()) for at in range(self.sets)
+        )
 
     def pace(self, step: Step, work: Work) -> float:
         """See Study."""
-        material = self._material(work)
-        began = time.perf_counter()
-        self._asked(material, self._drawn(step, work, material), PACED)
-        return (time.perf_counter() - began) / PACED
+        if self._pace is None:  # all steps are alike
+            material = self._material(work)
+            sets = self._drawn(step, work, material)
+            self._pace = pace_of(lambda count: self._asked(material, sets, count), self.queries)
+        return self._pace
 
     def run(self, step: Step, work: Work) -> dict[str, Any]:
         """Shares, probabilities, scores and accuracies by method, order and label. ContextOverflow, before

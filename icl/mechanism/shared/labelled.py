@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from icl.tasks import TaskData
 from icl.types import Demonstration, Example, Query
 
 KINDS = ("classification", "boolean")
+PACED = (1, 4)
+"""Units that are timed together."""
 
 
 def check_task_name(value: object) -> None:
@@ -78,6 +81,17 @@ class Material:
         assert self.resources.renderer is not None
         reserve = longest(label_texts(query, self.resources)[1], self.resources)
         return self.resources.renderer.prompt(query, demonstrations(shown), reserve=reserve).text
+
+
+def pace_of(ask: Callable[[int], object], units: int) -> float:
+    """Seconds a unit of `units` asked together, from asking few of them: what they share is paid once."""
+    seconds = []
+    for count in PACED:
+        began = time.perf_counter()
+        ask(count)
+        seconds.append(time.perf_counter() - began)
+    each = max(0.0, seconds[1] - seconds[0]) / (PACED[1] - PACED[0])
+    return each + max(0.0, seconds[0] - PACED[0] * each) / units
 
 
 def demonstrations(shown: Sequence[Example]) -> list[Demonstration]:
