@@ -1,6 +1,6 @@
 """Every registered component, and a small world for each kind of task to try it in.
 
-A test that takes `selector_case`, `orderer_case`, `method_case`, `tuner_case`, `metric_case` or
+A test that takes `selector_case`, `orderer_case`, `method_case`, `tuner_case`, `metric_case`, `study_case` or
 `component_case` runs once for every registered component of that kind (of any kind), and for
 each setting in `conformance_parameters`.
 """
@@ -16,6 +16,7 @@ import pytest
 from icl.encoders.hashed import HashEncoder
 from icl.engine.fake import FakeModel
 from icl.judging import judges
+from icl.mechanism.contract import studies
 from icl.prompts import PromptRenderer
 from icl.protocols import Resources, methods, metrics, orderers, selectors, tuners
 from icl.registry import Registry
@@ -23,7 +24,7 @@ from icl.seeding import generator
 from icl.types import Example, Query, Task, TaskKind, Template
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    r.kind: r for r in (selectors, orderers, methods, tuners, metrics, judges)
+    r.kind: r for r in (selectors, orderers, methods, tuners, metrics, judges, studies)
 }
 
 conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
@@ -49,7 +50,8 @@ conformance_parameters: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("tuner", "saved"): [{"folder": "tuned/of/before"}],
 }
 """Settings to try. A component that is not here is tried with its class attribute
-`example_parameters` (cheap settings, e.g. one training step), or with its defaults."""
+`example_parameters` (cheap settings, e.g. one training step), a study in its presets, others with their
+defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ class Case:
 def cases(kind: str) -> list[Case]:
     found = []
     for name in REGISTRIES[kind]:
-        example = getattr(REGISTRIES[kind].entry(name).factory, "example_parameters", {})
-        settings = conformance_parameters.get((kind, name), [dict(example)])
+        factory = REGISTRIES[kind].entry(name).factory
+        presets = getattr(factory, "presets", {"": getattr(factory, "example_parameters", {})})
+        settings = conformance_parameters.get((kind, name), [dict(given) for given in presets.values()])
         found += [Case(kind, name, parameters) for parameters in settings]
     return found
 

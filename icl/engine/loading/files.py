@@ -108,13 +108,15 @@ def read_network(source: ModelSource, folder: str, dtype: Any) -> Any:
 @contextlib.contextmanager
 def _as_model_error(source: ModelSource) -> Iterator[None]:
     """What transformers raises for an unreadable model, as one clear line."""
+    from safetensors import SafetensorError
+
     try:
         yield
     except ModelError:
         raise
     except ImportError as error:
         raise ModelError(f"model {source.name!r} needs another package: {error}") from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             raise ModelError(
                 f"model {source.name!r} ({source.origin}) comes with Python code of its own (auto_map in its "

@@ -23,6 +23,8 @@ REPORT = "report.json"
 REPORT_TEXT = "report.md"
 FIGURES = "figures"
 NOTES = "notes.jsonl"
+FILES = "files"
+"""Of the study itself, beside the notes of the step at work."""
 SHORT = 8
 """Letters of a digest in a file's name."""
 
@@ -106,17 +108,13 @@ class StudyFolder:
             raise DataError(f"{self.path}: no step of this study is finished yet") from error
 
     def _step(self, name: str) -> Path:
-        return self.path / STEPS / f"{name}.json"
+        return self.path / STEPS / f"{file_name(name)}.json"
 
     def _aside(self, name: str, digest: str) -> Path:
-        return self.path / STEPS / f"{name}.{digest[:SHORT]}.json"
+        return self.path / STEPS / f"{file_name(name)}.{digest[:SHORT]}.json"
 
     def _work(self, name: str, digest: str) -> Path:
-        return self.path / WORK / f"{name}.{digest[:SHORT]}"
-
-
-FILES = "files"
-"""Of the study itself, beside the notes."""
+        return self.path / WORK / f"{file_name(name)}.{digest[:SHORT]}"
 
 
 def _whole(path: Path) -> dict[str, Any]:
@@ -127,6 +125,11 @@ def _whole(path: Path) -> dict[str, Any]:
             f"{path}: is damaged (no findings in it); delete the file, and the step is done again"
         )
     return found
+
+
+def file_name(step: str) -> str:
+    """Of a step, "set 1" -> "set-1": nothing in a name leads to another folder."""
+    return "".join(c if c.isalnum() or c in "_-" else "-" for c in step)
 
 
 def is_study(path: Path) -> bool:
