@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from icl.encoders import load_encoder
     from icl.engine import load_model
     from icl.experiments.file.config import Experiment
+    from icl.experiments.redteam.calls import red_team
     from icl.experiments.study.calls import plan_study, study
     from icl.outside import allow_code
     from icl.prompts import PromptRenderer
@@ -37,6 +38,7 @@ _WHERE = {
     "load_model": "icl.engine",
     "load_task": "icl.tasks",
     "plan_study": "icl.experiments.study.calls",
+    "red_team": "icl.experiments.redteam.calls",
     "reproduce": "icl.api",
     "run": "icl.api",
     "study": "icl.experiments.study.calls",
@@ -66,6 +68,7 @@ __all__ = [  # noqa: RUF022
     "load_model",
     "load_task",
     "plan_study",
+    "red_team",
     "reproduce",
     "run",
     "study",

@@ -14,6 +14,9 @@ from icl.experiments.corpus.check import check_recipe
 from icl.experiments.corpus.recipe import read_recipe
 from icl.experiments.file.config import Experiment, read_experiment
 from icl.experiments.grid.check import check
+from icl.experiments.redteam.check import check_red_team
+from icl.experiments.redteam.file import read_red_team
+from icl.experiments.redteam.plan import plan_red_team
 from icl.experiments.running import turn
 from icl.experiments.study.check import check_study
 from icl.experiments.study.file import read_study
@@ -26,7 +29,8 @@ MIRROR = Path(os.environ.get("ICL_DATA") or ROOT.parent / "shared" / "data")
 EVERY = sorted((ROOT / "experiments").rglob("*.yaml"))
 RECIPES = [path for path in EVERY if "parts" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 STUDIES = [path for path in EVERY if "study" in yaml.safe_load(path.read_text(encoding="utf-8"))]
-SHIPPED = [path for path in EVERY if path not in RECIPES + STUDIES]
+REDTEAMS = [path for path in EVERY if "target" in yaml.safe_load(path.read_text(encoding="utf-8"))]
+SHIPPED = [path for path in EVERY if path not in RECIPES + STUDIES + REDTEAMS]
 TASK_FILES = [path for path in SHIPPED if "source" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 EXPERIMENTS = [path for path in SHIPPED if path not in TASK_FILES]
 DEFINITIONS = sorted((ROOT / "icl" / "tasks" / "definitions").glob("*.yaml"))
@@ -99,6 +103,7 @@ def test_there_are_some_of_each() -> None:
     assert TASK_FILES
     assert RECIPES
     assert STUDIES
+    assert REDTEAMS
     assert len(DEFINITIONS) >= 25
 
 
@@ -172,6 +177,23 @@ def test_a_study_is_valid_and_says_how_to_run_it(path: Path, monkeypatch: pytest
         pytest.skip("no local copy of its tasks: set ICL_DATA to a folder of data sets")
     monkeypatch.setenv("ICL_DATA", str(MIRROR))
     assert check_study(file, source).study.steps()
+
+
+@pytest.mark.parametrize("path", REDTEAMS, ids=name)
+def test_a_red_teaming_is_valid_and_says_how_to_run_it(path: Path) -> None:
+    file, source = read_red_team(path)
+    assert read_red_team(file.resolved)[0] == file
+    text = header(path)
+    assert f"icl redteam {name(path)}" in text
+    assert "Data:" in text
+    assert "Expect:" in text
+    ((judge, given),) = file.judge.items()
+    assert given is not None
+    here = {key: value for key, value in given.items() if key != "dtype"} | {"model": "fake"}
+    file = file.model_copy(update={"judge": {judge: here}, "red": "fake", "target": "fake"})
+    steps = plan_red_team(check_red_team(file, source))
+    assert [one.questions for one in steps] == [12, 200] * 3 + [200] * 3
+    assert sum(one.total.requests for one in steps) == 200 + 212 + 212 * 4 + 200 + 200 + 200 * 4
 
 
 def test_names_of_experiments_differ() -> None:

@@ -24,6 +24,7 @@ from icl.cli import (
     previewing,
     provenance,
     reading,
+    redteaming,
     results,
     running,
     scaling,
@@ -63,6 +64,7 @@ provenance.add_to(app)
 exporting.add_to(app)
 judging.add_to(app)
 feedback.add_to(app)
+redteaming.add_to(app)
 pages.add_to(app)
 measuring.add_to(app)
 doctor.add_to(app)

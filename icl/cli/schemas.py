@@ -16,6 +16,7 @@ class Kind(StrEnum):
     TASK = "task"
     RECIPE = "recipe"
     STUDY = "study"
+    REDTEAM = "redteam"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="Of which files.", show_default=False)]) -> None:
-    """Print the JSON schema of experiment, task, recipe or study files, for editors.
+    """Print the JSON schema of experiment, task, recipe, study or red teaming files, for editors.
 
     In the first line of a file: # yaml-language-server: $schema=experiment.json
     """

@@ -1,5 +1,5 @@
-"""The JSON schema of experiment, task, recipe and study files, for editors: from the models that read them,
-and the names of components and their parameters.
+"""The JSON schema of experiment, task, recipe, study and red teaming files, for editors: from the models that
+read them, and the names of components and their parameters.
 
 An editor sees names, types and parameters; what needs the data or the grid as a whole is `icl check`'s.
 """
@@ -18,6 +18,7 @@ from icl.experiments.file.baseline import REGISTRIES
 from icl.experiments.file.config import Experiment
 from icl.experiments.file.models import ModelSettings
 from icl.experiments.grid.cells import BASE
+from icl.experiments.redteam.file import RedTeam
 from icl.experiments.study.file import PRESET, StudyFile
 from icl.instructions.contract import row_generators
 from icl.judging import judges
@@ -33,7 +34,8 @@ Schema = dict[str, Any]
 
 
 def schema(kind: str) -> Schema:
-    """Of "experiment", "task", "recipe" or "study" files, as plain data. ConfigError for another kind."""
+    """Of "experiment", "task", "recipe", "study" or "redteam" files, as plain data. ConfigError for another
+    kind."""
     if kind not in KINDS:
         raise ConfigError(unknown_name("schema", kind, KINDS))
     return {"$schema": DIALECT, **_without_titles(KINDS[kind]())}
@@ -115,6 +117,19 @@ def _study() -> Schema:
     }
     made["properties"]["model"] = {"anyOf": [_of("model"), {"type": "null"}], "default": None}
     made["$defs"]["model"] = _model()
+    return made
+
+
+def _redteam() -> Schema:
+    """The judge is one of rules."""
+    made = RedTeam.model_json_schema()
+    made["$defs"]["model"] = _model()
+    made["properties"]["red"] = {"anyOf": [_of("model"), {"type": "null"}], "default": None}
+    made["properties"]["target"] = _of("model")
+    judge = _judge()["properties"]["judge"]
+    made["properties"]["judge"] = {**judge, "properties": {"rules": judge["properties"]["rules"]}}
+    stop = made["$defs"]["Answer"]["properties"]["stop"]
+    stop["anyOf"] = [{"type": "string", "minLength": 1}, *stop["anyOf"]]
     return made
 
 
@@ -228,5 +243,6 @@ KINDS: Mapping[str, Callable[[], Schema]] = {
     "task": TaskFile.model_json_schema,
     "recipe": _recipe,
     "study": _study,
+    "redteam": _redteam,
 }
 """Kinds of file that have a schema."""

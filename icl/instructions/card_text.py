@@ -47,7 +47,8 @@ def _summary(card: Mapping[str, Any]) -> str:
     return " ".join(lines)
 
 
-def _table(headers: Sequence[str], rows: Sequence[Sequence[object]], more: int = 0) -> str:
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], more: int = 0) -> str:
+    """Of Markdown, cells escaped. more: rows that it leaves out."""
     lines = ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
     lines += ["| " + " | ".join(escaped(str(cell)) for cell in row) + " |" for row in rows]
     return "\n".join(lines) + (f"\n\n{more} more in the JSON." if more > 0 else "")
@@ -55,7 +56,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[object]], more: int =
 
 def _shares(heading: str, found: Mapping[str, Any]) -> str:
     rows = [(name, f"{one['rows']:,}", f"{one['share']:.1%}") for name, one in found.items()]
-    return f"## {heading}\n\n" + _table(("", "rows", "share"), rows[:SHOWN], len(rows) - SHOWN)
+    return f"## {heading}\n\n" + table(("", "rows", "share"), rows[:SHOWN], len(rows) - SHOWN)
 
 
 def _mixture(card: Mapping[str, Any]) -> list[str]:
@@ -76,7 +77,7 @@ def _mixture(card: Mapping[str, Any]) -> list[str]:
     ]
     how = escaped(mixture["how"])
     headers = ("part", "group", "rows of its own", "quality", "rate", "drawn", "times each")
-    return [f"## Mixture\n\n{how}\n\n{_table(headers, rows)}"]
+    return [f"## Mixture\n\n{how}\n\n{table(headers, rows)}"]
 
 
 def _lengths(card: Mapping[str, Any]) -> str:
@@ -85,7 +86,7 @@ def _lengths(card: Mapping[str, Any]) -> str:
         for name, one in card["lengths"].items()
     ]
     note = "In words; a Chinese or Japanese character counts as one."
-    return f"## Lengths\n\n{note}\n\n" + _table(("", "rows", "mean", "median", "longest"), rows)
+    return f"## Lengths\n\n{note}\n\n" + table(("", "rows", "mean", "median", "longest"), rows)
 
 
 def _diversity(card: Mapping[str, Any]) -> str:
@@ -94,14 +95,14 @@ def _diversity(card: Mapping[str, Any]) -> str:
     note = (
         f"{found['verbs']:,} verbs, {found['pairs']:,} pairs of verb and object, by rules, not by a parser."
     )
-    return f"## What is asked for\n\n{note}\n\n" + _table(("verb", "object", "rows"), rows[:SHOWN])
+    return f"## What is asked for\n\n{note}\n\n" + table(("verb", "object", "rows"), rows[:SHOWN])
 
 
 def _rejects(card: Mapping[str, Any]) -> list[str]:
     if "rejects" not in card:
         return []
     rows = [(rule, f"{one['count']:,}", " / ".join(one["examples"])) for rule, one in card["rejects"].items()]
-    body = _table(("rule", "rows", "first of them"), rows) if rows else "Nothing."
+    body = table(("rule", "rows", "first of them"), rows) if rows else "Nothing."
     return [f"## Left out\n\n{body}"]
 
 
@@ -114,7 +115,7 @@ def _leaks(card: Mapping[str, Any]) -> list[str]:
     ]
     note = "Rows that hold a test item are left out: word for word, after normalisation, by a long n-gram."
     note = note if rows else "No test set was named, and no task was used."
-    body = _table(("test set", "items", "exact", "normalised", "n-gram"), rows) if rows else ""
+    body = table(("test set", "items", "exact", "normalised", "n-gram"), rows) if rows else ""
     return [f"## Test sets\n\n{note}\n\n{body}".rstrip()]
 
 
@@ -126,4 +127,4 @@ def _costs(card: Mapping[str, Any]) -> list[str]:
     ]
     if not rows:
         return []
-    return ["## Costs\n\n" + _table(("part", "requests", "tokens forwarded", "tokens written"), rows)]
+    return ["## Costs\n\n" + table(("part", "requests", "tokens forwarded", "tokens written"), rows)]

@@ -19,12 +19,16 @@ from icl.tasks.yaml_loader import dump
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install jsonschema")
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*(ROOT / "experiments").rglob("*.yaml"), *(ROOT / "icl/tasks/definitions").glob("*.yaml")])
-KINDS = {kind: jsonschema.Draft202012Validator(schema(kind)) for kind in ("experiment", "task", "recipe")}
+KINDS = {
+    kind: jsonschema.Draft202012Validator(schema(kind))
+    for kind in ("experiment", "task", "recipe", "redteam")
+}
 PLAIN = {"name": "a", "model": "fake", "task": "questions", "grid": {"selector": "random", "shots": [1]}}
 
 
 def kind_of(data: dict) -> str:
-    return "experiment" if "grid" in data else "recipe" if "parts" in data else "task"
+    kinds = {"grid": "experiment", "parts": "recipe", "target": "redteam"}
+    return next((kind for key, kind in kinds.items() if key in data), "task")
 
 
 def name(path: Path) -> str:

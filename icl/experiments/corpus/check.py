@@ -23,7 +23,7 @@ from icl.types import Example
 
 PRETRAINING = "pretraining"
 """The part of plain text that a mixture names."""
-VERSION = 2
+VERSION = 3
 """Of what generators make: a change of it makes parts anew."""
 
 

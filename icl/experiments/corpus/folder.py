@@ -1,4 +1,5 @@
-"""The folder of a corpus: parts, the rows drawn from them, the card; every file is put in place whole."""
+"""The folder of a corpus: parts, the rows drawn from them, the card; every file is put in place whole. A red
+teaming keeps its steps in one like it."""
 
 from __future__ import annotations
 
@@ -95,13 +96,17 @@ class CorpusFolder:
     """<output>/<name>/ of a recipe."""
 
     path: Path
+    what: str = "corpus"
+    """It is of."""
+    file: str = RECIPE
+    """Its resolved file."""
 
     def begin(self, lock: FolderLock, recipe: Mapping[str, Any], *, restart: bool) -> None:
         """Takes the folder, or makes it. ConfigError where it is another thing's, or in use."""
-        take_folder(self.path, lock, "corpus", (PARTS, RECIPE), restart=restart)
+        take_folder(self.path, lock, self.what, (PARTS, self.file), restart=restart)
         (self.path / PARTS).mkdir(exist_ok=True)
         text = yaml.safe_dump(dict(recipe), allow_unicode=True, sort_keys=False)
-        write_whole(self.path / RECIPE, text)
+        write_whole(self.path / self.file, text)
 
     @property
     def manifest(self) -> dict[str, Any]:

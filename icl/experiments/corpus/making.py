@@ -83,15 +83,7 @@ class Bench:
             return True
 
         def room(prompt: str, wanted: int) -> int:
-            if model is None:
-                return wanted
-            left = model.context_length - len(model.tokenizer.encode(prompt))
-            if left < LEAST_ROOM:
-                raise ConfigError(
-                    f"part {one.label!r}: a prompt leaves {max(left, 0)} of {model.context_length} tokens "
-                    f"of {model.name!r} for its answer: ask with fewer or shorter examples"
-                )
-            return min(wanted, left)
+            return wanted if model is None else room_after(prompt, wanted, model, f"part {one.label!r}")
 
         name = "" if model is None else model.name
         return Work(one.label, self.seed, self.place, keep, reject, room, name, self._rehearsal, made.notes)
@@ -108,7 +100,7 @@ class Bench:
         def talks() -> Iterator[Conversation[str]]:
             for made, write in parts:
                 work = self.work(made, write, model)
-                yield Conversation(made.one.label, _solve(made.one.generator.make(work)))
+                yield Conversation(made.one.label, as_solve(made.one.generator.make(work)))
 
         by_label = {made.one.label: made for made, _ in parts}
 
@@ -126,8 +118,20 @@ class Bench:
             done(conversation, outcome)
 
 
-def _solve(asking: Asking) -> Solve:
-    """A generator as a conversation: what it made went to the folder."""
+def room_after(prompt: str, wanted: int, model: LanguageModel, what: str) -> int:
+    """Tokens that may be written, at most `wanted`. ConfigError, beginning with `what`, where hardly any are
+    left."""
+    left = model.context_length - len(model.tokenizer.encode(prompt))
+    if left < LEAST_ROOM:
+        raise ConfigError(
+            f"{what}: a prompt leaves {max(left, 0)} of {model.context_length} tokens of {model.name!r} for "
+            "its answer: ask with fewer or shorter examples"
+        )
+    return min(wanted, left)
+
+
+def as_solve(asking: Asking) -> Solve:
+    """A generator as a conversation: what it made went to whoever keeps it."""
     yield from asking
     return Outcome(None, Prompt(""))
 

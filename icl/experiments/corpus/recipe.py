@@ -12,11 +12,11 @@ from icl.errors import ConfigError, nearest, unknown_name
 from icl.experiments.file.axes import Section, listed
 from icl.experiments.file.config import Name, Seed, Source
 from icl.experiments.file.models import Plain, choices_of, parse_model
+from icl.experiments.file.placed import opened
 from icl.instructions.contract import row_generators
 from icl.mixing import Group
-from icl.printable import shortened
 from icl.tasks.leaks import LEAST, NGRAM
-from icl.tasks.strict_yaml import read_yaml, validate
+from icl.tasks.strict_yaml import validate
 from icl.tasks.wording import as_written
 
 SHORT = {"file": "path", "format": "task", "invert": "task", "heuristic": "path", "needs": "path"}
@@ -69,7 +69,7 @@ class Part(Section):
     @field_validator("model", mode="before")
     @classmethod
     def _model(cls, value: Any) -> Any:
-        return None if value is None else _one_model(value)
+        return None if value is None else only_one(value)
 
     @property
     def label(self) -> str:
@@ -87,10 +87,11 @@ class Part(Section):
         return {self.by: self.parameters, **given}
 
 
-def _one_model(value: Any) -> Any:
+def only_one(value: Any) -> Any:
+    """A model as a file names it. ValueError for a list of several, and for what is none."""
     parsed = parse_model(value)
     if isinstance(parsed, tuple):
-        raise ValueError("names several models; allowed: one a recipe, or one a part")
+        raise ValueError("names several models; allowed: one")
     return parsed
 
 
@@ -148,7 +149,7 @@ class Recipe(Section):
     @field_validator("model", mode="before")
     @classmethod
     def _model(cls, value: Any) -> Any:
-        return None if value is None else _one_model(value)
+        return None if value is None else only_one(value)
 
     @field_validator("exclude_test_of", mode="before")
     @classmethod
@@ -191,13 +192,7 @@ def read_recipe(source: str | Path | Mapping[str, Any]) -> tuple[Recipe, Source]
     if isinstance(source, Mapping):
         return validate(Recipe, dict(source), {}, "recipe"), Source("recipe", Path(), {})
     path = Path(source)
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder, not a recipe file")
-    if not path.exists():
-        near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
-        hint = f". Did you mean {str(path.with_name(near))!r}?" if near else ""
-        raise ConfigError(f"{shortened(str(path))}: no such recipe file{hint}")
-    data, lines = read_yaml(path)
+    data, lines = opened(path, "recipe")
     if "grid" in data and "parts" not in data:
         raise ConfigError(f"{path}: is an experiment, not a recipe: icl run {path}")
     return validate(Recipe, data, lines, str(path)), Source(str(path), path.parent, lines)

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from icl.errors import ConfigError, nearest
+from icl.errors import ConfigError
 from icl.experiments.file.axes import Component, Section
 from icl.experiments.file.config import Seed, Source
 from icl.experiments.file.models import Plain, parse_model
-from icl.printable import shortened
-from icl.tasks.strict_yaml import read_yaml, validate
+from icl.experiments.file.placed import opened
+from icl.tasks.strict_yaml import validate
 
 PRESET = "preset"
 """Key beside a study's parameters."""
@@ -54,13 +54,7 @@ def read_study(source: str | Path | Mapping[str, Any]) -> tuple[StudyFile, Sourc
     if isinstance(source, Mapping):
         return validate(StudyFile, dict(source), {}, "study"), Source("study", Path(), {})
     path = Path(source)
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder, not a study file")
-    if not path.exists():
-        near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
-        hint = f". Did you mean {str(path.with_name(near))!r}?" if near else ""
-        raise ConfigError(f"{shortened(str(path))}: no such study file{hint}")
-    data, lines = read_yaml(path)
+    data, lines = opened(path, "study")
     for key, what, command in (("grid", "an experiment", "run"), ("parts", "a recipe", "data build")):
         if key in data and "study" not in data:
             raise ConfigError(f"{path}: is {what}, not a study: icl {command} {path}")

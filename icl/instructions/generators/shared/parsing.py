@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_NUMBER = re.compile(r"\n\s*\d+\s?[.\u3001\uff0e]\s*")
+_NUMBER = re.compile(r"\n\s*\d+\s?[.\u3001\uff0e][^\S\n]*")
+
+
+def parts(text: str) -> list[str]:
+    """Items of a list that goes on, empty ones too: the first stands behind a number that the prompt ended
+    with."""
+    return [part.strip() for part in _NUMBER.split(text)]
 
 
 def numbered(text: str) -> list[str]:
-    """Items of a list that goes on: the first stands behind a number that the prompt ended with."""
-    return [part.strip() for part in _NUMBER.split(text) if part.strip()]
+    """Those of them that are not empty."""
+    return [part for part in parts(text) if part]
 
 
 def fields(text: str, names: Sequence[str]) -> dict[str, str] | None:
