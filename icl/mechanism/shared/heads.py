@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -48,6 +49,14 @@ class Seen:
     """[B, H, R, S] fp32 after the softmax; a row adds up to 1, or to less where the model has sinks."""
     values: Tensor
     """[B, H, S, D]: what is looked at; query heads that share a key-value head have the same."""
+    scored: Callable[[], Tensor] | None = None
+    """Makes `scores`, which few ask for."""
+
+    @property
+    def scores(self) -> Tensor:
+        """[B, H, R, S] fp32 before the softmax; -inf: not seen. Of what `HeadReader` told of alone."""
+        assert self.scored is not None, "made of parts of another"
+        return self.scored()
 
     @property
     def mixed(self) -> Tensor:
@@ -158,7 +167,8 @@ class HeadReader:
                     weights = attention_weights(q[:, :, block], k, block, call, closed)
                     mixed.append(weights.to(values.dtype) @ values)
                     if told:
-                        look(Seen(call.layer, block, weights, values))
+                        scored = partial(attention_scores, q[:, :, block], k, block, call, closed)
+                        look(Seen(call.layer, block, weights, values, scored))
             return torch.cat(mixed, dim=2)[:, :, back].transpose(0, 1).flatten(1, 2)
 
         positions = torch.arange(length, device=tokens.device).repeat(batch)
@@ -229,8 +239,20 @@ class HeadReader:
 def attention_weights(
     q: Tensor, k: Tensor, rows: Tensor, call: LayerCall, closed: Tensor | None = None
 ) -> Tensor:
-    """Softmax weights [B, H, R, S] in fp32 of queries q [B, H, R, D] at positions rows [R] on keys
-    k [B, Hkv, S, D]; closed [B, R, S]: what is not seen besides."""
+    """Softmax weights [B, H, R, S] in fp32; arguments as of `attention_scores`."""
+    scores = attention_scores(q, k, rows, call, closed)
+    if call.sinks is None:
+        return torch.softmax(scores, dim=-1)
+    batch, heads, count, _ = scores.shape
+    sinks = call.sinks.float().view(1, heads, 1, 1).expand(batch, -1, count, 1)
+    return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+
+
+def attention_scores(
+    q: Tensor, k: Tensor, rows: Tensor, call: LayerCall, closed: Tensor | None = None
+) -> Tensor:
+    """What the softmax is taken of, [B, H, R, S] in fp32, of queries q [B, H, R, D] at positions rows [R] on
+    keys k [B, Hkv, S, D]; closed [B, R, S]: what is not seen besides. -inf: not seen."""
     batch, heads, count, size = q.shape
     groups = q.float().reshape(batch, k.shape[1], -1, size)  # query heads of a key head below one another
     scores = (groups @ k.float().transpose(2, 3) * call.scaling).view(batch, heads, count, -1)
@@ -239,11 +261,7 @@ def attention_weights(
     rows = rows.to(q.device)
     back = rows[:, None] - torch.arange(k.shape[2], device=q.device)
     hidden = (back < 0) if call.window is None else (back < 0) | (back >= call.window)
-    scores = scores.masked_fill(hidden if closed is None else hidden | closed[:, None], -torch.inf)
-    if call.sinks is None:
-        return torch.softmax(scores, dim=-1)
-    sinks = call.sinks.float().view(1, heads, 1, 1).expand(batch, -1, count, 1)
-    return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+    return scores.masked_fill(hidden if closed is None else hidden | closed[:, None], -torch.inf)
 
 
 def _replaced(heads: Sequence[int], count: int, means: Sequence[Tensor] | None) -> Callable[..., Any]:

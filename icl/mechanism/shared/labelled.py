@@ -19,6 +19,8 @@ from icl.types import Demonstration, Example, Query
 KINDS = ("classification", "boolean")
 PACED = (1, 4)
 """Units that are timed together."""
+DRAWS = 20
+"""Of shuffled labels, of which one is kept."""
 
 
 def check_task_name(value: object) -> None:
@@ -121,10 +123,18 @@ def balanced(
 
 
 def shuffled_labels(shown: Sequence[Example], draw: np.random.Generator) -> tuple[Example, ...]:
-    """The same examples with one another's labels, at least one of them another than before; as they are
-    where all have the same label."""
+    """The same examples with one another's labels, dealt so that as many are wrong as by chance: (L - 1) / L
+    of them, with L labels among the examples, or what comes nearest in a few draws. As they are where all
+    have the same label."""
     labels = [example.target for example in shown]
-    dealt = labels
-    while dealt == labels and len(set(labels)) > 1:
+    wanted = len(labels) * (1 - 1 / max(len(set(labels)), 1))
+    best = labels
+    for _ in range(DRAWS):
         dealt = [labels[at] for at in draw.permutation(len(labels))]
-    return tuple(replace(e, target=label, accepted=()) for e, label in zip(shown, dealt, strict=True))
+        if abs(_wrong(dealt, labels) - wanted) < abs(_wrong(best, labels) - wanted):
+            best = dealt
+    return tuple(replace(e, target=label, accepted=()) for e, label in zip(shown, best, strict=True))
+
+
+def _wrong(dealt: Sequence[str], labels: Sequence[str]) -> int:
+    return sum(a != b for a, b in zip(dealt, labels, strict=True))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from icl.errors import ModelError
 from icl.mechanism.contract import Work
+from icl.mechanism.shared import training
 from icl.mechanism.shared.gradient_descent.layer import Layer, random_layer
 from icl.mechanism.shared.gradient_descent.regression import regressions
-from icl.tuning.shared.checkpoint import Checkpoint, parted
-
-NAMES = ("query", "key", "value", "out")
+from icl.mechanism.shared.training import Schedule
+from icl.tuning.shared.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,62 +28,58 @@ class Training:
     deviation: float
     """Of the normal weights that it begins with."""
 
+    @property
+    def schedule(self) -> Schedule:
+        """For the trainer."""
+        return Schedule(self.steps, self.learning_rate, schedule="cosine")
+
+
+class Trained(nn.Module):
+    """A layer whose weights are parameters."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.query, self.key = nn.Parameter(layer.query), nn.Parameter(layer.key)
+        self.value, self.out = nn.Parameter(layer.value), nn.Parameter(layer.out)
+
+    def forward(self, x: Tensor, y: Tensor, asked: Tensor) -> Tensor:
+        """As `Layer.predict`."""
+        return Layer(self.query, self.key, self.value, self.out).predict(x, y, asked)
+
+    @property
+    def layer(self) -> Layer:
+        """As it is now, without gradients."""
+        return Layer(*(w.detach().clone() for w in (self.query, self.key, self.value, self.out)))
+
 
 def untrained(how: Training, work: Work) -> Layer:
     """What training begins with."""
     return random_layer(how.dimension, how.deviation, work.generator("linear attention weights"))
 
 
-def train(how: Training, work: Work, steps: int | None = None) -> Layer:
-    """The trained layer; only the first `steps` steps of the schedule where given. Goes on from
-    `work.folder`.
-
-    Raises ModelError where the loss is no longer a number.
-    """
-    layer = untrained(how, work)
-    for weight in layer.weights:
-        weight.requires_grad_(True)
-    optimiser = torch.optim.Adam(layer.weights, lr=how.learning_rate)
-    kept = Checkpoint(None if steps else work.folder / "layer.safetensors", repr((how, work.seed)))
-    for step in range(_resumed(kept, layer, optimiser), steps or how.steps):
-        tasks = regressions(
-            work.generator("linear attention tasks", str(step)), how.batch_size, how.points, how.dimension
-        )
-        for group in optimiser.param_groups:
-            group["lr"] = how.learning_rate * (1 + math.cos(math.pi * step / how.steps)) / 2
-        loss = (layer.predict(tasks.x, tasks.y, tasks.asked) - tasks.target).square().mean()
-        if not math.isfinite(loss.item()):
-            raise ModelError(
-                f"the linear layer's loss is no longer a number at step {step + 1} with learning rate "
-                f"{how.learning_rate:g}; try a smaller one"
-            )
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-        if steps is None:
-            work.progress(step + 1)
-        if kept.due:
-            _keep(kept, step + 1, layer, optimiser)
+def train(how: Training, work: Work) -> Layer:
+    """The trained layer. Goes on from `work.folder`. Raises ModelError where the loss is no longer a
+    number."""
+    network = Trained(untrained(how, work))
+    kept = Checkpoint(work.folder / "layer.safetensors", repr((how, work.seed)))
+    training.train(network, _Loss(how, work), how.schedule, checkpoint=kept, progress=work.progress)
     kept.clear()
-    return Layer(*(weight.detach() for weight in layer.weights))
+    return network.layer
 
 
-def _keep(kept: Checkpoint, done: int, layer: Layer, optimiser: torch.optim.Optimizer) -> None:
-    tensors = {f"weight.{name}": w.detach() for name, w in zip(NAMES, layer.weights, strict=True)}
-    for name, weight in zip(NAMES, layer.weights, strict=True):
-        tensors |= {f"{key}.{name}": value for key, value in optimiser.state[weight].items()}
-    kept.write(tensors, {"done": done})
+def seconds_a_step(how: Training, work: Work) -> float:
+    """Measured."""
+    return training.seconds_a_step(Trained(untrained(how, work)), _Loss(how, work), how.schedule)
 
 
-def _resumed(kept: Checkpoint, layer: Layer, optimiser: torch.optim.Optimizer) -> int:
-    found = kept.read()
-    if found is None:
-        return 0
-    tensors, plain = found
-    with torch.no_grad():
-        for name, weight in zip(NAMES, layer.weights, strict=True):
-            weight.copy_(tensors[f"weight.{name}"])
-            optimiser.state[weight] = {
-                key: parted(tensors, f"{key}.")[name] for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-    return int(plain["done"])
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """The squared error on the tasks of a step."""
+
+    how: Training
+    work: Work
+
+    def __call__(self, network: Any, step: int) -> Tensor:
+        draw = self.work.generator("linear attention tasks", str(step))
+        tasks = regressions(draw, self.how.batch_size, self.how.points, self.how.dimension)
+        return torch.mean((network(tasks.x, tasks.y, tasks.asked) - tasks.target) ** 2)
