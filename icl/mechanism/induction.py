@@ -48,7 +48,8 @@ class Induction:
 
     needs_model: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {},
+        "quick": {"sequences": 64, "ablated": 12, "draws": 3, "sets": 3, "queries": 40, "count": 4}
+        | {"window": 20},
         "paper": {"sequences": 256, "ablated": 256, "draws": 20, "sets": 20, "queries": 256, "count": 500}
         | {"window": 1},
     }
@@ -60,16 +61,16 @@ class Induction:
         tokens: int = 25,
         repeats: int = 4,
         heads: int = 15,
-        draws: int = 5,
+        draws: int = 3,
         ablation: str = "zero",
-        ablated: int = 32,
+        ablated: int = 12,
         task: str = "sst2",
         shots: int = 6,
-        sets: int = 4,
+        sets: int = 3,
         queries: int = 40,
         pool: int = 512,
         texts: str = "agnews",
-        count: int = 10,
+        count: int = 4,
         early: int = 50,
         late: int = 500,
         window: int = 20,

@@ -77,17 +77,25 @@ class Circuits:
         """How far what heads hand on, mixed [B, H, R, D], lifts the logits of tokens ids [B, H, R] above the
         mean of the vocabulary, in standard deviations over the vocabulary: [B, H, R]."""
         assert self.unembedding is not None
-        if "mean" not in self._cache:
-            self._cache["mean"] = self.unembedding.mean(dim=0)
-            centred = self.unembedding.T @ self.unembedding / len(self.unembedding)
-            self._cache["spread"] = centred - torch.outer(self._cache["mean"], self._cache["mean"])
-        outputs = self.outputs[layer]
-        mixed = mixed.float()
-        small = outputs.transpose(1, 2) @ self._cache["spread"] @ outputs  # [H, D, D]
+        outputs, mixed = self.outputs[layer], mixed.float()
+        mean, small = self._spread_of(layer)
         variance = ((mixed @ small) * mixed).sum(dim=-1)
         written = mixed @ outputs.transpose(1, 2)  # [B, H, R, d]
-        rows = self.unembedding[ids] - self._cache["mean"]
+        rows = self.unembedding[ids] - mean
         return (written * rows).sum(dim=-1) / variance.clamp(min=1e-30).sqrt()
+
+    def _spread_of(self, layer: int) -> tuple[Tensor, Tensor]:
+        """The mean of the unembedding [d]; and of each head of a layer the covariance over the vocabulary of
+        the logits that it writes, by what it hands on: [H, D, D]."""
+        assert self.unembedding is not None
+        if "mean" not in self._cache:
+            self._cache["mean"] = mean = self.unembedding.mean(dim=0)
+            square = self.unembedding.T @ self.unembedding / len(self.unembedding)
+            self._cache["spread"] = square - torch.outer(mean, mean)
+        if f"spread {layer}" not in self._cache:
+            outputs = self.outputs[layer]
+            self._cache[f"spread {layer}"] = outputs.transpose(1, 2) @ self._cache["spread"] @ outputs
+        return self._cache["mean"], self._cache[f"spread {layer}"]
 
 
 def read_circuits(reader: HeadReader) -> Circuits:

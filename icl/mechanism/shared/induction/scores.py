@@ -14,7 +14,7 @@ from icl.mechanism.shared.heads import HeadReader, Seen
 from icl.mechanism.shared.induction.circuits import Circuits
 from icl.mechanism.shared.induction.repeats import batches
 
-ROWS = 1616
+ROWS = 3232
 """Tokens that are forwarded at once."""
 
 
