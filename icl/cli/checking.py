@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -40,8 +41,12 @@ def check(
     """
     from icl.errors import IclError, Problems
     from icl.experiments.file.around import read_any
+    from icl.experiments.file.kinds import is_study
     from icl.experiments.grid.check import check as look
 
+    if is_study(Path(file)):
+        _study(Path(file), any(given is not None for given in (settings, limit, seeds, model)))
+        return
     changed = options.overrides(settings, limit, seeds, model)
     try:
         experiment, source, is_task = read_any(file, changed)
@@ -61,6 +66,34 @@ def check(
     for key, text in lines:
         typer.echo(visible(f"  {key:{width}}{text}"))
     typer.echo(f"Next: icl preview {file} shows prompts" + ("" if is_task else f", icl plan {file} the cost"))
+
+
+def _study(file: Path, given: bool) -> None:
+    from icl.errors import IclError
+    from icl.experiments.asking.models import model_source
+    from icl.experiments.study.check import check_study
+    from icl.experiments.study.file import read_study
+
+    if given:
+        raise typer.BadParameter("values in place of the file's: a study is checked as it is")
+    try:
+        checked = check_study(*read_study(file))
+    except IclError as error:
+        print(f"icl: error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    lines = [("study", f"{checked.file.study.name}, preset {checked.preset}")]
+    lines += [
+        ("parameters", ", ".join(f"{key}={value}" for key, value in checked.parameters.items()) or "none")
+    ]
+    if checked.model is not None:
+        lines.append(("model", f"{checked.model.model_label} ({model_source(checked.model)})"))
+    for data in checked.tasks.values():
+        lines += _task(data)
+    lines += [("step", f"{step.name}: {step.units:,} {step.unit}") for step in checked.study.steps()]
+    typer.echo(visible(f"{file}: no problem found"))
+    for key, text in lines:
+        typer.echo(visible(f"  {key:12}{text}"))
+    typer.echo(visible(f"Next: icl study {file} --plan measures what it takes"))
 
 
 def _experiment(checked: Checked) -> Iterator[tuple[str, str]]:

@@ -96,3 +96,22 @@ def test_studies_are_listed_with_parameters(icl: Icl, planted) -> None:
     known = icl("schema", "study")
     named = json.loads(known.out)["$defs"]["Component"]["anyOf"][2]["properties"]
     assert named["coins"]["properties"]["preset"] == {"enum": ["paper", "quick"]}
+
+
+def test_check_lists_parameters_and_steps_or_what_is_wrong(icl: Icl, study: Path) -> None:
+    said = icl("check", "study.yaml")
+    lines = [line.split(maxsplit=1) for line in said.out.splitlines()]
+    assert said.code == 0, said.err
+    assert ["parameters", "throws=60, bias=0.9, scale=100.0, task="] in lines
+    assert ["step", "biased: 60 throws"] in lines
+    study.write_text("name: mine\nstudy: {coins: {throws: 0}}\n", encoding="utf-8")
+    wrong = icl("check", "study.yaml")
+    assert (wrong.code, wrong.err.count("\n")) == (1, 1)
+    assert "throws is 0" in wrong.err
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "preview", "tune"])
+def test_a_study_given_to_another_command_is_named(icl: Icl, study: Path, command: str) -> None:
+    said = icl(command, "study.yaml")
+    assert said.code == 2
+    assert said.err == "icl: error: study.yaml: is a study, not an experiment: icl study study.yaml\n"

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from icl.experiments.study.depends import plain
 from icl.experiments.study.folder import file_name
+from icl.experiments.study.plain import plain
 from icl.mechanism.contract import Report, studies
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from icl.errors import ConfigError, nearest, unknown_name
+from icl.errors import nearest, unknown_name
 from icl.experiments.file.axes import Section, listed
 from icl.experiments.file.config import Name, Seed, Source
+from icl.experiments.file.kinds import read_kind
 from icl.experiments.file.models import Plain, choices_of, parse_model
-from icl.experiments.file.placed import opened
 from icl.instructions.contract import row_generators
 from icl.mixing import Group
 from icl.tasks.leaks import LEAST, NGRAM
@@ -192,7 +192,5 @@ def read_recipe(source: str | Path | Mapping[str, Any]) -> tuple[Recipe, Source]
     if isinstance(source, Mapping):
         return validate(Recipe, dict(source), {}, "recipe"), Source("recipe", Path(), {})
     path = Path(source)
-    data, lines = opened(path, "recipe")
-    if "grid" in data and "parts" not in data:
-        raise ConfigError(f"{path}: is an experiment, not a recipe: icl run {path}")
+    data, lines = read_kind(path, "parts")
     return validate(Recipe, data, lines, str(path)), Source(str(path), path.parent, lines)

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validat
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from icl.errors import ConfigError, nearest
+from icl.errors import ConfigError
 from icl.experiments.file.axes import (
     Component,
     Grid,
@@ -31,6 +31,7 @@ from icl.experiments.file.axes import (
     refuse_twice,
 )
 from icl.experiments.file.baseline import BaselineError, parse_baseline
+from icl.experiments.file.kinds import missing, refuse_other, yaml_files
 from icl.experiments.file.models import (
     Context,
     Dtype,
@@ -308,10 +309,9 @@ def read_experiment(
     if os.path.isdir(path):
         raise ConfigError(f"{path}: is a folder, not an experiment file{_inside(path)}")
     if not os.path.exists(path):
-        guess = nearest(path.name, _yaml_files(path.parent))
-        hint = f". Did you mean {str(path.with_name(guess))!r}?" if guess else ""
-        raise ConfigError(f"{shortened(str(path))}: no such experiment file{hint}")
+        raise missing(path, "experiment")
     data, lines = read_yaml(path)
+    refuse_other(path, data, "grid")
     if is_task(data):
         raise ConfigError(
             f"{path}: is a task file, not an experiment: name it under task: in an experiment file, or look "
@@ -331,13 +331,9 @@ def is_experiment(path: Path) -> bool:
     return "grid" in read_yaml(path)[0]
 
 
-def _yaml_files(folder: Path) -> list[str]:
-    return [p.name for p in folder.glob("*.yaml")] if os.path.isdir(folder) else []
-
-
 def _inside(folder: Path) -> str:
     """A hint to what a folder holds: the experiment of a run, or files to choose from."""
-    names = _yaml_files(folder)
+    names = yaml_files(folder)
     return f"; it holds {', '.join(sorted(names)[:5])}" if names else ""
 
 

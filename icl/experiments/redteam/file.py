@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from icl.errors import ConfigError
 from icl.experiments.corpus.recipe import Rows, only_one
 from icl.experiments.file.axes import Named, Section, listed
 from icl.experiments.file.config import Name, Seed, Source
+from icl.experiments.file.kinds import read_kind
 from icl.experiments.file.models import Plain
-from icl.experiments.file.placed import opened
 from icl.protocols import Tokenizer
 from icl.redteam.writing import FEW_SHOT, WRITTEN, ZERO_SHOT, Questions
 from icl.tasks.strict_yaml import validate
@@ -166,9 +165,5 @@ def read_red_team(source: str | Path | Mapping[str, Any]) -> tuple[RedTeam, Sour
     if isinstance(source, Mapping):
         return validate(RedTeam, dict(source), {}, "red teaming"), Source("red teaming", Path(), {})
     path = Path(source)
-    data, lines = opened(path, "red teaming")
-    if "grid" in data:
-        raise ConfigError(f"{path}: is an experiment: icl run {path}")
-    if "parts" in data:
-        raise ConfigError(f"{path}: is a recipe of instruction data: icl data build {path}")
+    data, lines = read_kind(path, "target")
     return validate(RedTeam, data, lines, str(path)), Source(str(path), path.parent, lines)

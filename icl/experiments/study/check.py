@@ -12,6 +12,7 @@ from icl.experiments.asking.models import check_models, only_model
 from icl.experiments.file.config import Experiment, Source
 from icl.experiments.file.placed import placed
 from icl.experiments.study.file import PRESET, StudyFile
+from icl.experiments.study.plain import plain
 from icl.mechanism.contract import Study, studies
 from icl.registry import Entry
 from icl.tasks import TaskData, load_task
@@ -27,7 +28,7 @@ class CheckedStudy:
     study: Study
     preset: str
     parameters: Mapping[str, Any]
-    """Those of the preset, with the file's in their place."""
+    """All that it takes: the file's, else the preset's, else its defaults."""
     tasks: Mapping[str, TaskData]
     model: Experiment | None
     """What opens it."""
@@ -75,7 +76,7 @@ def check_study(file: StudyFile, source: Source, *, with_model: bool = False) ->
             tasks[task] = load_task(source.task_path(task))
     with placed(source, ("study", name)):
         study.check(None, tasks)
-    return CheckedStudy(file, source, study, str(file.preset), parameters, tasks, model)
+    return CheckedStudy(file, source, study, str(file.preset), _all(entry, parameters), tasks, model)
 
 
 def _preset(file: StudyFile, entry: Entry[Study], source: Source) -> Mapping[str, Any]:
@@ -101,6 +102,12 @@ def _built(file: StudyFile, entry: Entry[Study], parameters: Mapping[str, Any], 
             key for key in file.given if re.search(rf"\b{re.escape(key)}\b", message)
         ]
         raise source.error(("study", name, *said[:1]), message) from error
+
+
+def _all(entry: Entry[Study], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with the defaults of those that are not given, so that another default is another study."""
+    names = {parameter.name.rstrip("_"): parameter.default for parameter in entry.parameters}
+    return {name: plain(given.get(name, default)) for name, default in names.items()}
 
 
 def _key_of(file: StudyFile, task: str) -> KeyPath:

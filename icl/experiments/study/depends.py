@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -60,7 +58,7 @@ class Depends:
         """Those that a step goes by."""
         given = self.checked.parameters
         names = given if step.parameters is None else [key for key in step.parameters if key in given]
-        return {key: plain(given[key]) for key in names}
+        return {key: given[key] for key in names}
 
     def of(self, step: Step) -> dict[str, Any]:
         """All that its findings depend on, plain."""
@@ -110,24 +108,3 @@ class Depends:
         ]
         said = "; ".join(changed) or "a step before it has changed"
         return f"{step.name} is done again: {said}. What it found before is put aside"
-
-
-def plain(value: Any, lost: list[str] | None = None, path: str = "") -> Any:
-    """As JSON gives it back: numbers of numpy and torch, arrays and tuples as plain ones, keys as texts.
-
-    JSON has no nan and no infinities: None stands in their place, and `lost` is told where.
-    TypeError for what has no plain form.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, lost, f"{path}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item, lost, f"{path}[{at}]") for at, item in enumerate(value)]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist(), lost, path)
-    if isinstance(value, float) and not math.isfinite(value):
-        if lost is not None:
-            lost.append(path.lstrip("."))
-        return None
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise TypeError(f"{path.lstrip('.') or 'the value'} is of type {type(value).__name__}, not plain JSON")

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from icl.errors import ConfigError
 from icl.experiments.file.axes import Component, Section
 from icl.experiments.file.config import Seed, Source
+from icl.experiments.file.kinds import read_kind
 from icl.experiments.file.models import Plain, parse_model
-from icl.experiments.file.placed import opened
 from icl.tasks.strict_yaml import validate
 
 PRESET = "preset"
@@ -54,8 +53,5 @@ def read_study(source: str | Path | Mapping[str, Any]) -> tuple[StudyFile, Sourc
     if isinstance(source, Mapping):
         return validate(StudyFile, dict(source), {}, "study"), Source("study", Path(), {})
     path = Path(source)
-    data, lines = opened(path, "study")
-    for key, what, command in (("grid", "an experiment", "run"), ("parts", "a recipe", "data build")):
-        if key in data and "study" not in data:
-            raise ConfigError(f"{path}: is {what}, not a study: icl {command} {path}")
+    data, lines = read_kind(path, "study")
     return validate(StudyFile, data, lines, str(path)), Source(str(path), path.parent, lines)

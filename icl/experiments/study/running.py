@@ -19,10 +19,11 @@ from icl.experiments.folder.manifest import now
 from icl.experiments.running.progress import Meter
 from icl.experiments.running.session import what_was_refused
 from icl.experiments.study.check import CheckedStudy
-from icl.experiments.study.depends import Depends, plain
+from icl.experiments.study.depends import Depends
 from icl.experiments.study.drawing import draw_figures
 from icl.experiments.study.folder import FIGURES, REPORT_TEXT, StudyFolder
 from icl.experiments.study.opening import open_decoder
+from icl.experiments.study.plain import plain
 from icl.experiments.study.text import to_markdown
 from icl.mechanism.contract import Decoder, Found, Step, Work
 
@@ -198,7 +199,7 @@ class Studying:
             "name": self.checked.file.name,
             "study": self.checked.file.study.name,
             "preset": self.checked.preset,
-            "parameters": plain(self.checked.parameters),
+            "parameters": dict(self.checked.parameters),
             "seed": self.checked.file.seed,
             "model": self._about(),
             "tasks": list(self.checked.tasks),

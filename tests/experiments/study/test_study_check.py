@@ -78,6 +78,15 @@ def test_a_file_that_is_not_there_has_a_nearest_one(tmp_path: Path) -> None:
 def test_what_the_file_gives_takes_the_place_of_the_preset(planted) -> None:
     given = {"name": "x", "study": {"coins": {"preset": "paper", "bias": 0.1}}}
     checked = check_study(*read_study(given))
-    assert checked.parameters == {"throws": 40_000, "bias": 0.1}
+    assert checked.parameters == {"throws": 40_000, "bias": 0.1, "scale": 100.0, "task": ""}
     again = check_study(*read_study(checked.resolved))
     assert (again.parameters, again.preset) == (checked.parameters, "paper")
+
+
+def test_another_default_of_the_code_is_another_step(planted, monkeypatch, tmp_path: Path) -> None:
+    given = {"name": "x", "study": {"coins": {"throws": 20}}}
+    icl.study(given, output=tmp_path)
+    planted.done.clear()
+    monkeypatch.setitem(planted.__init__.__kwdefaults__, "scale", 50.0)
+    icl.study(given, output=tmp_path)
+    assert planted.done == ["difference"]

@@ -45,7 +45,13 @@ def test_a_coin_without_bias_holds_nothing(planted, tmp_path: Path) -> None:
 def test_the_folder_says_all_that_it_was_made_of(planted, tmp_path: Path) -> None:
     folder = icl.study(STUDY, output=tmp_path).path
     resolved = yaml.safe_load((folder / "study.yaml").read_text())
-    assert resolved["study"]["coins"] == {"preset": "quick", "throws": 60, "bias": 0.9}
+    assert resolved["study"]["coins"] == {
+        "preset": "quick",
+        "throws": 60,
+        "bias": 0.9,
+        "scale": 100.0,
+        "task": "",
+    }
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["identity"]["seed"] == 3
     assert [session["ended_by"] for session in manifest["sessions"]] == ["complete"]
