@@ -58,7 +58,8 @@ def test_a_whole_study_leaves_the_network_as_it_was_and_repeats_itself(tmp_path:
         assert study.pace(step, work) > 0
         told.clear()
         found[step.name] = json.loads(json.dumps(study.run(step, work), allow_nan=False))
-        assert told == list(range(1, step.units + 1))
+        assert told == sorted(told)
+        assert told[-1] == step.units
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     last = study.steps()[-1]
     assert study.run(last, work_on(fresh(), tmp_path)) == found[last.name]
@@ -92,7 +93,7 @@ def test_what_cannot_be_is_refused_before_a_model_loads(given: dict[str, Any], s
 
 
 def test_a_task_without_labels_and_one_with_too_few_examples_are_refused() -> None:
-    with pytest.raises(ConfigError, match="48"):
+    with pytest.raises(ConfigError, match="32"):
         GradientDescent(task="rule").check(None, {"rule": rule()})
     with pytest.raises(ConfigError, match="has 51 rows"):
         GradientDescent(task="rule", shots=40, queries=6).check(None, {"rule": rule()})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -134,27 +134,31 @@ class HeadReader:
         return [Head(layer, head) for layer in range(self.layers) for head in range(self.heads)]
 
     def forward(
-        self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None, blocked: Blocked | None = None
-    ) -> Tensor:
+        self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None, blocked: Blocked | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Runs texts tokens [B, S] of one length; hidden states [B, S, d] after the final norm.
 
         look: told of every layer, for `rows` (default: all positions) in blocks that stay small; called under
-        `inference_mode`. Raises ConfigError for a text longer than the context.
+        `inference_mode`. positions [S]: of several texts in one sequence, apart by `blocked` in all layers,
+        none of them longer than a layer's window. Raises ConfigError for a text longer than the context.
         """
         with torch.inference_mode():
-            return self.differentiable(tokens, look, rows, blocked)
+            return self.differentiable(tokens, look, rows, blocked, positions)
 
     def differentiable(
-        self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None, blocked: Blocked | None = None
-    ) -> Tensor:
+        self, tokens: Tensor, look: Look, rows: Sequence[int] | None = None, blocked: Blocked | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """As `forward`, with gradients through weights and values where torch keeps them."""
         batch, length = tokens.shape
-        self.check_length(length)
+        self.check_length(length if positions is None else int(positions.max()) + 1)
         wanted = list(dict.fromkeys(range(length) if rows is None else (row % length for row in rows)))
         others = sorted(set(range(length)) - set(wanted))
         back = torch.tensor([*wanted, *others], device=tokens.device).argsort()
 
         def attend(q: Tensor, k: Tensor, v: Tensor, call: LayerCall) -> Tensor:
+            call = call if positions is None else replace(call, window=None)
             # packed rows of equal texts [H, B * S, D] -> [B, H, S, D]
             q, k, v = (x.view(len(x), batch, length, -1).transpose(0, 1) for x in (q, k, v))
             values = v.repeat_interleave(q.shape[1] // v.shape[1], dim=1)
@@ -171,10 +175,10 @@ class HeadReader:
                         look(Seen(call.layer, block, weights, values, scored))
             return torch.cat(mixed, dim=2)[:, :, back].transpose(0, 1).flatten(1, 2)
 
-        positions = torch.arange(length, device=tokens.device).repeat(batch)
+        places = torch.arange(length, device=tokens.device) if positions is None else positions
         with self.trunk.switched(attend):
             output = self.trunk.decoder(
-                input_ids=tokens.reshape(1, -1), position_ids=positions[None], use_cache=False
+                input_ids=tokens.reshape(1, -1), position_ids=places.repeat(batch)[None], use_cache=False
             )
         hidden: Tensor = output.last_hidden_state[0]
         return hidden.view(batch, length, -1)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from icl.engine.trie.preorder import as_arrays, build_trie, subtree_ends
@@ -40,13 +42,33 @@ def virtual_length(root: Root | None) -> int:
     return root.length if isinstance(root, VirtualTokens) else 0
 
 
-def _trie(network: Network, rows: Sequence[TokenRow], root: Root | None) -> list[Tensor]:
-    device = network.device
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """Texts without their last tokens as one sequence of T tokens, depth first: what they share stands there
+    once."""
+
+    tokens: NDArray[np.int64]
+    """[T]."""
+    depth: NDArray[np.int64]
+    """[T]: positions in the texts."""
+    end: NDArray[np.int64]
+    """[T]: just past the last token that sees this one."""
+    paths: tuple[NDArray[np.int64], ...]
+    """Of each text the places of its tokens."""
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """[T, T]: whether a token (row) sees another (column)."""
+        at = np.arange(len(self.tokens))
+        return np.asarray((at[None] <= at[:, None]) & (at[:, None] < self.end[None]))
+
+
+def packed(rows: Sequence[TokenRow]) -> Packed:
+    """Rows in one sequence."""
     trie = build_trie(as_arrays([row.ids[:-1] for row in rows]))
-    end = subtree_ends(trie)
     depth = np.empty(trie.rows, dtype=np.int64)
     tokens = np.empty(trie.rows, dtype=np.int64)
-    places: list[np.ndarray[Any, Any]] = [np.empty(0, dtype=np.int64)] * len(rows)
+    paths = [np.empty(0, dtype=np.int64)] * len(rows)
     path = np.empty(trie.depth, dtype=np.int64)
     for s, index in enumerate(trie.order):
         shared, length = int(trie.shared[s]), int(trie.lengths[s])
@@ -54,12 +76,17 @@ def _trie(network: Network, rows: Sequence[TokenRow], root: Root | None) -> list
         depth[own] = np.arange(shared, length)
         tokens[own] = trie.sequences[index][shared:]
         path[shared:length] = np.arange(own.start, own.stop)
-        places[index] = path[rows[index].start - 1 : length].copy()
-    at = np.arange(trie.rows)
-    seen = (at[None] <= at[:, None]) & (at[:, None] < end[None])
-    mask = torch.from_numpy(seen).to(device)[None, None]
-    ids = torch.from_numpy(tokens).to(device)[None]
-    positions = torch.from_numpy(depth).to(device)[None]
+        paths[index] = path[:length].copy()
+    return Packed(tokens, depth, subtree_ends(trie), tuple(paths))
+
+
+def _trie(network: Network, rows: Sequence[TokenRow], root: Root | None) -> list[Tensor]:
+    device = network.device
+    trie = packed(rows)
+    places = [path[row.start - 1 :] for path, row in zip(trie.paths, rows, strict=True)]
+    mask = torch.from_numpy(trie.seen).to(device)[None, None]
+    ids = torch.from_numpy(trie.tokens).to(device)[None]
+    positions = torch.from_numpy(trie.depth).to(device)[None]
     wanted, which = np.unique(np.concatenate(places), return_inverse=True)
     logits = _logits(network, ids, positions, mask, root, torch.from_numpy(wanted).to(device))[0]
     targets = torch.tensor([t for row in rows for t in row.ids[row.start :]], device=device)

@@ -7,26 +7,25 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from icl.conversation import converse
 from icl.errors import ModelError
-from icl.labels import label_probabilities
+from icl.labels import choose, label_probabilities, label_texts
 from icl.mechanism.contract import Decoder
 from icl.mechanism.shared.gradient_descent.draw import Drawn
-from icl.mechanism.shared.gradient_descent.looking import LastToken, last_token
+from icl.mechanism.shared.gradient_descent.looking import TOGETHER, LastToken, last_tokens
 from icl.mechanism.shared.gradient_descent.tuning import finetuned, key_value_parts
 from icl.mechanism.shared.gradient_descent.updates import Floats, sim_am, sim_aou, sim_random
 from icl.mechanism.shared.heads import HeadReader
-from icl.mechanism.shared.labelled import Material, demonstrations
-from icl.methods.direct import Direct
+from icl.mechanism.shared.labelled import Material
+from icl.training import TrainingRow
 from icl.tuning.shared.rows import task_rows
 from icl.tuning.shared.tokens import TokenRow, seam, tokenised
-from icl.types import Example, Outcome, TokenIds
+from icl.types import Example, TokenIds
 
 TUNED = ("same", "shuffled", "others")
 """What fine-tuning is on: the demonstrations, them with shuffled labels, other examples."""
@@ -36,10 +35,14 @@ TUNED = ("same", "shuffled", "others")
 class Look:
     """What was seen of a decoder in one state, query by query."""
 
-    ids: tuple[TokenIds, ...]
-    """Of the prompts."""
+    prompts: tuple[TokenIds, ...]
     seen: tuple[LastToken, ...]
-    right: tuple[bool, ...]
+    scores: tuple[Mapping[str, float], ...]
+    """Of each query, of each label the log-probability."""
+
+    def right(self, queries: Sequence[Example]) -> list[bool]:
+        """Whether the most probable label is right."""
+        return [choose(s)[0] in query.golds for s, query in zip(self.scores, queries, strict=True)]
 
 
 class Comparison:
@@ -69,14 +72,13 @@ class Comparison:
                 self._material.prompt(query.query, shown)
 
     def pace(self, rates: Sequence[float], epochs: int) -> float:
-        """Seconds a prompt takes, the trainings shared out among them; measured on one query and one
+        """Seconds a prompt takes, the trainings shared out among them; measured on a few queries and one
         example."""
         drawn, queries = self._drawn, self._material.queries
-        few = replace(drawn, validation=drawn.validation[:1])
-        one = Comparison(self._decoder, replace(self._material, queries=queries[:1]), few, lambda done: None)
-        plain, shown = (_seconds(partial(one._look, examples)) for examples in ((), drawn.shown))
-        answered = _seconds(partial(one._validated, 0.0, 1)) * len(drawn.validation)
-        trained = _seconds(partial(one._trained, drawn.shown[:1], min(rates))) * len(drawn.shown) * epochs
+        few = queries[:TOGETHER]
+        plain, shown = (_seconds(partial(self._look, few, e)) / len(few) for e in ((), drawn.shown))
+        answered = plain * len(drawn.validation)
+        trained = _seconds(partial(self._trained, drawn.shown[:1], min(rates))) * len(drawn.shown) * epochs
         total = len(queries) * ((1 + len(TUNED)) * plain + 2 * shown)
         total += (len(rates) + 1) * answered + (len(rates) + len(TUNED)) * trained
         return total / self.prompts(len(queries))
@@ -93,42 +95,44 @@ class Comparison:
                 "try smaller tuning_rates"
             )
         looks = {
-            "zero": self._look(()),
-            "shown": self._look(self._drawn.shown),
-            "demonstrations": self._look(self._drawn.others),
+            "zero": self._asked(()),
+            "shown": self._asked(self._drawn.shown),
+            "demonstrations": self._asked(self._drawn.others),
         }
         trained_on = (self._drawn.shown, self._drawn.shuffled, self._drawn.others)
         for name, examples in zip(TUNED, trained_on, strict=True):
             with self._tuned(examples, rate, epochs):
-                looks[name] = self._look(())
+                looks[name] = self._asked(())
+        queries = self._material.queries
         return {
             "rate": rate,
             "validation": {f"{r:g}": value if value > -math.inf else None for r, value in gains.items()},
             "untuned": self._validated(0.0, epochs),
-            "queries": [example.id for example in self._material.queries],
-            "right": {name: list(look.right) for name, look in looks.items()},
+            "queries": [example.id for example in queries],
+            "right": {name: look.right(queries) for name, look in looks.items()},
             "sim_aou": _sim_aou(looks, draw),
             "sim_am": _sim_am(looks),
         }
 
-    def _answered(self, examples: Sequence[Example], shown: Sequence[Example]) -> list[Outcome]:
-        """The label whose text is most probable, by the network as it is now."""
-        resources, direct = self._material.resources, Direct()
-        assert resources.model is not None
-        talks = [direct.solve(e.query, demonstrations(shown), resources) for e in examples]
-        return list(converse(talks, resources.model))
+    def _asked(self, shown: Sequence[Example]) -> Look:
+        look = self._look(self._material.queries, shown)
+        self._looked += len(look.seen)
+        self._told(self._looked)
+        return look
 
-    def _look(self, shown: Sequence[Example]) -> Look:
-        queries, encode = self._material.queries, self._decoder.tokenizer.encode
-        outcomes = self._answered(queries, shown)
-        ids = [encode(outcome.prompt.text) for outcome in outcomes]
-        seen = []
-        for prompt in ids:
-            seen.append(last_token(self._reader, prompt))
-            self._looked += 1
-            self._told(self._looked)
-        right = [outcome.answer in query.golds for outcome, query in zip(outcomes, queries, strict=True)]
-        return Look(tuple(ids), tuple(seen), tuple(right))
+    def _look(self, examples: Sequence[Example], shown: Sequence[Example]) -> Look:
+        """At the network as it is now."""
+        resources, prompts, named = self._material.resources, [], []
+        for example in examples:
+            labels, texts = label_texts(example.query, resources)
+            prompt = self._material.prompt(example.query, shown)
+            rows = [TrainingRow(example.id, prompt, text, resources.task.name) for text in texts]
+            prompts.append(tokenised(rows, self._decoder.tokenizer, self._limit).rows)
+            named.append(labels)
+        seen = last_tokens(self._reader, prompts)
+        ids = tuple(rows[0].ids[: rows[0].start] for rows in prompts)
+        scores = [dict(zip(n, s.labels, strict=True)) for n, s in zip(named, seen, strict=True)]
+        return Look(ids, tuple(seen), tuple(scores))
 
     @contextlib.contextmanager
     def _tuned(self, examples: Sequence[Example], rate: float, epochs: int) -> Iterator[None]:
@@ -142,10 +146,15 @@ class Comparison:
     def _rows(self, examples: Sequence[Example]) -> tuple[TokenRow, ...]:
         """Prompts without demonstrations, to be answered with the labels."""
         resources = self._material.resources
-        assert resources.model is not None
         assert resources.renderer is not None
         rows = task_rows(examples, resources.task, resources.renderer)
-        return tokenised(rows, self._decoder.tokenizer, resources.model.context_length).rows
+        return tokenised(rows, self._decoder.tokenizer, self._limit).rows
+
+    @property
+    def _limit(self) -> int:
+        """Tokens of the longest text."""
+        assert self._material.resources.model is not None
+        return self._material.resources.model.context_length
 
     def _validated(self, rate: float, epochs: int) -> float:
         """The mean log-probability, among the labels, of the right one after fine-tuning; -inf where it
@@ -153,10 +162,10 @@ class Comparison:
         held = self._drawn.validation
         try:
             with self._tuned(self._drawn.shown if rate else (), rate, epochs):
-                outcomes = self._answered(held, ())
+                look = self._look(held, ())
         except ModelError:
             return -math.inf
-        chances = [label_probabilities(o.label_scores)[e.target] for o, e in zip(outcomes, held, strict=True)]
+        chances = [label_probabilities(s).get(e.target, 0.0) for s, e in zip(look.scores, held, strict=True)]
         return float(np.log(np.maximum(chances, 1e-12)).mean())
 
 
@@ -174,7 +183,7 @@ def _sim_aou(looks: Mapping[str, Look], draw: np.random.Generator) -> dict[str, 
 def _sim_am(looks: Mapping[str, Look]) -> dict[str, Any]:
     """Over the query's own tokens: those with which the prompts end with and without demonstrations."""
     zero, shown = looks["zero"], looks["shown"]
-    own = [max(seam(z[::-1], s[::-1]), 1) for z, s in zip(zero.ids, shown.ids, strict=True)]
+    own = [max(seam(z[::-1], s[::-1]), 1) for z, s in zip(zero.prompts, shown.prompts, strict=True)]
     return {
         name: _plain(
             sim_am(s.scores[..., -n:], t.scores[..., -n:])
