@@ -262,6 +262,11 @@ class GenerateRequest:
     drawn for, wherever one of them is the most likely of all."""
     think: tuple[tuple[str, str], ...] = ()
     """(opening, closing) marks of blocks in which a stop string ends nothing, beside the known ones."""
+    presence_penalty: float = 0.0
+    """Taken off the logit of every token that the sample has drawn already, -2 to 2, as OpenAI defines it;
+    tokens of the prompt do not count."""
+    frequency_penalty: float = 0.0
+    """The same times how often it has drawn it."""
 
 
 @dataclass(frozen=True, slots=True)

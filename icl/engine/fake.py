@@ -51,8 +51,9 @@ class FakeModel:
 
     score_with(prompt, continuation) -> log-probability of the whole continuation.
     reply_with(prompt, sample index) -> the text generated; it is cut at `max_tokens` bytes and at
-    the first stop string like any other. `delay`: seconds to sleep before each request, to try
-    out what takes time. The fingerprint depends on the scripts (`icl.engine.script`).
+    the first stop string like any other; there are no logits, so that what shapes a draw (top_p, penalties,
+    but for temperature 0) changes nothing. `delay`: seconds to sleep before each request, to try out what
+    takes time. The fingerprint depends on the scripts (`icl.engine.script`).
     """
 
     def __init__(

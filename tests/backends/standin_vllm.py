@@ -29,6 +29,8 @@ class SamplingParams:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     seed: int | None = None
     stop: list[str] | None = None
     stop_token_ids: list[int] | None = None
@@ -117,7 +119,7 @@ class LLM:
         reason = "length"
         while len(made) < settings.max_tokens:
             row = self._logprobs((*ids, *made))[-1]
-            token = self._draw(row, settings, draw)
+            token = self._draw(_penalised(row, settings, made), settings, draw)
             named = settings.logprob_token_ids or ()
             made.append(token)
             told.append({t: _value(row[t]) for t in (token, *named)})
@@ -139,6 +141,14 @@ class LLM:
         if settings.top_k:
             row = row.masked_fill(row < row.topk(settings.top_k).values[-1], -math.inf)
         return int(torch.multinomial(row.softmax(-1), 1, generator=draw))
+
+
+def _penalised(row: torch.Tensor, settings: SamplingParams, made: list[int]) -> torch.Tensor:
+    """As vLLM says it: tokens of the output, once and as often as they are there."""
+    row = row.clone()
+    for token in set(made):
+        row[token] -= settings.presence_penalty + settings.frequency_penalty * made.count(token)
+    return row
 
 
 def _value(logprob: torch.Tensor) -> Any:

@@ -72,6 +72,17 @@ def test_the_whole_distribution_is_drawn_from(started):
     assert (body["top_k"], body["min_p"], body["top_p"]) == (0, 0.0, 1.0)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_penalties_are_passed_on_and_nothing_is_said_without_them(started, strict):
+    server = started(strict=strict)
+    model = opened(server)
+    model.generate([GenerateRequest(PROMPT, max_tokens=2, presence_penalty=1.5, frequency_penalty=-0.5)])
+    body = server.asked[-1][1]
+    assert (body["presence_penalty"], body["frequency_penalty"]) == (1.5, -0.5)
+    model.generate([GenerateRequest(PROMPT, max_tokens=3)])
+    assert not {"presence_penalty", "frequency_penalty"} & set(server.asked[-1][1])
+
+
 @pytest.mark.parametrize("stop", ["ok", "ignored"])
 def test_stop_strings_end_a_text_whether_or_not_the_server_heeds_them(started, stop):
     model = opened(started(stop=stop))

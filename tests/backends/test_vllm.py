@@ -124,6 +124,17 @@ def test_greedy_texts_are_those_of_plain_forwards(model: VllmModel) -> None:
         assert one.usage.tokens_flat == other.usage.tokens_flat
 
 
+def test_penalties_are_those_of_the_naive_engine(model: VllmModel) -> None:
+    asked = [
+        GenerateRequest((5, 6, 7), max_tokens=10, ignore_eos=True),
+        GenerateRequest((5, 6, 7), max_tokens=10, presence_penalty=2.0, ignore_eos=True),
+        GenerateRequest((5, 6, 7), max_tokens=10, frequency_penalty=-2.0, ignore_eos=True),
+    ]
+    found = [one.samples[0].token_ids for one in model.generate(asked)]
+    assert found == [one.samples[0].token_ids for one in PAIR.naive.generate(asked)]
+    assert len(set(found)) == 3
+
+
 def test_sample_i_is_the_same_from_whichever_on(model: VllmModel) -> None:
     drawn = GenerateRequest((5, 6, 7, 8), n=6, max_tokens=5, temperature=1.0, seed=3)
     (whole,) = model.generate([drawn])

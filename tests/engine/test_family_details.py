@@ -141,7 +141,7 @@ def test_greedy_is_naive_and_plain_generate(
 def test_sampled_is_naive(
     engine: TrieModel | CachedDfsModel, naive: NaiveModel, network: Any, max_slots: int
 ) -> None:
-    """The same streams; n samples forked from one prompt; truncation and n-gram bans on the way."""
+    """The same streams; n samples forked from one prompt; truncation, n-gram bans, penalties on the way."""
     engine.chunk_rows = 64
     if isinstance(engine, TrieModel):
         engine.max_slots = max_slots
@@ -153,6 +153,10 @@ def test_sampled_is_naive(
         GenerateRequest(
             PROMPTS[2], n=2, max_tokens=12, temperature=2.0, no_repeat_ngram=2, template_ids=FORM
         ),
+        GenerateRequest(
+            PROMPTS[0], n=2, max_tokens=WRITTEN, temperature=0.8, presence_penalty=1.5, ignore_eos=True
+        ),
+        GenerateRequest(PROMPTS[1], max_tokens=WRITTEN, frequency_penalty=2.0, ignore_eos=True),
     ]
     found = engine.generate(requests)
     assert_same(found, naive.generate(requests))

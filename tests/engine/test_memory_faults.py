@@ -115,9 +115,9 @@ def test_draws_that_fail_are_repeated_with_the_same_numbers(monkeypatch: pytest.
     inner = loop_module.draw_batch
     failed = 0
 
-    def short(logits: Any, requests: Any, uniforms: Any, contexts: Any) -> Any:
+    def short(logits: Any, requests: Any, uniforms: Any, *rest: Any) -> Any:
         nonlocal failed
-        drawn = inner(logits, requests, uniforms, contexts)
+        drawn = inner(logits, requests, uniforms, *rest)
         if len(logits) > 3:
             failed += 1
             for request, uniform, (token, _) in zip(requests, uniforms, drawn, strict=True):

@@ -32,7 +32,9 @@ TEXTS = [*ragged(1, count=5, length=16), (7, 8, 9), (90, 8, 9)]
 ASKED = [ScoreRequest(text[:-1], ((5, 6, 7), (8,))) for text in TEXTS]
 WRITING = [GenerateRequest(text, max_tokens=6, ignore_eos=True) for text in TEXTS]
 SAMPLING = [
-    GenerateRequest(text, n=3, max_tokens=5, temperature=1.0, seed=at, no_repeat_ngram=2)
+    GenerateRequest(
+        text, n=3, max_tokens=5, temperature=1.0, seed=at, no_repeat_ngram=2, presence_penalty=1.0
+    )
     for at, text in enumerate(TEXTS)
 ]
 

@@ -100,6 +100,32 @@ def brute_banned(context: list[int], size: int) -> set[int]:
     return {t for t in range(3) if len(context) >= size and (*context[len(context) - size + 1 :], t) in seen}
 
 
+def test_penalties_are_taken_off_what_was_written_once_and_as_often() -> None:
+    """mu[j] - c[j] * frequency - (c[j] > 0) * presence, OpenAI's; log-probabilities are the model's own."""
+    logits = torch.tensor([[1.0, 0.5, 0.0, -0.5, 2.0]])
+    request = GenerateRequest("x", temperature=0.5, presence_penalty=1.5, frequency_penalty=-0.25)
+    changed = torch.tensor([1.0, 0.5 - 1.5 + 0.25, 0.0, -0.5, 2.0 - 1.5 + 3 * 0.25])
+    shares = torch.softmax(changed.double() / 0.5, -1)
+    n = 4000
+    streams = [Given((at + 0.5) / n) for at in range(n)]
+    drawn_ones = draw_batch(logits.expand(n, 5), [request] * n, streams, [()] * n, [(4, 1, 4, 4)] * n)  # type: ignore[arg-type]
+    counts = np.bincount([token for token, _ in drawn_ones], minlength=5)
+    np.testing.assert_allclose(counts / n, shares.numpy(), atol=1e-3)
+    model = torch.log_softmax(logits[0], -1)
+    assert all(
+        logprob == pytest.approx(float(model[token]), abs=1e-5) for token, logprob in drawn_ones[::500]
+    )
+    assert torch.equal(logits, torch.tensor([[1.0, 0.5, 0.0, -0.5, 2.0]])), "the logits themselves stay"
+
+
+def test_a_greedy_text_is_penalised_too_and_one_without_a_token_is_not() -> None:
+    logits = torch.tensor([[1.0, 1.5], [1.0, 1.5], [1.0, 1.5]])
+    asked = [GenerateRequest("x", presence_penalty=1.0), GenerateRequest("x", presence_penalty=1.0)]
+    asked.append(GenerateRequest("x"))
+    found = draw_batch(logits, asked, [Given(0.0)] * 3, [()] * 3, [(1,), (), (1,)])  # type: ignore[arg-type]
+    assert [token for token, _ in found] == [0, 1, 1]
+
+
 @given(st.lists(st.integers(0, 2), max_size=10), st.integers(1, 4))
 def test_banned_tokens_would_repeat_an_n_gram(context: list[int], size: int) -> None:
     assert set(banned_tokens(context, size)) == brute_banned(context, size)

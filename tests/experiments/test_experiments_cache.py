@@ -98,6 +98,8 @@ def test_greedy_is_asked_once_whatever_the_seed():
         sampled(top_k=4),
         sampled(prompt=tuple(b"p")),
         sampled(no_repeat_ngram=3),
+        sampled(presence_penalty=1.0),
+        sampled(frequency_penalty=1.0),
         sampled(template_ids=(7,)),
     ],
 )
@@ -116,6 +118,14 @@ def test_template_ids_are_told_apart_and_their_lack_changes_no_key():
     assert len(model.requests) == 3
     plan = _SamplePlan.of("model", GenerateRequest("p", temperature=1.0))
     assert plan.keys[0].hex() == "5df321cda7d6db781bb6a538981b5124", "so caches stay good"
+
+
+def test_penalties_are_told_apart_and_count_for_greedy_texts_too():
+    model = FakeModel()
+    cached = CachedModel(model, ResponseStore())
+    kinds = [{}, {"presence_penalty": 1.0}, {"frequency_penalty": 1.0}, {"presence_penalty": 1}]
+    cached.generate([sampled(temperature=0.0, **kind) for kind in kinds])
+    assert len(model.requests) == 3, "1 and 1.0 are one penalty"
 
 
 def test_continuations_do_not_run_together():

@@ -122,7 +122,7 @@ def test_self_instruct_comes_up_filters_sorts_and_instantiates(make, seeds: str)
     assert made.rules.count("input equals output") == 2, "a label cut off, and wheat"
     assert made.rules.count("ends with a colon") == 1
     assert made.notes["rounds"] == 1
-    assert "presence penalty" in made.notes["not_as_published"]
+    assert "not_as_published" not in made.notes
 
 
 def test_self_instruct_asks_as_published(make, seeds: str) -> None:
@@ -132,12 +132,14 @@ def test_self_instruct_asks_as_published(make, seeds: str) -> None:
     assert len(first) == 5
     for request in first:
         assert (request.temperature, request.top_p, request.max_tokens) == (0.7, 0.5, 1024)
+        assert (request.presence_penalty, request.frequency_penalty) == (2.0, 0.0)
         assert request.stop == ("\n\n", "\n16", "16.", "16 .")
         lines = request.prompt.splitlines()
         assert [line.partition(".")[0] for line in lines[1:]] == [str(n) for n in range(1, 10)]
         assert {line.partition(". ")[2] for line in lines[1:-1]} == {seed["instruction"] for seed in SEEDS}
     assert len({request.seed for request in first}) == 5
-    assert all((r.temperature, r.max_tokens) == (0, 3) for r in kinds)
+    assert all((r.temperature, r.max_tokens, r.presence_penalty) == (0, 3, 0) for r in kinds)
+    assert all((r.temperature, r.presence_penalty) == (0, 1.5) for r in rest)
     assert sorted(r.max_tokens for r in rest) == [300, 350, 350]
     assert all(r.temperature == 0 and r.stop == ("Example 6", "Task:") for r in rest)
 

@@ -32,6 +32,7 @@ def test_every_key_of_a_recipe_is_told() -> None:
 def test_every_parameter_of_a_generator_is_told(name: str) -> None:
     text = section(name)
     sampling = ("per_round", "patience", "max_tokens", "temperature", "top_p", "top_k")
+    sampling += ("presence_penalty", "frequency_penalty")
     common = {*sampling, "blacklist", "ascii_only", "language"}
     for parameter in row_generators.entry(name).parameters:
         if parameter.name in common:

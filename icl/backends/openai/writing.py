@@ -112,7 +112,11 @@ class Writer:
             stop=tuple(request.stop),
             n=n,
             top=1 if self.speaker.found.top else 0,
-            extra={"ignore_eos": True} if request.ignore_eos else {},
+            extra={
+                name: value
+                for name in ("ignore_eos", "presence_penalty", "frequency_penalty")
+                if (value := getattr(request, name))
+            },
         )
 
     def generation(self, request: GenerateRequest, written: Written) -> Generation:

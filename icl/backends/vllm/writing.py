@@ -55,6 +55,8 @@ def sampling_of(
         "stop": list(request.stop) if stops and request.stop else None,
         "stop_token_ids": None if request.ignore_eos else sorted(eos_ids),
         "ignore_eos": request.ignore_eos,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
         "logprobs": 0,
     }
 

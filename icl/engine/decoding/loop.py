@@ -236,11 +236,11 @@ class DecodeLoop:
         """The next token of each slot and its log-probability under the model."""
         requests = [self.requests[s.request] for s in slots]
         contexts = [(*s.context, *s.watcher.ids) if s.context else () for s in slots]
-        uniforms = [s.uniform for s in slots]
+        uniforms, written = [s.uniform for s in slots], [s.watcher.ids for s in slots]
 
         def some(low: int, high: int) -> list[tuple[int, float]]:
-            part = slice(low, high)
-            return draw_batch(logits[part], requests[part], uniforms[part], contexts[part])
+            at = slice(low, high)
+            return draw_batch(logits[at], requests[at], uniforms[at], contexts[at], written[at])
 
         return in_pieces(some, len(slots), "a draw", self._less)
 

@@ -8,6 +8,7 @@ of the batch has a part in it.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,19 +57,21 @@ def draw_batch(
     requests: Sequence[GenerateRequest],
     uniforms: Sequence[UniformStream],
     contexts: Sequence[Sequence[int]],
+    written: Sequence[Sequence[int]] = (),
 ) -> list[tuple[int, float]]:
     """For each row of logits [B, V] (fp32) a token and its log-probability under the model itself.
 
     One of a request's `template_ids` that is the most likely of all is taken whatever was drawn; the
     number drawn is used up, so that the draws after it are those of their steps.
-    `contexts[b]`: prompt and output so far where n-grams may not repeat; empty elsewhere. Rows with
-    the same settings are drawn together; a row's draw does not depend on which.
+    `contexts[b]`: prompt and output so far where n-grams may not repeat; empty elsewhere. `written[b]`: the
+    output so far, needed where tokens of it are penalised. Rows with the same settings are drawn together; a
+    row's draw does not depend on which.
 
     Raises NotFinite, quoting the prompt, where the logits have no finite log-sum-exp.
     """
     taken: list[tuple[UniformStream, float]] = []
     try:
-        return _drawn(logits, requests, uniforms, contexts, taken)
+        return _drawn(logits, requests, uniforms, contexts, written, taken)
     except BaseException:  # out of memory: tried again with fewer rows, from the same numbers
         for stream, u in reversed(taken):
             stream.give_back(u)
@@ -80,6 +83,7 @@ def _drawn(
     requests: Sequence[GenerateRequest],
     uniforms: Sequence[UniformStream],
     contexts: Sequence[Sequence[int]],
+    written: Sequence[Sequence[int]],
     taken: list[tuple[UniformStream, float]],
 ) -> list[tuple[int, float]]:
     """See draw_batch; what is drawn from a stream is noted in `taken`."""
@@ -90,7 +94,13 @@ def _drawn(
             drawn[b] = next(uniforms[b])
             taken.append((uniforms[b], drawn[b]))
     choose = _by_kernels if draws.covers(logits) else _by_torch
-    chosen, likeliest, lse = choose(logits, requests, drawn, banned)
+    changed = [
+        b for b, r in enumerate(requests) if (r.presence_penalty or r.frequency_penalty) and written[b]
+    ]
+    chosen, likeliest, lse = choose(_penalised(logits, requests, written, changed), requests, drawn, banned)
+    if changed:  # what is said of the model is said of its own logits
+        lse[changed] = torch.logsumexp(logits[changed].double(), dim=-1).to(lse.dtype)
+        likeliest[changed] = torch.argmax(logits[changed], dim=-1)
     finite = torch.isfinite(lse)
     if not finite.all():
         prompt = requests[int(torch.argmin(finite.int()))].prompt
@@ -100,6 +110,25 @@ def _drawn(
             chosen[b] = likeliest[b]
     logprobs = (logits.gather(1, chosen[:, None])[:, 0] - lse).float().tolist()
     return list(zip(chosen.tolist(), logprobs, strict=True))
+
+
+def _penalised(
+    logits: Tensor,
+    requests: Sequence[GenerateRequest],
+    written: Sequence[Sequence[int]],
+    changed: Sequence[int],
+) -> Tensor:
+    """The logits, in the rows `changed` with what is taken off tokens that were written: presence_penalty
+    once, frequency_penalty as often as it was."""
+    if not changed:
+        return logits
+    penalised = logits.clone()
+    for b in changed:
+        counts = Counter(written[b])
+        ids = torch.tensor(list(counts), device=logits.device)
+        times = torch.tensor(list(counts.values()), dtype=logits.dtype, device=logits.device)
+        penalised[b, ids] -= requests[b].presence_penalty + requests[b].frequency_penalty * times
+    return penalised
 
 
 def _banned(request: GenerateRequest, context: Sequence[int]) -> list[int]:

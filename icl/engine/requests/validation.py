@@ -60,6 +60,8 @@ def check_generations(requests: Sequence[GenerateRequest]) -> None:
         _real(which, "temperature", request.temperature, "a finite number >= 0", low=0.0)
         _whole(which, "top_k", request.top_k, 0)
         _real(which, "top_p", request.top_p, "a number above 0, at most 1", above=0.0, high=1.0)
+        for name in ("presence_penalty", "frequency_penalty"):
+            _real(which, name, getattr(request, name), "a number from -2 to 2", low=-2.0, high=2.0)
         _whole(which, "seed", request.seed, -LARGEST - 1)
         _whole(which, "first_sample", request.first_sample, 0)
         _whole(which, "no_repeat_ngram", request.no_repeat_ngram, 0)

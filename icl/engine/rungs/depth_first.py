@@ -174,7 +174,7 @@ class CachedDfsModel(Identity):
         logits = first[None]
         while True:
             context = (*prompt, *watcher.ids) if request.no_repeat_ngram else ()
-            [(token, logprob)] = draw_batch(logits, [request], [uniform], [context])
+            [(token, logprob)] = draw_batch(logits, [request], [uniform], [context], [watcher.ids])
             if watcher.push(token, logprob) is not None:
                 path.cut(len(prompt))
                 return watcher

@@ -137,7 +137,7 @@ class NaiveModel(Identity):
         while watcher.reason is None:
             logits = text.extend(new)[None]
             context = (*prompt, *watcher.ids) if request.no_repeat_ngram else ()
-            [(token, logprob)] = draw_batch(logits, [request], [uniform], [context])
+            [(token, logprob)] = draw_batch(logits, [request], [uniform], [context], [watcher.ids])
             watcher.push(token, logprob)
             new = (token,)
         return watcher

@@ -218,11 +218,14 @@ class _SamplePlan:
             copies = request.n
             request = replace(request, seed=0, first_sample=0, n=1, top_k=0, top_p=1.0)
         indices = tuple(range(request.first_sample, request.first_sample + request.n))
-        *parameters, form, think = astuple(replace(request, prompt="", n=1, first_sample=0, continued=False))
+        plain = replace(request, prompt="", n=1, first_sample=0, continued=False)
+        *parameters, form, think, presence, frequency = astuple(plain)
         if form:  # left out where empty: caches that were written before there was such a field stay good
             parameters.append([int(token) for token in form])
         if think:
             parameters.append({"think": think})
+        if presence or frequency:
+            parameters.append({"penalties": [float(presence), float(frequency)]})
         base = _key(fingerprint, "generate", request.prompt, json.dumps(parameters))
         keys = tuple(hashlib.blake2b(base + struct.pack("<q", i), digest_size=16).digest() for i in indices)
         return cls(request, base, indices, keys, copies)

@@ -22,6 +22,7 @@ PLACE = "{question}"
 ASKED = f"Question: {PLACE}\nAnswer:"
 Share = Annotated[float, Field(ge=0, le=1)]
 Warmth = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 
 
@@ -39,6 +40,8 @@ class ZeroShot(Section):
     temperature: Warmth = Questions.temperature
     top_p: Annotated[float, Field(gt=0, le=1)] = Questions.top_p
     top_k: Annotated[int, Field(ge=0, strict=True)] = Questions.top_k
+    presence_penalty: Penalty = Questions.presence_penalty
+    frequency_penalty: Penalty = Questions.frequency_penalty
 
     @property
     def asking(self) -> Questions:

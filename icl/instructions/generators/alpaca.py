@@ -32,7 +32,7 @@ class Alpaca(Sampling):
     rows: how many. shown: seed tasks in a prompt. items: of the list, the shown ones too; it stops there.
     similarity: as of self_instruct, on the instruction alone. ignore_eos: the model may not end its text
     (published: the end-of-text token is banned). blacklist, ascii_only, language: as of self_instruct. Then
-    of sampling: per_round, patience, max_tokens, temperature, top_p, top_k.
+    of sampling: per_round, patience, max_tokens, temperature, top_p, top_k, penalties.
     """
 
     asks = True

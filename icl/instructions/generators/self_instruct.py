@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from icl.instructions.contract import Asking, Place, Work, row_generators
 from icl.instructions.generators.shared import instances
 from icl.instructions.generators.shared.filters import CHINESE, SELF_INSTRUCT, tidied, wrong_with
 from icl.instructions.generators.shared.parsing import numbered
-from icl.instructions.generators.shared.rounds import Progress, Sampling, was_cut, without_penalty
+from icl.instructions.generators.shared.rounds import Progress, Sampling, was_cut
 from icl.instructions.generators.shared.seeds import OWN, Seed, read_seeds, seeds_digest
 from icl.instructions.generators.shared.wording import wording
 from icl.instructions.rows import InstructionRow
@@ -32,11 +32,12 @@ class SelfInstruct(Sampling):
     many. shown, machine: tasks in a prompt, and how many of them the model's own where there are some. items:
     the list is stopped at this number. similarity: ROUGE-L F with a seed or a kept instruction above which
     one is left out. instances: of an instruction, at most. max_instance_tokens: (classification, others).
+    instance_penalty: presence penalty of instances.
     layouts: one of the published 7 layouts with input or 6 without, drawn, in place of fields. include_seeds:
     the seeds' own instances as rows. blacklist: words of what is left out; null is the published list.
     ascii_only: whether the first character must be ASCII (published: it must); null: as the language.
     language: of the prompts, "en" or "zh". Then of sampling: per_round, patience, max_tokens, temperature,
-    top_p, top_k.
+    top_p, top_k, presence_penalty (of instructions), frequency_penalty.
     """
 
     asks = True
@@ -55,6 +56,8 @@ class SelfInstruct(Sampling):
     language: str = "en"
     temperature: float = 0.7
     top_p: float = 0.5
+    presence_penalty: float = 2.0
+    instance_penalty: float = 1.5
 
     def __post_init__(self) -> None:
         self.check_sampling()
@@ -63,6 +66,7 @@ class SelfInstruct(Sampling):
         check_number("machine", self.machine, low=0, high=self.shown, whole=True)
         check_number("items", self.items, low=self.shown + 2, whole=True)
         check_number("similarity", self.similarity, low=0, high=1)
+        check_number("instance_penalty", self.instance_penalty, low=-2, high=2)
         check_choice("language", self.language, ("en", "zh"))
         check_flag("layouts", self.layouts)
         check_flag("include_seeds", self.include_seeds)
@@ -82,7 +86,6 @@ class SelfInstruct(Sampling):
     def make(self, work: Work) -> Asking:
         """See RowGenerator."""
         seeds = read_seeds(work.place, self.seeds, least=self.shown)
-        without_penalty(work, "2 for instructions, 1.5 for instances")
         if self.include_seeds:
             self._keep_seeds(work, seeds)
         found: list[str] = []
@@ -90,7 +93,7 @@ class SelfInstruct(Sampling):
         say = wording(self.language)
         kinds = yield from instances.kinds(work, seeds, found, say)
         asked = instances.prompts(work, seeds, found, kinds, say, self.instances, self.max_instance_tokens)
-        answers = yield list(asked)
+        answers = yield [replace(request, presence_penalty=self.instance_penalty) for request in asked]
         for at, (instruction, answer) in enumerate(zip(found, answers, strict=True)):
             assert isinstance(answer, Generation)
             made = instances.read(

@@ -109,15 +109,18 @@ def requests() -> list[GenerateRequest]:
         {"temperature": 1.2, "top_p": 0.8},
         {"temperature": 1.0, "no_repeat_ngram": 2},
         {"temperature": 0.9, "template_ids": tuple(range(0, 500, 2))},
+        {"temperature": 1.0, "presence_penalty": 2.0, "frequency_penalty": 1.0},
+        {"temperature": 0.0, "frequency_penalty": 2.0},
     ]
-    return [GenerateRequest((b + 1, 2, 3), max_tokens=5, **kinds[b % 6]) for b in range(60)]  # type: ignore[arg-type]
+    return [GenerateRequest((b + 1, 2, 3), max_tokens=5, **kinds[b % 8]) for b in range(60)]  # type: ignore[arg-type]
 
 
 def batch(logits: Tensor) -> tuple[list[tuple[int, float]], list[float]]:
     asked = requests()
     streams = [UniformStream(0, (b,), 0) for b in range(len(asked))]
     contexts = [(*range(500), 4, 9) if r.no_repeat_ngram else () for r in asked]
-    found = draw_batch(logits, asked, streams, contexts)
+    written = [logits[b].topk(3).indices.tolist() * 2 for b in range(len(asked))]
+    found = draw_batch(logits, asked, streams, contexts, written)
     return found, [next(stream) for stream in streams]
 
 

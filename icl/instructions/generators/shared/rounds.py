@@ -14,7 +14,8 @@ class Sampling:
     """How a model is asked; published values are the defaults of each generator.
 
     per_round: prompts of a round, which all see what was kept before it (published: 5). patience: rounds
-    without a new row after which it is over. max_tokens, temperature, top_p, top_k, stop: as of a request.
+    without a new row after which it is over. max_tokens, temperature, top_p, top_k, presence_penalty,
+    frequency_penalty, stop: as of a request.
     """
 
     per_round: int = 5
@@ -23,6 +24,8 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
 
     def check_sampling(self) -> None:
         """ValueError for what no request can have."""
@@ -31,6 +34,8 @@ class Sampling:
         check_number("temperature", self.temperature, low=0)
         check_number("top_p", self.top_p, low=0, high=1)
         check_number("top_k", self.top_k, low=0, whole=True)
+        for name in ("presence_penalty", "frequency_penalty"):
+            check_number(name, getattr(self, name), low=-2, high=2)
 
     def request(
         self, work: Work, prompt: str, stop: tuple[str, ...], *item: object, ignore_eos: bool = False
@@ -46,6 +51,8 @@ class Sampling:
             stop=stop,
             seed=work.request_seed(*item),
             ignore_eos=ignore_eos,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
         )
 
 
@@ -82,8 +89,3 @@ class Progress:
 def was_cut(sample: Sample) -> bool:
     """Whether the text ended because it had to."""
     return sample.stop_reason == "length"
-
-
-def without_penalty(work: Work, published: str) -> None:
-    """Says that a published setting has no counterpart here."""
-    work.notes["not_as_published"] = f"no presence penalty ({published}): icl's engine has none"
