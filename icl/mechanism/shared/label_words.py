@@ -29,12 +29,17 @@ def read(steps: Sequence[Found], blocked_layers: int) -> Report:
     figures: list[Figure] = []
     notes = ["intervals are over prompts (Student's t), each of another query and other demonstrations"]
     if len(flowing) > 1:
-        logs = {
-            name: {kind: _logs(flowing, name, kind) for kind in KINDS} for name in ("saliency", "attention")
+        seen = {
+            name: {kind: np.array([row[name][kind] for row in flowing]) for kind in KINDS}
+            for name in ("saliency", "attention")
         }
-        claims += _flow_claims(logs["saliency"], flowing)
-        tables.append(_flow_table(logs))
-        figures += [_flow_figure(name, logs[name]) for name in logs]
+        claims += _flow_claims(seen["saliency"], flowing)
+        tables.append(_flow_table(seen))
+        figures += [_flow_figure(name, seen[name]) for name in seen]
+        notes.append(
+            "the last layer is in no third: what other tokens attend to in it cannot reach the answer, so "
+            "that S_wp is 0 there whatever the model does"
+        )
     if len(blocking) > 1:
         claims += _blocking_claims(blocking, blocked_layers)
         tables.append(_blocking_table(blocking))
@@ -45,20 +50,16 @@ def read(steps: Sequence[Found], blocked_layers: int) -> Report:
     return Report(tuple(claims), tuple(tables), tuple(figures), tuple(notes))
 
 
-def _logs(rows: Sequence[Mapping[str, Any]], name: str, kind: str) -> Floats:
-    """[prompts, layers, flows] natural logarithms."""
-    return np.asarray(np.log(np.maximum(np.array([row[name][kind] for row in rows]), SMALLEST)))
-
-
 def thirds(layers: int) -> tuple[slice, slice]:
-    """The first and the last third of layers, one at least."""
+    """The first third of layers, and the last one without the last layer, where there are so many."""
     third = max(1, layers // 3)
-    return slice(0, third), slice(layers - third, layers)
+    end = layers - 1 if layers > 2 else layers
+    return slice(0, third), slice(end - third, end)
 
 
-def _ratio(logs: Floats, part: slice, one: int, other: int) -> Floats:
-    """[prompts]: log of one flow over another, the mean over layers of a part."""
-    return np.asarray((logs[:, part, one] - logs[:, part, other]).mean(axis=1))
+def _log(values: Floats, part: slice, flow: int) -> Floats:
+    """[prompts]: log of a flow's mean over a part of the layers, of [prompts, layers, flows]."""
+    return np.asarray(np.log(np.maximum(values[:, part, flow].mean(axis=1), SMALLEST)))
 
 
 def _times(logs: Floats) -> str:
@@ -73,15 +74,16 @@ def _all_above(*values: Floats) -> bool | None:
     return False if False in found else None if None in found else True
 
 
-def _flow_claims(logs: Mapping[str, Floats], rows: Sequence[Mapping[str, Any]]) -> list[Claim]:
-    first, last = thirds(logs["labels"].shape[1])
-    own, lot, dealt = (logs[kind] for kind in KINDS)
+def _flow_claims(values: Mapping[str, Floats], rows: Sequence[Mapping[str, Any]]) -> list[Claim]:
+    own, lot, dealt = (values[kind] for kind in KINDS)
+    first, last = thirds(own.shape[1])
     n = f"{len(rows)} prompts"
     right = [float(np.mean([row["right"][kind] for row in rows])) for kind in ("labels", "shuffled")]
-    early = [_ratio(own, first, INTO, other) for other in (OUT, ELSEWHERE)]
-    early_lot = (own - lot)[:, first, INTO].mean(axis=1)
-    late = [_ratio(own, last, OUT, other) for other in (INTO, ELSEWHERE)]
-    late_lot = (own - lot)[:, last, OUT].mean(axis=1)
+    early = [_log(own, first, INTO) - _log(own, first, other) for other in (OUT, ELSEWHERE)]
+    early_lot = _log(own, first, INTO) - _log(lot, first, INTO)
+    late = [_log(own, last, OUT) - _log(own, last, other) for other in (INTO, ELSEWHERE)]
+    late_lot = _log(own, last, OUT) - _log(lot, last, OUT)
+    mixed, beside = (_log(own, last, flow) - _log(dealt, last, flow) for flow in (OUT, ELSEWHERE))
     return [
         Claim(
             "in the first third of layers information flows from the text into label words: S_wp is "
@@ -99,17 +101,17 @@ def _flow_claims(logs: Mapping[str, Floats], rows: Sequence[Mapping[str, Any]]) 
         ),
         Claim(
             "what flows out of label words in the last third depends on the labels being right",
-            f"S_pq with right labels is {_times((own - dealt)[:, last, OUT].mean(axis=1))} times that with "
+            f"S_pq with right labels is {_times(mixed)} times that with "
             f"labels of one another; accuracy {right[0]:.3f} and {right[1]:.3f}; {n}",
-            f"S_ww, which should not: {_times((own - dealt)[:, last, ELSEWHERE].mean(axis=1))} times",
-            _all_above((own - dealt)[:, last, OUT].mean(axis=1), _ratio(own - dealt, last, OUT, ELSEWHERE)),
+            f"S_ww, which should not: {_times(beside)} times",
+            _all_above(mixed, mixed - beside),
         ),
     ]
 
 
-def _flow_table(logs: Mapping[str, Mapping[str, Floats]]) -> Table:
+def _flow_table(seen: Mapping[str, Mapping[str, Floats]]) -> Table:
     rows: list[tuple[str | float | int | None, ...]] = []
-    for name, kinds in logs.items():
+    for name, kinds in seen.items():
         for kind, values in kinds.items():
             first, last = thirds(values.shape[1])
             shares = _shares(values)
@@ -121,16 +123,15 @@ def _flow_table(logs: Mapping[str, Mapping[str, Floats]]) -> Table:
     return Table("flows, as shares of their sum", ("of", "words", *columns), tuple(rows))
 
 
-def _shares(logs: Floats) -> Floats:
+def _shares(values: Floats) -> Floats:
     """[prompts, layers, flows] of their sum."""
-    values = np.exp(logs)
-    return np.asarray(values / values.sum(axis=2, keepdims=True))
+    return np.asarray(values / np.maximum(values.sum(axis=2, keepdims=True), SMALLEST))
 
 
-def _flow_figure(name: str, logs: Mapping[str, Floats]) -> Figure:
+def _flow_figure(name: str, kinds: Mapping[str, Floats]) -> Figure:
     series = []
     for kind in KINDS:
-        shares = _shares(logs[kind])
+        shares = _shares(kinds[kind])
         for flow, said in enumerate(FLOWS if kind == "labels" else FLOWS[:2]):
             rows = [mean_of_few(shares[:, layer, flow]) for layer in range(shares.shape[1])]
             series.append(

@@ -96,7 +96,7 @@ def _apart(
     return Claim(
         f"{what} depend{'s' * (what == 'accuracy')} on the order of the demonstrations (Lu et al. 2022)",
         f"SD over {orders} orders {measured:.3f}, of which due to order {float(np.mean(left)):.3f}{extremes}"
-        f"; {len(rows)} sets x {queries} queries",
+        f"; {len(rows)} set{'s' * (len(rows) > 1)} x {queries} queries",
         f"test noise alone: {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}], p {found.p:.4f}",
         True if found.p < 0.05 else None,
     )
@@ -119,11 +119,11 @@ def _told(kind: str, name: str, rows: Sequence[Orders], keep: int, resamples: in
         mean = np.mean(usable, axis=0)
         both = Against.of(float(mean[0]), mean[1:])
         said = f"rank correlation with accuracy {both.value:.2f}, mean of {len(usable)} of {len(rows)} sets"
-        beside = f"; correlation {both.mean:.2f} [{both.low:.2f}, {both.high:.2f}], p {both.p:.3f}"
+        beside = f"; correlation {both.mean:.2f} [{both.low:.2f}, {both.high:.2f}], p {both.p:.4f}"
     return Claim(
         f"orders with the highest {name} are more accurate (Lu et al. 2022)",
         f"the best {keep} by {name} are {found.value:+.3f} against the mean order; {said}",
-        f"in random row: {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}], p {found.p:.3f}{beside}",
+        f"in random row: {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}], p {found.p:.4f}{beside}",
         True if found.p < 0.05 else False if found.value < found.low else None,
     )
 

@@ -121,8 +121,8 @@ def _table(names: Sequence[str], leans: Leans, sets: Sequence[Found]) -> Table:
         by_order = [[row["accuracy"] for row in one["methods"][name]] for one in sets]
         accuracy = np.array(by_order)  # [sets, orders]
         estimates = [str(mean_of_few(leans[name][m])) for m in ("share", "probability", "score")]
-        numbers = (accuracy.mean(), accuracy.std(axis=1, ddof=1).mean())
-        rows.append((name, *estimates, *(round(float(n), 4) for n in numbers)))
+        estimates += [str(mean_of_few(n)) for n in (accuracy.mean(axis=1), accuracy.std(axis=1, ddof=1))]
+        rows.append((name, *estimates))
     return Table(
         "lean",
         ("method", "share, last - first", "probability", "score", "accuracy", "its SD over orders of a set"),

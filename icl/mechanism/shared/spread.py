@@ -38,7 +38,7 @@ class Against:
 
     def __str__(self) -> str:
         return (
-            f"{self.value:.3f}, by chance {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}], p {self.p:.3f}"
+            f"{self.value:.3f}, by chance {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}], p {self.p:.4f}"
         )
 
 
