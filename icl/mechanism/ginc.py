@@ -36,11 +36,11 @@ class Ginc:
     state. concepts: half of them for training, at least two. lengths: of examples, at least 2. examples: how
     many a prompt shows, two numbers at least. prompts: of each kind, length and number. context: of the
     decoders; the longest prompt must fit. sources: concepts of a corpus, at most half of them. documents,
-    document_length: sizes of corpora; every number of sources is trained with every number of documents, the
-    largest of both permuted too. trainings: decoders a corpus, that differ in their first weights. layers,
-    width, heads, batch_size, training_steps, learning_rate, warmup: of a decoder; the rate falls linearly.
-    leak: probability that Bayes's rule gives to a jump of the hidden state where a prompt is read as a
-    document. compiled: by torch.compile. resamples: of the intervals, over prompts.
+    document_length: sizes of corpora; the largest of both is learned from, as it is and permuted, fewer
+    sources at its size, and fewer documents of its sources. trainings: decoders a corpus; they differ in
+    their first weights. layers, width, heads, batch_size, training_steps, learning_rate, warmup: of a
+    decoder; the rate falls linearly. leak: probability that Bayes's rule gives to a jump of the hidden state
+    where a prompt is read as a document. compiled: by torch.compile. resamples: of intervals, over prompts.
     """
 
     needs_model: ClassVar[bool] = False
@@ -48,6 +48,8 @@ class Ginc:
         "quick": {},
         "paper": {
             "vocabularies": (50, 100, 150),
+            "values": 10,
+            "slots": 10,
             "examples": (0, 1, 2, 4, 8, 16, 32, 64),
             "prompts": 2500,
             "context": 1024,
@@ -68,25 +70,25 @@ class Ginc:
     def __init__(
         self,
         *,
-        vocabularies: Sequence[int] = (50,),
-        values: int = 10,
-        slots: int = 10,
+        vocabularies: Sequence[int] = (25,),
+        values: int = 5,
+        slots: int = 8,
         concepts: int = 10,
         lengths: Sequence[int] = (3, 5, 8, 10),
-        examples: Sequence[int] = (0, 1, 2, 4, 8),
+        examples: Sequence[int] = (0, 1, 2, 4),
         prompts: int = 200,
-        context: int = 128,
+        context: int = 64,
         sources: Sequence[int] = (1, 5),
         documents: Sequence[int] = (20, 200),
-        document_length: int = 5000,
+        document_length: int = 2000,
         trainings: int = 1,
         layers: int = 2,
-        width: int = 64,
+        width: int = 48,
         heads: int = 4,
-        batch_size: int = 32,
-        training_steps: int = 800,
-        learning_rate: float = 3e-3,
-        warmup: int = 50,
+        batch_size: int = 16,
+        training_steps: int = 6000,
+        learning_rate: float = 6e-3,
+        warmup: int = 100,
         leak: float = 0.01,
         compiled: bool = False,
         resamples: int = 2000,

@@ -51,26 +51,29 @@ def work(folder: Path, stop_at: int | None = None, told: list[int] | None = None
     return Work(seed=1, folder=folder, progress=progress, note=print)
 
 
-def test_corpora_are_every_number_of_sources_with_every_size_and_one_permuted() -> None:
-    found = corpora((1, 2, 5), (20, 200))
-    assert found[:2] == (Corpus(5, 200), Corpus(5, 200, permuted=True))
-    assert len(found) == 7
-    assert {(c.sources, c.documents) for c in found} == {(s, d) for s in (1, 2, 5) for d in (20, 200)}
+def test_corpora_have_fewer_sources_or_less_text_or_no_order() -> None:
+    assert corpora((5, 1, 2), (20, 200)) == (
+        Corpus(5, 200),
+        Corpus(1, 200),
+        Corpus(2, 200),
+        Corpus(5, 20),
+        Corpus(5, 200, permuted=True),
+    )
     assert Corpus(1, 20).name == "1 concept, 20 documents"
 
 
 def test_every_step_of_a_tiny_study_is_done_and_read(tmp_path: Path) -> None:
     study = Ginc(**TINY)
     steps = study.steps()
-    assert [step.units for step in steps] == [2 * 2 * 3 * 12] + [12] * 5
+    assert [step.units for step in steps] == [2 * 2 * 3 * 12] + [12] * 4
     told: list[int] = []
     found = {step.name: json.loads(json.dumps(study.run(step, work(tmp_path, told=told)))) for step in steps}
     assert told.count(144) == 1
-    assert told.count(12) == 6  # five trainings, and the first dozen prompts
+    assert told.count(12) == 5  # four trainings, and the first dozen prompts
     report = study.report(found)
     assert len(report.claims) == 7
     (accuracy, loss) = report.tables
-    assert len(accuracy.rows) == 7 * len(KINDS) * 2
+    assert len(accuracy.rows) == 6 * len(KINDS) * 2
     assert all(float(row[1] or 0) > float(loss.rows[0][1] or 0) for row in loss.rows[1:])
     assert [figure.name for figure in report.figures] == ["ginc-lengths-12", "ginc-controls-12"]
     assert study.report({}).claims == ()
@@ -91,12 +94,12 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyt
 def test_networks_of_two_corpora_begin_alike_and_trainings_do_not(tmp_path: Path) -> None:
     study = Ginc(**{**TINY, "trainings": 2})
     names = [step.name for step in study.steps()]
-    assert names[6] == names[1] + ", training 2"
+    assert names[5] == names[1] + ", training 2"
     ends = {
         name: study.run(next(s for s in study.steps() if s.name == name), work(tmp_path))["loss"]
-        for name in (names[1], names[6])
+        for name in (names[1], names[5])
     }
-    assert ends[names[1]] != ends[names[6]]
+    assert ends[names[1]] != ends[names[5]]
 
 
 def answering(right: Callable[[str, int, int], float]) -> dict[str, str]:
@@ -220,4 +223,4 @@ def test_presets_can_be_made_and_fit_their_context(preset: str) -> None:
     study = Ginc(**Ginc.presets[preset])
     longest = max(study.lengths)
     assert max(study.examples) * (longest + 1) + longest - 1 <= study.context
-    assert len(study.steps()) == {"quick": 6, "paper": 3 * (1 + 5 * 7)}[preset]
+    assert len(study.steps()) == {"quick": 5, "paper": 3 * (1 + 5 * 5)}[preset]

@@ -25,7 +25,8 @@ class Corpus:
 
 
 def corpora(sources: Sequence[int], documents: Sequence[int]) -> tuple[Corpus, ...]:
-    """Every number of sources with every size; the largest of both first, then its permuted control."""
+    """The largest of both; fewer sources at its size; less text of its sources; the largest, permuted."""
     most, largest = max(sources), max(documents)
-    grid = [Corpus(s, d) for s in sorted(sources, reverse=True) for d in sorted(documents, reverse=True)]
-    return (Corpus(most, largest), Corpus(most, largest, permuted=True), *grid[1:])
+    fewer = [Corpus(count, largest) for count in sorted(sources) if count < most]
+    smaller = [Corpus(most, count) for count in sorted(documents) if count < largest]
+    return (Corpus(most, largest), *fewer, *smaller, Corpus(most, largest, permuted=True))
