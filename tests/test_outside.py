@@ -12,12 +12,13 @@ import pytest
 import icl
 from icl import protocols
 from icl.errors import ConfigError
+from icl.mechanism.contract import studies
 from icl.outside import allow_code, code_is_allowed, load_class, members
 from icl.registry import Registry
 from icl.tasks.generators import generators
 
 REGISTRIES: list[Registry[Any]] = [
-    protocols.selectors, protocols.orderers, protocols.methods, protocols.metrics, generators,
+    protocols.selectors, protocols.orderers, protocols.methods, protocols.metrics, generators, studies,
 ]  # fmt: skip
 TRACES = """
 from pathlib import Path

@@ -34,8 +34,7 @@ CHUNK = 8
     "In-Context Learning",
 )
 class LabelWords:
-    """Does label information flow into label words in early layers, and out of them to the answer in late
-    ones?
+    """Does label information flow into label words in early layers, and out of them in late ones?
 
     flow: the saliency |A * dL/dA| of attention, and attention itself, by layer: from the text before into
     label words (S_wp), from label words to the end (S_pq), elsewhere (S_ww). Controls: random words in the

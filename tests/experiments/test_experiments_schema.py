@@ -21,13 +21,13 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*(ROOT / "experiments").rglob("*.yaml"), *(ROOT / "icl/tasks/definitions").glob("*.yaml")])
 KINDS = {
     kind: jsonschema.Draft202012Validator(schema(kind))
-    for kind in ("experiment", "task", "recipe", "redteam")
+    for kind in ("experiment", "task", "recipe", "redteam", "study")
 }
 PLAIN = {"name": "a", "model": "fake", "task": "questions", "grid": {"selector": "random", "shots": [1]}}
 
 
 def kind_of(data: dict) -> str:
-    kinds = {"grid": "experiment", "parts": "recipe", "target": "redteam"}
+    kinds = {"grid": "experiment", "parts": "recipe", "target": "redteam", "study": "study"}
     return next((kind for key, kind in kinds.items() if key in data), "task")
 
 

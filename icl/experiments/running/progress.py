@@ -126,7 +126,7 @@ class Meter:
     def counted(self, done: int) -> None:
         """So many units of the step are done. What the first call tells of may be from an earlier session."""
         if self.asked is None:
-            late = done > max(1, LEAST_REACHED * self.total)
+            late = max(1, LEAST_REACHED * self.total) < done < self.total
             self.found = done if late else 0
             self.asked = time.monotonic() if late else self.began
         self.done = min(done, self.total)
