@@ -69,7 +69,7 @@ class GradientDescent:
         self, *, dimension: int = 10, points: int = 10, training_steps: int = 600, batch_size: int = 2048,
         learning_rate: float = 0.01, deviation: float = 0.1, test_tasks: int = 10_000,
         scales: Sequence[float] = (0.5, 1.0, 1.5, 2.0), task: str = "sst2", shots: int = 8, queries: int = 32,
-        sets: int = 3, validation: int = 24, tuning_rates: Sequence[float] = (0.001, 0.01, 0.03, 0.1),
+        sets: int = 3, validation: int = 24, tuning_rates: Sequence[float] = (0.0003, 0.001, 0.003, 0.01),
         epochs: int = 1, resamples: int = 2000,
     ) -> None:  # fmt: skip
         check_number("dimension", dimension, low=2, whole=True)

@@ -81,7 +81,7 @@ def _weights(found: Found) -> Claim:
     return Claim(
         "its weights are those of the construction: the way between them has no hill (von Oswald 2023, "
         "figure 2)",
-        f"squared weight off the pattern: {off['trained'][0]:.3f} of K^T Q, {off['trained'][1]:.3f} of P V; "
+        f"squared weight off the pattern: {off['trained'][0]:.4f} of K^T Q, {off['trained'][1]:.4f} of P V; "
         "highest "
         f"loss on the way {top:.3f}, at its ends {ends:.3f}",
         f"before training {off['untrained'][0]:.2f} and {off['untrained'][1]:.2f}; on the way to a "
