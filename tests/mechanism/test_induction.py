@@ -129,13 +129,13 @@ def test_the_study_finds_the_circuit_and_what_it_is_for(tmp_path: Path) -> None:
     means = {n: np.mean(rows["later"]) for n, rows in found["repeated"]["found"].items()}
     assert means["top"] > means["none"] + 3
     assert means["random 1"] == pytest.approx(means["none"], abs=1e-4)
-    there, copies, previous, costs = report.claims[:4]
+    there, copies, lifts, previous, costs = report.claims[:5]
     assert there.holds
     assert "1 of 4 heads above 0.3, in layers 1; the highest, 1.1" in there.measured
     assert previous.holds
     assert "of head 0.0" in previous.measured
     assert costs.holds
-    assert copies.holds is None  # one head against three is no test
+    assert copies.holds is lifts.holds is None  # one head against three is no test
     right = {n: np.array(about["right"], dtype=float) for n, about in found["accuracy"]["found"].items()}
     rows = (right["top"] - (right["random 1"] + right["random 2"]) / 2).mean(axis=0)
     assert f"top less random heads: {mean_of_few(rows)}, p {sign_flip(rows):.3f}" in report.claims[-1].control

@@ -21,7 +21,7 @@ def read(found: Mapping[str, Found], heads: int) -> Report:
     if "scores" not in found:
         return Report(())
     scores = Scores(found["scores"], heads)
-    claims, tables = [scores.claim(), scores.copying(), scores.previous()], [scores.table()]
+    claims, tables = [scores.claim(), *scores.copying(), scores.previous()], [scores.table()]
     figures, notes = list(scores.figures()), list(scores.notes())
     if "repeated" in found:
         repeated = Ablated(found["repeated"], "later")

@@ -47,23 +47,32 @@ class Scores:
             bool(value - 2 * error > CLEAR) if uniform < CLEAR else None,
         )
 
-    def copying(self) -> Claim:
-        """That they copy."""
+    def copying(self) -> tuple[Claim, Claim]:
+        """That they copy: by their weights, and by what they do to the repeated tokens."""
+        said = "heads with high prefix matching copy what they look at"
+        return (
+            self._beside(
+                f"{said}: their OV eigenvalues are positive (Olsson 2022)", "positivity", "sum(re)/sum|l|"
+            ),
+            self._beside(
+                f"{said}: their output lifts its logit (Olsson 2022)", "direct", "direct lift in SD"
+            ),
+        )
+
+    def _beside(self, said: str, name: str, words: str) -> Claim:
+        """The top heads beside all others."""
         others = [Head(*at) for at in np.ndindex(*self.prefix.shape) if Head(*at) not in self.top]
-        said = "heads with high prefix matching copy what they look at: their OV eigenvalues are positive"
-        own, rest = (self._known("positivity", heads) for heads in (self.top, others))
+        own, rest = (self._known(name, heads) for heads in (self.top, others))
         if len(own) < 2 or len(rest) < 2:
-            return Claim(f"{said} (Olsson 2022)", "the value weights could not be read", "none", None)
+            few = f"{words} is known of {len(own)} of the top heads and of {len(rest)} others"
+            return Claim(said, few, "none: two of each are needed", None)
         gap, low, high, p = _welch(own, rest)
-        direct = [self._known("direct", heads) for heads in (self.top, others)]
-        lift = [f"{np.mean(rows):.2f}" if len(rows) else "not measured" for rows in direct]
         return Claim(
-            f"{said} (Olsson 2022)",
-            f"sum(re)/sum|l| {np.mean(own):.3f} on average of the top {len(own)}; direct lift of the token "
-            "looked at "
-            f"{lift[0]} SD",
-            f"the other {len(rest)} heads: {np.mean(rest):.3f}, lift {lift[1]} SD; difference "
-            f"{gap:.3f} [{low:.3f}, {high:.3f}], p {p:.3g} (Welch)",
+            said,
+            f"{words} {np.mean(own):.3f} on average of the top {len(own)}",
+            f"the other {len(rest)} heads: {np.mean(rest):.3f}; difference {gap:.3f} [{low:.3f}, "
+            f"{high:.3f}], "
+            f"p {p:.3g} (Welch)",
             bool(gap > 0) if p < 0.05 else None,
         )
 
