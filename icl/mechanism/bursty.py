@@ -142,6 +142,8 @@ class Bursty:
 
     def report(self, found: Mapping[str, Found]) -> Report:
         """See Study."""
+        if not found:
+            return Report((), notes=("nothing is trained yet",))
         return report(found, self.training_steps, self.sequences)
 
     @property
