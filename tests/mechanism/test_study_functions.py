@@ -123,7 +123,7 @@ def planted(ours: float, rival: float, shuffled: float, kind: str = "linear") ->
         return {"mean": [level] * 4, "low": [level] * 4, "high": [level] * 4, "rows": rows}
 
     shifts = {"none": one(ours), "noisy": one(ours + 0.5), SHUFFLED: one(shuffled)}
-    names = {"least squares": rival, "greedy tree": rival, "3-NN": 0.6, "averaging": 0.7}
+    names = {"least squares": rival, "ridge": rival, "greedy tree": rival, "3-NN": 0.6, "averaging": 0.7}
     others = {shift: {name: one(level) for name, level in names.items()} for shift in shifts}
     learned = {"examples": [0, 1, 2, 3], "losses": [], "untrained": one(1.0), "shifts": shifts}
     return {f"learn {kind}": learned, f"rivals {kind}": {"shifts": others}}
@@ -145,6 +145,7 @@ def test_the_report_says_what_was_planted(
     made = report(planted(*levels, kind=kind), 2, 100)
     found = [claim.holds for claim in made.claims]
     assert found == expected
+    assert all("ridge (" in claim.said for claim in made.claims if "noisy" in claim.said)
     assert {figure.name for figure in made.figures} == {f"functions_{kind}", f"functions_{kind}_shifts"}
 
 
