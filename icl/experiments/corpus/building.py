@@ -6,11 +6,11 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icl.errors import ConfigError, IclError, StorageError
+from icl.errors import ConfigError, IclError
 from icl.experiments.asking.cache import CachedModel
 from icl.experiments.asking.conversations import Window
 from icl.experiments.asking.models import model_source, open_model
@@ -20,11 +20,8 @@ from icl.experiments.corpus.folder import CARD, ROWS, CorpusFolder, DraftFile
 from icl.experiments.corpus.making import Bench, make_parts
 from icl.experiments.corpus.mixing import Mixture
 from icl.experiments.corpus.recipe import model_label
-from icl.experiments.folder.lock import FolderLock
-from icl.experiments.folder.manifest import hardware, now
-from icl.experiments.folder.versions import versions
+from icl.experiments.running.parts import held, session_in
 from icl.experiments.running.progress import Meter
-from icl.experiments.running.session import what_was_refused
 from icl.instructions.card import Rejects, card_of
 from icl.instructions.card_text import to_markdown
 from icl.instructions.rows import InstructionRow, to_line
@@ -78,39 +75,15 @@ class Builder:
 
     def run(self) -> Corpus:
         """Makes what is not there. Raises IclError; finished parts stay, and so do answers."""
-        lock = FolderLock()
-        try:
-            self.folder.begin(lock, self.checked.recipe.resolved, restart=self._restart)
-            return self._session()
-        except OSError as error:
-            refused = what_was_refused(error, self.folder.path)
-            raise StorageError(f"{refused}. Finished parts are kept; the same command goes on") from error
-        finally:
-            self.meter.stop()
-            lock.release()
-
-    def _session(self) -> Corpus:
-        checked = self.checked
-        first = {"created": now(), "sessions": []} if not self.folder.manifest else {}
-        self.folder.update_manifest(**first, source=checked.source.name, recipe=checked.recipe.resolved)
-        began, ended = now(), "complete"
-        try:
-            left = [one for one in checked.parts if not self._complete(one)]
-            self.meter.start(sum(_wanted(one) for one in left), 0)
-            self._make(left)
-            return self._corpus()
-        except BaseException as error:
-            ended = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else "Ctrl-C"
-            raise
-        finally:
-            session = {
-                "began": began,
-                "ended": now(),
-                "ended_by": ended,
-                "computed": asdict(self.meter.computed),
-            }
-            sessions = [*self.folder.manifest.get("sessions", []), session]
-            self.folder.update_manifest(sessions=sessions, versions=versions(), hardware=hardware())
+        recipe = self.checked.recipe.resolved
+        first = {"source": self.checked.source.name, "recipe": recipe}
+        with held(self.folder, self.meter, "parts") as lock:
+            self.folder.begin(lock, recipe, restart=self._restart)
+            with session_in(self.folder, self.meter, first):
+                left = [one for one in self.checked.parts if not self._complete(one)]
+                self.meter.start(sum(_wanted(one) for one in left), 0)
+                self._make(left)
+                return self._corpus()
 
     def _complete(self, one: CheckedPart, fingerprint: str | None = None) -> bool:
         """Whether a part is there as it would be made now; said where it is there and is not."""

@@ -10,20 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from icl.errors import ConfigError, DataError, StorageError
+from icl.errors import ConfigError, DataError
 from icl.experiments.asking.conversations import Window
 from icl.experiments.asking.models import model_source, open_model, open_tokenizer
 from icl.experiments.asking.responses import ResponseStore
 from icl.experiments.corpus.building import CACHE
 from icl.experiments.corpus.folder import CorpusFolder
 from icl.experiments.folder.disk import write_whole
-from icl.experiments.folder.lock import FolderLock
-from icl.experiments.folder.manifest import hardware, now
-from icl.experiments.folder.versions import versions
 from icl.experiments.redteam.check import JUDGE, RED, TARGET, CheckedRedTeam
 from icl.experiments.redteam.steps import ANSWERS, KINDS, QUESTIONS, VERDICTS, Desk, rows_in, verdict_from
+from icl.experiments.running.parts import held, session_in
 from icl.experiments.running.progress import Meter
-from icl.experiments.running.session import what_was_refused
 from icl.instructions.contract import text_digest
 from icl.instructions.rows import from_line
 from icl.protocols import LanguageModel
@@ -76,38 +73,18 @@ class Session:
 
     def run(self) -> RedTeamed:
         """Does what is not done. Raises IclError; finished steps stay, and so do answers."""
-        lock = FolderLock()
-        try:
-            self.folder.begin(lock, self.checked.file.resolved, restart=self._restart)
-            return self._recorded()
-        except OSError as error:
-            refused = what_was_refused(error, self.folder.path)
-            raise StorageError(f"{refused}. Finished steps are kept; the same command goes on") from error
-        finally:
-            self.meter.stop()
-            lock.release()
-
-    def _recorded(self) -> RedTeamed:
         checked = self.checked
-        first = {"created": now(), "sessions": []} if not self.folder.manifest else {}
-        self.folder.update_manifest(**first, source=checked.source.name, redteam=checked.file.resolved)
-        began, ended = now(), "complete"
-        try:
-            self.meter.start(len(KINDS) * sum(map(self._wanted, self.checked.file.ways)), 0)
-            with closing(ResponseStore(self._root / CACHE / "responses.sqlite")) as store:
-                self._steps(Desk(checked, store, self.meter, self._window))
-            return self._reported()
-        except BaseException as error:
-            ended = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else "Ctrl-C"
-            raise
-        finally:
-            computed = asdict(self.meter.computed)
-            session = {"began": began, "ended": now(), "ended_by": ended, "computed": computed}
-            sessions = [*self.folder.manifest.get("sessions", []), session]
-            models = {**self.folder.manifest.get("models", {}), **self._models.told}
-            self.folder.update_manifest(
-                sessions=sessions, models=models, versions=versions(), hardware=hardware()
-            )
+        first = {"source": checked.source.name, "redteam": checked.file.resolved}
+        with held(self.folder, self.meter, "steps") as lock:
+            self.folder.begin(lock, checked.file.resolved, restart=self._restart)
+            with session_in(self.folder, self.meter, first, self._told):
+                self.meter.start(len(KINDS) * sum(map(self._wanted, checked.file.ways)), 0)
+                with closing(ResponseStore(self._root / CACHE / "responses.sqlite")) as store:
+                    self._steps(Desk(checked, store, self.meter, self._window))
+                return self._reported()
+
+    def _told(self) -> dict[str, Any]:
+        return {"models": {**self.folder.manifest.get("models", {}), **self._models.told}}
 
     def _wanted(self, way: str) -> int:
         asked = self.checked.file.asked(way)

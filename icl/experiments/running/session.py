@@ -61,7 +61,7 @@ def recorded(folder: RunFolder, meter: Meter) -> Iterator[list[str]]:
     try:
         yield engines
     except BaseException as error:
-        ended = _ending(error)
+        ended = how_it_ended(error)
         raise
     finally:
         session = {
@@ -133,7 +133,8 @@ def _second_to(another: bool) -> Iterator[None]:
         log.debug("while another error was raised: %s", error)
 
 
-def _ending(error: BaseException) -> str:
+def how_it_ended(error: BaseException) -> str:
+    """For the manifest: the error and its first line."""
     if isinstance(error, KeyboardInterrupt):
         return "Ctrl-C"
     lines = str(error).splitlines()

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from icl.engine.loading.load import default_device
-from icl.errors import StorageError
 from icl.experiments.asking.models import model_source, open_tokenizer
 from icl.experiments.file.placed import placed
 from icl.experiments.folder.environment import environment
-from icl.experiments.folder.lock import FolderLock
 from icl.experiments.folder.manifest import now
+from icl.experiments.running.parts import held, session_in
 from icl.experiments.running.progress import Meter
-from icl.experiments.running.session import what_was_refused
 from icl.experiments.study.check import CheckedStudy
 from icl.experiments.study.depends import Depends
 from icl.experiments.study.drawing import draw_figures
@@ -64,21 +60,15 @@ class Studying:
 
     def run(self) -> Studied:
         """Does what is not done. Raises IclError; finished steps stay, and so do checkpoints."""
-        lock = FolderLock()
-        try:
+        with held(self.folder, self.meter, "steps") as lock:
             depends = self.depends()
             if not self._restart:
                 depends.refuse_others(self.folder)
             self.folder.begin(lock, self.checked.resolved, restart=self._restart)
-            with self._recorded(depends):
+            first = {"kind": "study", "source": self.checked.source.name, "identity": depends.identity}
+            with session_in(self.folder, self.meter, {**first, "model": self._about()}):
                 found = self._steps(depends)
                 return self._report(depends, found)
-        except OSError as error:
-            refused = what_was_refused(error, self.folder.path)
-            raise StorageError(f"{refused}. Finished steps are kept; the same command goes on") from error
-        finally:
-            self.meter.stop()
-            lock.release()
 
     def depends(self) -> Depends:
         """What findings depend on; the model's fingerprint is known before its weights are read."""
@@ -88,25 +78,6 @@ class Studying:
             return Depends(self.checked, self._given.fingerprint or self._given.engine().fingerprint)
         assert self.checked.model is not None
         return Depends(self.checked, open_tokenizer(self.checked.model).fingerprint)
-
-    @contextmanager
-    def _recorded(self, depends: Depends) -> Iterator[None]:
-        """Writes the session into the manifest, however it ends."""
-        first = {"created": now(), "sessions": []} if not self.folder.manifest else {}
-        checked = self.checked
-        self.folder.update_manifest(
-            **first, kind="study", source=checked.source.name, identity=depends.identity, model=self._about()
-        )
-        began, ended = now(), "complete"
-        try:
-            yield
-        except BaseException as error:
-            ended = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else "Ctrl-C"
-            raise
-        finally:
-            session = {"began": began, "ended": now(), "ended_by": ended}
-            sessions = [*self.folder.manifest.get("sessions", []), session]
-            self.folder.update_manifest(sessions=sessions, **environment())
 
     def _about(self) -> dict[str, Any] | None:
         """The model, for the manifest."""
