@@ -8,14 +8,13 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from icl.components import check_flag, check_number, check_numbers
-from icl.mechanism.contract import Decoder, Found, Report, Step, Work, studies
+from icl.mechanism.contract import Found, Report, Step, Work, studies
 from icl.mechanism.shared.bursty.data import PAIRS, World
 from icl.mechanism.shared.bursty.learner import LENGTH, PairDecoder, Setting
 from icl.mechanism.shared.bursty.reading import report
 from icl.mechanism.shared.small import Size
 from icl.mechanism.shared.training import Schedule, seconds_a_step, train
 from icl.seeding import stream_key
-from icl.tasks import TaskData
 from icl.tuning.shared.checkpoint import Checkpoint
 
 SHARED = (
@@ -101,9 +100,6 @@ class Bursty:
     def tasks(self) -> tuple[str, ...]:
         """None."""
         return ()
-
-    def check(self, model: Decoder | None, tasks: Mapping[str, TaskData]) -> None:
-        """Nothing that the constructor has not looked at."""
 
     def steps(self) -> tuple[Step, ...]:
         """A training for each share and exponent."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -157,10 +157,6 @@ class Study(Protocol):
         """Names or files of the tasks that it asks about."""
         ...
 
-    def check(self, model: Decoder | None, tasks: Mapping[str, TaskData]) -> None:
-        """Whatever is wrong, in one IclError line. Called with None before a model loads, and after."""
-        ...
-
     def steps(self) -> tuple[Step, ...]:
         """In the order in which they are done; later ones may read what earlier ones found."""
         ...
@@ -178,6 +174,15 @@ class Study(Protocol):
 
     def report(self, found: Mapping[str, Found]) -> Report:
         """Of all steps, or of those that are done."""
+        ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """What a study has besides that looks at a decoder or at tasks."""
+
+    def check(self, model: Decoder | None, tasks: Mapping[str, TaskData]) -> None:
+        """Whatever is wrong, in one IclError line. Called with None before a model loads, and after."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from icl.components import check_choice, check_flag, check_number, check_numbers
-from icl.mechanism.contract import Decoder, Found, Report, Step, Work, studies
+from icl.mechanism.contract import Found, Report, Step, Work, studies
 from icl.mechanism.shared.functions.classes import KINDS, Shape
 from icl.mechanism.shared.functions.learner import Lesson, errors, predictions
 from icl.mechanism.shared.functions.prompts import NONE, SHIFTS, SHUFFLED, Prompts, prompts
@@ -19,7 +19,6 @@ from icl.mechanism.shared.functions.rivals import rivals
 from icl.mechanism.shared.small import Size, VectorDecoder
 from icl.mechanism.shared.training import Schedule, seconds_a_step, train
 from icl.seeding import stream_key
-from icl.tasks import TaskData
 from icl.tuning.shared.checkpoint import Checkpoint
 
 PACED_PROMPTS = 64
@@ -119,9 +118,6 @@ class Functions:
     def tasks(self) -> tuple[str, ...]:
         """None."""
         return ()
-
-    def check(self, model: Decoder | None, tasks: Mapping[str, TaskData]) -> None:
-        """Nothing that the constructor has not looked at."""
 
     def steps(self) -> tuple[Step, ...]:
         """For each class: learning, then the estimators it is compared with."""

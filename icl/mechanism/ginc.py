@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from icl.components import check_flag, check_number, check_numbers
-from icl.mechanism.contract import Decoder, Found, Report, Step, Work, studies
+from icl.mechanism.contract import Found, Report, Step, Work, studies
 from icl.mechanism.shared.ginc.corpora import Corpus, corpora
-from icl.tasks import TaskData
 
 if TYPE_CHECKING:
     from icl.mechanism.shared.ginc.material import Material, Sizes
@@ -158,9 +157,6 @@ class Ginc:
     def tasks(self) -> tuple[str, ...]:
         """None."""
         return ()
-
-    def check(self, model: Decoder | None, tasks: Mapping[str, TaskData]) -> None:
-        """Everything is checked by the constructor."""
 
     def steps(self) -> tuple[Step, ...]:
         """Of each vocabulary Bayes's answers, then a training a corpus."""

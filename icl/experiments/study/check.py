@@ -13,7 +13,7 @@ from icl.experiments.file.config import Experiment, Source
 from icl.experiments.file.placed import placed
 from icl.experiments.study.file import PRESET, StudyFile
 from icl.experiments.study.plain import plain
-from icl.mechanism.contract import Study, studies
+from icl.mechanism.contract import Checks, Study, studies
 from icl.registry import Entry
 from icl.tasks import TaskData, load_task
 from icl.tasks.strict_yaml import KeyPath
@@ -75,7 +75,8 @@ def check_study(file: StudyFile, source: Source, *, with_model: bool = False) ->
         with placed(source, _key_of(file, task)):
             tasks[task] = load_task(source.task_path(task))
     with placed(source, ("study", name)):
-        study.check(None, tasks)
+        if isinstance(study, Checks):
+            study.check(None, tasks)
     return CheckedStudy(file, source, study, str(file.preset), _all(entry, parameters), tasks, model)
 
 

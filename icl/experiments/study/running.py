@@ -21,7 +21,7 @@ from icl.experiments.study.folder import FIGURES, REPORT_TEXT, StudyFolder
 from icl.experiments.study.opening import open_decoder
 from icl.experiments.study.plain import plain
 from icl.experiments.study.text import to_markdown
-from icl.mechanism.contract import Decoder, Found, Step, Work
+from icl.mechanism.contract import Checks, Decoder, Found, Step, Work
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,10 @@ class Studying:
         if self._opened is None and self.checked.model is not None:
             self.meter.note(f"loading {self.checked.model.choice.label}")
             self._opened = open_decoder(self.checked.model, max_memory=self._max_memory)
-        if self._opened is not None and self.checked.study.needs_model:
+        study = self.checked.study
+        if self._opened is not None and study.needs_model and isinstance(study, Checks):
             with placed(self.checked.source, ("study", self.checked.file.study.name)):
-                self.checked.study.check(self._opened, self.checked.tasks)
+                study.check(self._opened, self.checked.tasks)
         return self._opened if self.checked.study.needs_model else None
 
     def work(self, files: Path, decoder: Decoder | None, found: dict[str, Found]) -> Work:
