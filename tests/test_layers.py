@@ -19,6 +19,7 @@ ROOT = Path(icl.__file__).parent
 LAYERS: list[set[str]] = [
     {
         "atomic",
+        "cache",
         "types",
         "printable",
         "errors",

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from icl.engine.loading.sources import MOVED, cache_folder, file_digest, resolve
+from icl.cache import cache_folder
+from icl.engine.loading.sources import MOVED, file_digest, resolve
 from icl.errors import ModelError
 from icl.executors.contract import Held, Opener
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 from transformers import AutoConfig, GenerationConfig
 
+from icl.cache import cache_folder
 from icl.engine.loading.files import load_tokenizer, local_folder
 from icl.engine.loading.gguf.convert import NOTES
 from icl.engine.loading.gguf.file import GGUFFile
 from icl.engine.loading.gguf.rope import llama3_factors
 from icl.engine.loading.gguf.tokenizer import build_tokenizer
 from icl.engine.loading.load import load_model
-from icl.engine.loading.sources import cache_folder, resolve
+from icl.engine.loading.sources import resolve
 from icl.errors import ModelError
 from icl.types import ScoreRequest
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+from icl.engine.native import library
 from icl.engine.trunks import packed
 from icl.engine.trunks.fused import FusedTrunk
 from icl.engine.trunks.packed import PackedLinear
@@ -41,6 +42,24 @@ def test_half_precision_gives_the_exact_product_rounded_once(wide: bool) -> None
         assert got.dtype == HALF
         # half a unit in the last of 8 bits, and a little for the order of the sums
         assert torch.allclose(got.double(), wanted, rtol=2**-8, atol=1e-3)
+
+
+@pytest.mark.skipif(
+    not (library.available() and packed.available(torch.float32)), reason="no kernels, or no packed weights"
+)
+@pytest.mark.parametrize("dtype", [torch.float32, HALF])
+def test_both_layouts_give_the_same(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    weight, bias = torch.randn(70, 90).to(dtype), torch.randn(70).to(dtype)
+    x, other = torch.randn(33, 90).to(dtype), torch.randn(33, 70).to(dtype)
+    ours, theirs = (PackedLinear(weight, bias, wide=dtype == HALF, panels=panels) for panels in (True, False))
+    assert (ours.panels, theirs.panels) == (True, False)
+    pairs = [(ours(x), theirs(x)), (ours.times(x, other), theirs.times(x, other))]
+    pairs += [(ours.plus(x, other), theirs.plus(x, other))]
+    pairs += [(ours.activated(x, name), theirs.activated(x, name)) for name in packed.ACTIVATIONS]
+    for a, b in pairs:
+        assert a.dtype == dtype
+        assert torch.allclose(a.float(), b.float(), rtol=2**-7 if dtype == HALF else 1e-5, atol=2e-5)
 
 
 @needs_half

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from icl.cache import cache_folder
 from icl.engine.loading.files import local_folder
 from icl.engine.loading.load import load_model
-from icl.engine.loading.sources import cache_folder, resolve
+from icl.engine.loading.sources import resolve
 from icl.engine.rungs.naive import NaiveModel
 from icl.engine.rungs.trie_model import TrieModel
 from icl.types import GenerateRequest, ScoreRequest

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from icl.cache import cache_folder
 from icl.engine.fake import FakeModel
-from icl.engine.loading.sources import ModelSource, cache_folder, resolve, weights_fingerprint
+from icl.engine.loading.sources import ModelSource, resolve, weights_fingerprint
 from icl.errors import ModelError
 from icl.protocols import Tokenizer
 

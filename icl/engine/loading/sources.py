@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from icl.atomic import write_atomically
+from icl.cache import cache_folder
 from icl.engine.requests.validation import LEAST_CONTEXT
 from icl.errors import ConfigError, ModelError, nearest
 from icl.printable import shortened
@@ -64,12 +63,6 @@ class ModelSource:
     gguf_file: str | None = None
     origin: str = ""
     """In words, for the manifest."""
-
-
-def cache_folder() -> Path:
-    """The user's cache for icl; the environment variable ICL_CACHE moves it."""
-    override = os.environ.get("ICL_CACHE")
-    return Path(override) if override else platformdirs.user_cache_path("icl", appauthor=False)
 
 
 def package_file(alias: Alias) -> Path | None:

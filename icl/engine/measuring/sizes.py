@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from icl.atomic import write_atomically
+from icl.cache import cache_folder
 from icl.engine.loading.files import local_folder, read_configuration
-from icl.engine.loading.sources import cache_folder, context_length, resolve
+from icl.engine.loading.sources import context_length, resolve
 from icl.errors import ModelError
 
 BOOK = "sizes.json"

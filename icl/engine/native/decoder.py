@@ -27,6 +27,8 @@ class Linear(Protocol):
     weight: Tensor
     bias: Tensor | None
     wide: bool
+    panels: bool
+    out_features: int
 
 
 def covers(heads: int, kv_heads: int, size: int, dtype: torch.dtype) -> bool:
@@ -58,7 +60,8 @@ class StepDecoder:
         heads = [*shape, NUMBERS[dtype], call.window or 0, turned, int(joint), int(parallel)]
         self._inner.add_block(
             heads, [call.scaling, call.softcap or 0.0], call.sinks, [p.bias for p in products],
-            [p.weight for p in products], [int(p.wide) for p in products], *activation,
+            [p.weight for p in products], [int(p.wide) for p in products],
+            [p.out_features if p.panels else 0 for p in products], *activation,
         )  # fmt: skip
 
     def set_norm(

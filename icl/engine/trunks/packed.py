@@ -1,8 +1,11 @@
-"""Linear layers whose weights are laid out once for oneDNN, with the elementwise step that follows fused in.
+"""Linear layers whose weights are laid out once, with the elementwise step that follows fused in.
 
 On CPU a plain fp32 product re-packs its weights at every call and does not use the widest vectors
 on every processor; packed once, the same product ran 2.2 times as fast where it was measured
 (see benchmarks/README.md). The results differ from plain ones by fp32 rounding only.
+
+In fp32 there are two layouts, oneDNN's and the panels of icl's own kernels (icl.engine.native.products); see
+icl.engine.trunks.layouts for which of them is used.
 
 Half precision is multiplied in fp32 on a processor where that is faster (no matrix unit): the inputs,
 the outputs and the exact products are the same, so here too only the order of fp32 sums differs.
@@ -23,6 +26,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from icl.engine.native import products
+from icl.engine.trunks.layouts import in_panels
 
 log = logging.getLogger("icl")
 
@@ -95,21 +101,41 @@ def _seconds(linear: PackedLinear, x: Tensor) -> float:
     return min(taken)
 
 
+def _product(weight: Tensor, panels: bool) -> PackedLinear:
+    """For the choice of a layout."""
+    return PackedLinear(weight, panels=panels)
+
+
 class PackedLinear:
     """x [n, in] -> x W^T + b [n, out], W given as [out, in]; all of one dtype.
 
-    wide: weights are kept and multiplied in fp32; None: where `widened` says so.
+    wide: weights are kept and multiplied in fp32; None: where `widened` says so. panels: those in fp32 are
+    laid out for icl's own kernels, which must be there; None: where they are the faster (`in_panels`).
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, wide: bool | None = None) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        wide: bool | None = None,
+        panels: bool | None = None,
+    ) -> None:
         self.out_features, self.in_features = weight.shape
         self.dtype = weight.dtype
         self.wide = widened(weight.dtype) if wide is None else wide
-        self.bias = None if bias is None else self._inside(bias.detach())
+        self.bias = None if bias is None else self._inside(bias.detach()).contiguous()
+        self.panels = self._in_fp32() and (in_panels(_product) if panels is None else panels)
+        inside = self._inside(weight.detach()).contiguous()
+        if self.panels:
+            self.weight = products.lay_out(inside)
+            return
         ops: Any = torch.ops.mkldnn
-        self.weight = ops._reorder_linear_weight(self._inside(weight.detach()).contiguous(), PACK_ROWS)
+        self.weight = ops._reorder_linear_weight(inside, PACK_ROWS)
         self._plain = ops._linear_pointwise.default
         self._binary = ops._linear_pointwise.binary
+
+    def _in_fp32(self) -> bool:
+        return self.wide or self.dtype == torch.float32
 
     def _inside(self, x: Tensor) -> Tensor:
         return x.float() if self.wide else x
@@ -130,9 +156,18 @@ class PackedLinear:
         return self._with(x, other, "add")
 
     def _unary(self, x: Tensor, step: str, algorithm: str) -> Tensor:
+        if self.panels:
+            return self._own(x, step, algorithm)
         result: Tensor = self._plain(self._inside(x), self.weight, self.bias, step, [], algorithm)
         return result.to(self.dtype)
 
     def _with(self, x: Tensor, other: Tensor, step: str) -> Tensor:
+        if self.panels:
+            return self._own(x, step, "", self._inside(other))
         result: Tensor = self._binary(self._inside(x), self._inside(other), self.weight, self.bias, step)
         return result.to(self.dtype)
+
+    def _own(self, x: Tensor, step: str, algorithm: str, other: Tensor | None = None) -> Tensor:
+        inside = self._inside(x)
+        found = products.product(inside, self.weight, self.out_features, self.bias, step, algorithm, other)
+        return found.to(self.dtype)

@@ -70,8 +70,10 @@ def texts(found: Sequence[Generation]) -> list[Any]:
     return [sample.token_ids for one in found for sample in one.samples]
 
 
+@pytest.mark.parametrize("panels", [True, False])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_step_is_eager_steps(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_eager_steps(family: str, panels: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "in_panels", lambda make: panels)
     gaps: list[float] = []
     monkeypatch.setattr(loop, "step_runner", lambda trunk: Both(trunk, gaps))
     model = model_of(family, max_slots=7, chunk_rows=16)

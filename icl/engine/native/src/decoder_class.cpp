@@ -19,14 +19,16 @@ Norm norm_of(const Maybe& weight, const Maybe& bias, double eps, bool centred) {
 }
 
 // heads: H, Hkv, D, number format, window (0: none), rotary (-1: none), joint, parallel. says: scaling, softcap (0:
-// none). weights: packed, of qkv, out, up, down and perhaps gate; wide: which of them are multiplied in fp32.
+// none). weights: packed, of qkv, out, up, down and perhaps gate; wide: which of them are multiplied in fp32;
+// outs: columns of those that are in panels, 0 of others.
 void add_block(const Decoders& self, Integers heads, std::vector<double> says, const Maybe& sinks,
-               const std::vector<std::optional<at::Tensor>>& biases, Tensors weights, Integers wide,
+               const std::vector<std::optional<at::Tensor>>& biases, Tensors weights, Integers wide, Integers outs,
                std::string activation, std::string algorithm) {
   TORCH_CHECK_VALUE(heads.size() == 8 && says.size() == 2 && weights.size() == wide.size() &&
+                        weights.size() == outs.size() &&
                         weights.size() == biases.size() && (weights.size() == 4 || weights.size() == 5),
                     "a block has four products, or five with a gate");
-  const auto product = [&](size_t i) { return Linear(weights[i], biases[i], wide[i] != 0); };
+  const auto product = [&](size_t i) { return Linear(weights[i], biases[i], wide[i] != 0, outs[i]); };
   const Heads shape{static_cast<Number>(heads[3]), heads[0], heads[1], heads[2]};
   TORCH_CHECK_VALUE(covered(shape), "the attention of a step is not written for these heads");
   const at::Tensor held = sinks ? sinks->to(at::kFloat).contiguous() : at::Tensor();
