@@ -38,8 +38,8 @@ def maker(asked: list[bool], wrong: bool = False) -> Callable[[Tensor, bool], la
 
 
 def test_the_faster_one_is_kept_and_not_measured_again(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter([2.0, 1.0, 3.0, 1.0])  # theirs, ours of few rows; of many
-    monkeypatch.setattr(layouts, "_seconds", lambda product, x: next(seconds))
+    seconds = iter([[1.0, 2.0], [1.0, 3.0]])  # ours and theirs of few rows, and of many
+    monkeypatch.setattr(layouts, "_seconds", lambda several, x: next(seconds))
     asked: list[bool] = []
     assert layouts.in_panels(maker(asked))
     assert asked == [True, False]
@@ -51,8 +51,8 @@ def test_the_faster_one_is_kept_and_not_measured_again(fresh: Path, monkeypatch:
 
 
 def test_onednn_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter([1.0, 2.0, 1.0, 1.0])
-    monkeypatch.setattr(layouts, "_seconds", lambda product, x: next(seconds))
+    seconds = iter([[2.0, 1.0], [1.0, 1.0]])
+    monkeypatch.setattr(layouts, "_seconds", lambda several, x: next(seconds))
     assert not layouts.in_panels(maker([]))
 
 
