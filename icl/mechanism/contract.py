@@ -54,6 +54,8 @@ class Figure:
     """In place of series a map of colours: rows of y, from 0 up, by columns of x."""
     log_x: bool = False
     log_y: bool = False
+    highest: float | None = None
+    """Of y that is drawn from 0 up; what is above is cut off, and the axis says so. Not with log_y."""
 
 
 @dataclass(frozen=True, slots=True)

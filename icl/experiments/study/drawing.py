@@ -52,7 +52,9 @@ def png(figure: Figure) -> bytes:
     axes = drawing.subplots()
     axes.set_title(_text(figure.title), fontsize=10)
     axes.set_xlabel(_text(figure.x))
-    axes.set_ylabel(_text(figure.y))
+    axes.set_ylabel(
+        _text(figure.y) if figure.highest is None else f"{_text(figure.y)}, cut off at {figure.highest:g}"
+    )
     if figure.cells:
         _map(drawing, axes, figure)
     else:
@@ -93,6 +95,8 @@ def _series(axes: Any, figure: Figure) -> None:
         axes.set_xscale("log")
     if figure.log_y:
         axes.set_yscale("log")
+    if figure.highest is not None:
+        axes.set_ylim(0.0, figure.highest)
     if figure.series:
         axes.legend(fontsize=8)
 

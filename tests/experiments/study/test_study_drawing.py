@@ -54,6 +54,17 @@ def test_the_first_row_of_a_map_is_at_the_bottom() -> None:
     assert rows.max() < image.shape[0] * 0.6
 
 
+def test_what_is_above_the_highest_is_cut_off_and_leaves_the_rest_its_room() -> None:
+    def height_of_the_flat_line(highest: float | None) -> float:
+        lines = (Series("s", (0, 1, 2), (1, 1, 1)), Series("far", (0, 1, 2), (1, 900, 1)))
+        image = pixels(Figure("f", "t", "x", "y", lines, highest=highest))
+        blue = np.abs(image - BLUE).max(axis=2) < 12
+        return 1 - float(np.median(np.nonzero(blue[:, : image.shape[1] // 2])[0])) / image.shape[0]
+
+    assert height_of_the_flat_line(None) < 0.25
+    assert 0.4 < height_of_the_flat_line(2.0) < 0.65
+
+
 def test_the_same_data_give_the_same_file(tmp_path) -> None:
     figure = one(Series("$a_b$ \x1b[31m", (1, 2), (3, 4), (2, None), (4, None), kind="points"), log_x=True)
     assert png(figure) == png(figure)

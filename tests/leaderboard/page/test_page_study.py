@@ -22,7 +22,7 @@ def series(name: str, x: list[Any], y: list[Any], **other: Any) -> dict[str, Any
 
 def drawn(name: str, *lines: dict[str, Any], **other: Any) -> dict[str, Any]:
     base = {"name": name, "title": name, "x": "places", "y": "share", "cells": [], "series": list(lines)}
-    return {**base, "log_x": False, "log_y": False, **other}
+    return {**base, "log_x": False, "log_y": False, "highest": None, **other}
 
 
 REPORT: dict[str, Any] = {
@@ -50,6 +50,7 @@ REPORT: dict[str, Any] = {
             series("chance", [0, 1, 2], [1, 1, 1], control=True),
             log_x=True,
         ),
+        drawn("far", series("f", [0, 1, 2], [1.0, 900.0, 1.0]), highest=2.0),
         drawn("points", series("heads", ["b", EVIL], [0.1, 0.4], kind="points")),
         drawn(
             "bars",
@@ -106,6 +107,16 @@ def test_every_kind_of_figure_is_drawn_from_its_data(page) -> None:
     assert dashed.count() == 1
     caption = page.locator("figure[aria-label=lines] figcaption").first.inner_text()
     assert "2 points at or below 0 have no place on a logarithmic axis" in caption
+
+
+def test_what_is_above_the_highest_is_cut_off_and_said(page) -> None:
+    page.wait_for_function("() => document.querySelectorAll('figure[aria-label=far] svg').length >= 1")
+    far = page.locator("figure[aria-label=far]")
+    assert "share, cut off at 2" in far.locator("g[aria-label='y-axis label']").inner_text()
+    assert far.locator("g[aria-label=line][clip-path]").count() == 1
+    ticks = far.locator("g[aria-label='y-axis tick label'] text").all_text_contents()
+    assert max(float(tick) for tick in ticks) == 2.0
+    assert page.locator("figure[aria-label=lines] g[aria-label=line][clip-path]").count() == 0
 
 
 def test_the_first_row_of_a_map_is_below_the_second(page) -> None:

@@ -62,6 +62,13 @@ function pointsOf(series) {
   }));
 }
 
+// The axis of y. What lies above its highest number is cut off.
+function yAxis(one) {
+  const cut = one.highest !== null && one.highest !== undefined;
+  const scale = cut ? { domain: [0, one.highest] } : one.log_y ? { type: "log" } : {};
+  return { label: cut ? `${visible(one.y)}, cut off at ${one.highest}` : visible(one.y), grid: true, ...scale };
+}
+
 const measured = (points) => points.filter((d) => d.y !== null);
 
 // The places of all series in the order in which they come; long names stand aslant.
@@ -95,10 +102,11 @@ function linePlot(one, all, width) {
   return Plot.plot({
     width,
     height: 340,
+    clip: one.highest !== null && one.highest !== undefined,
     marginLeft: 56,
     marginBottom: named ? 80 : 42,
     x: { label: visible(one.x), grid: true, ...(named ? { type: "point", ...placesOf(all) } : one.log_x ? { type: "log" } : {}) },
-    y: { label: visible(one.y), grid: true, ...(one.log_y ? { type: "log" } : {}) },
+    y: yAxis(one),
     color: { legend: true, domain: all.map((series) => series.name) },
     marks: [...marks, Plot.tip(points, Plot.pointer({ x: "x", y: "y", title: pointText }))],
   });
@@ -112,11 +120,12 @@ function barPlot(one, all, width) {
   return Plot.plot({
     width,
     height: 340,
+    clip: one.highest !== null && one.highest !== undefined,
     marginLeft: 56,
     marginBottom: 70,
     fx: { label: visible(one.x), axis: "bottom", ...placesOf(all) },
     x: { axis: null, domain: all.map((series) => series.name) },
-    y: { label: visible(one.y), grid: true, ...(one.log_y ? { type: "log" } : {}) },
+    y: yAxis(one),
     color: { legend: true, domain: all.map((series) => series.name) },
     marks: [
       Plot.barY(points, { fx: "x", x: "name", y: "y", fill: "name", fillOpacity: (d) => (pale.has(d.name) ? 0.45 : 1), title: pointText }),

@@ -19,6 +19,9 @@ BEST = {
     "tree": ("is below a greedy tree", "greedy tree"),
 }
 """What the paper expects of each class, and of which estimator."""
+ERROR = "squared error / variance of f(x)"
+HIGHEST = 3.0
+"""Of the errors that are drawn: least squares with as many examples as dimensions goes to hundreds."""
 SIMPLE = ("3-NN", "averaging")
 PAPER = "(Garg 2022)"
 
@@ -139,7 +142,7 @@ def _curves(kind: str, learned: Found, others: Mapping[str, Any]) -> Figure:
     lines.append(_line("untrained", examples, learned["untrained"], control=True))
     lines.append(_line(SHUFFLED, examples, learned["shifts"][SHUFFLED], control=True))
     title = f"{kind.capitalize()} functions: error by number of examples"
-    return Figure(f"functions_{kind}", title, "examples", "squared error / variance of f(x)", tuple(lines))
+    return Figure(f"functions_{kind}", title, "examples", ERROR, tuple(lines), highest=HIGHEST)
 
 
 def _shifted(kind: str, learned: Found) -> Figure:
@@ -148,9 +151,7 @@ def _shifted(kind: str, learned: Found) -> Figure:
         for shift, one in learned["shifts"].items()
     ]
     title = f"{kind.capitalize()} functions: the decoder on other distributions"
-    return Figure(
-        f"functions_{kind}_shifts", title, "examples", "squared error / variance of f(x)", tuple(lines)
-    )
+    return Figure(f"functions_{kind}_shifts", title, "examples", ERROR, tuple(lines), highest=HIGHEST)
 
 
 def _line(name: str, examples: list[int], one: Mapping[str, Any], control: bool = False) -> Series:
