@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +43,8 @@ def add_to(app: typer.Typer) -> None:
     """Registers the command."""
     app.command(
         "judge",
-        epilog="Examples: icl judge violations --judge rules --model smollm2-135m-instruct | "
+        epilog="Examples: icl judge experiments/judges.yaml | "
+        "icl judge violations --judge rules --model smollm2-135m-instruct | "
         "icl judge rows.jsonl --judge '{rules: {file: mine.yaml, threshold: .7}}' --model a --model b --json",
     )(judge)
 
@@ -51,16 +52,21 @@ def add_to(app: typer.Typer) -> None:
 def judge(
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="Rows (JSONL, CSV, Parquet), or violations, the bundled set."),
+        typer.Argument(
+            metavar="FILE",
+            help="Rows (JSONL, CSV, Parquet), or violations, the bundled set; or a file that says rows, "
+            "judge and models (YAML).",
+        ),
     ],
     named: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--judge",
             metavar="JUDGE",
-            help="A name of icl list judges, or {name: {parameters}} as in a file.",
+            help="A name of icl list judges, or {name: {parameters}} as in a file. Default: rules.",
+            show_default=False,
         ),
-    ] = "rules",
+    ] = None,
     models: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,7 +76,9 @@ def judge(
     dtype: Annotated[
         str | None, typer.Option(help="Of the models: float32, bfloat16, float16.", show_default=False)
     ] = None,
-    language: Annotated[str, typer.Option(help="Of rows that say none: en, zh.")] = "en",
+    language: Annotated[
+        str | None, typer.Option(help="Of rows that say none: en, zh. Default: en.", show_default=False)
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="The first N rows only.", show_default=False)
     ] = None,
@@ -92,9 +100,14 @@ def judge(
     from icl.experiments.asking.judging import check_judge, check_labels
     from icl.experiments.graded import check_rows, read_labelled
 
-    choices = _choices(named, models, dtype)
+    if file.endswith((".yaml", ".yml")):
+        given = {"--judge": named, "--model": models, "--dtype": dtype, "--language": language}
+        file, choices, language, most = _of_a_file(file, given)
+        limit = most if limit is None else limit
+    else:
+        choices = _choices(named or "rules", models, dtype)
     built = [check_judge(choice) for choice in choices]
-    rows = read_labelled(file, language)[:limit]
+    rows = read_labelled(file, language or "en")[:limit]
     for choice, one in zip(choices, built, strict=True):
         check_rows(rows, one)
         check_labels(choice, one)
@@ -120,6 +133,17 @@ def _all_graded(
         return [(c, *_graded(c, one, rows, output, meter)) for c, one in zip(choices, built, strict=True)]
     finally:
         meter.stop()
+
+
+def _of_a_file(file: str, options: Mapping[str, object]) -> tuple[str, list[JudgeChoice], str, int | None]:
+    """Rows, judges, language and limit that a file says. ConfigError for an option that it says already."""
+    from icl.experiments.file.judging import choices_of, read_judging, rows_of
+
+    for option, value in options.items():
+        if value is not None:
+            raise ConfigError(f"{option}: {file} says rows, judge and models; change it there")
+    judging, source = read_judging(file)
+    return rows_of(judging, source), choices_of(judging, source), judging.language, judging.limit
 
 
 def _choices(named: str, models: list[str] | None, dtype: str | None) -> list[JudgeChoice]:

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     RECIPE = "recipe"
     STUDY = "study"
     REDTEAM = "redteam"
+    JUDGING = "judging"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="Of which files.", show_default=False)]) -> None:
-    """Print the JSON schema of experiment, task, recipe, study or red teaming files, for editors.
+    """Print the JSON schema of experiment, task, recipe, study, red teaming or judging files, for editors.
 
     In the first line of a file: # yaml-language-server: $schema=experiment.json
     """

@@ -16,6 +16,7 @@ from icl.executors.contract import executors
 from icl.experiments.corpus.recipe import SHORT, Part, Recipe
 from icl.experiments.file.baseline import REGISTRIES
 from icl.experiments.file.config import Experiment
+from icl.experiments.file.judging import Judging
 from icl.experiments.file.models import ModelSettings
 from icl.experiments.grid.cells import BASE
 from icl.experiments.redteam.file import RedTeam
@@ -34,8 +35,9 @@ Schema = dict[str, Any]
 
 
 def schema(kind: str) -> Schema:
-    """Of "experiment", "task", "recipe", "study" or "redteam" files, as plain data. ConfigError for another
-    kind."""
+    """Of "experiment", "task", "recipe", "study", "redteam" or "judging" files, as plain data.
+
+    ConfigError for another kind."""
     if kind not in KINDS:
         raise ConfigError(unknown_name("schema", kind, KINDS))
     return {"$schema": DIALECT, **_without_titles(KINDS[kind]())}
@@ -130,6 +132,16 @@ def _redteam() -> Schema:
     made["properties"]["judge"] = {**judge, "properties": {"rules": judge["properties"]["rules"]}}
     stop = made["$defs"]["Answer"]["properties"]["stop"]
     stop["anyOf"] = [{"type": "string", "minLength": 1}, *stop["anyOf"]]
+    return made
+
+
+def _judging() -> Schema:
+    """A judge without its model, and the models."""
+    made = Judging.model_json_schema()
+    made["$defs"] = {**made.get("$defs", {}), "model": _model()}
+    made["properties"]["judge"] = {"anyOf": _named(judges, {"minProperties": 1, "maxProperties": 1})}
+    made["properties"]["models"] = {"anyOf": [_of("model"), _list_of("model")]}
+    made["$defs"].pop("Component", None)
     return made
 
 
@@ -244,5 +256,6 @@ KINDS: Mapping[str, Callable[[], Schema]] = {
     "recipe": _recipe,
     "study": _study,
     "redteam": _redteam,
+    "judging": _judging,
 }
 """Kinds of file that have a schema."""

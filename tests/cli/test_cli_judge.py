@@ -100,6 +100,56 @@ def test_what_is_wrong_is_said_in_one_line(
     assert not Path("runs").exists()
 
 
+def test_a_file_says_rows_judge_and_models(icl: Icl) -> None:
+    Path("there").mkdir()
+    written(ROWS).rename("there/rows.jsonl")
+    text = "rows: rows.jsonl\njudge: {rules: {only: [polite]}}\nmodels: [fake]\nlimit: 2\n"
+    Path("there/j.yaml").write_text(text, encoding="utf-8")
+    by_file = icl("judge", "there/j.yaml", "--json")
+    assert by_file.code == 0, by_file.err
+    by_options = icl(
+        "judge", "there/rows.jsonl", "--judge", "{rules: {only: [polite]}}", "--model", "fake", "--json"
+    )
+    assert json.loads(by_file.out) == json.loads(by_options.out)
+    few = icl("judge", "there/j.yaml", "--limit", "1", "--json")
+    assert json.loads(few.out)["judges"][0]["items"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "error"),
+    [
+        ("rows: violations\njudge: rules\nmodels: []\n", [], "j.yaml:3: models: the list is empty"),
+        ("rows: violations\nmodels: fake\n", [], "j.yaml:1: the key 'judge' is missing"),
+        (
+            "rows: violations\njudge: {rules: {model: fake}}\nmodels: fake\n",
+            [],
+            "j.yaml:2: judge: rules is asked of each of models: model belongs there",
+        ),
+        (
+            "rows: violations\njudge: rulse\nmodels: fake\n",
+            [],
+            "j.yaml:3: models.0: unknown judge 'rulse'. Did you mean 'rules'?",
+        ),
+        (
+            "rows: violations\njudge: rules\nmodels: fake\ndtyp: float32\n",
+            [],
+            "j.yaml:4: unknown key 'dtyp'. Did you mean 'dtype'?",
+        ),
+        ("rows: violation\njudge: rules\nmodels: fake\n", [], "violation: no such file"),
+        ("rows: violations\njudge: rules\nmodels: fake\n", ["--model", "fake"], "--model: j.yaml says"),
+        ("name: a\ngrid: {}\n", [], "j.yaml: is an experiment, not a judging: icl run j.yaml"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_with_its_line(
+    text: str, arguments: list[str], error: str, icl: Icl
+) -> None:
+    Path("j.yaml").write_text(text, encoding="utf-8")
+    said = icl("judge", "j.yaml", *arguments)
+    assert said.code == 2
+    assert error in said.err
+    assert said.err.count("\n") == 1
+
+
 def test_a_name_of_a_bundled_file_is_guessed(icl: Icl) -> None:
     said = icl("judge", "violation", "--model", "fake")
     assert said.err == (

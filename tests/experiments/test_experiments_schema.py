@@ -21,13 +21,14 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*(ROOT / "experiments").rglob("*.yaml"), *(ROOT / "icl/tasks/definitions").glob("*.yaml")])
 KINDS = {
     kind: jsonschema.Draft202012Validator(schema(kind))
-    for kind in ("experiment", "task", "recipe", "redteam", "study")
+    for kind in ("experiment", "task", "recipe", "redteam", "study", "judging")
 }
 PLAIN = {"name": "a", "model": "fake", "task": "questions", "grid": {"selector": "random", "shots": [1]}}
 
 
 def kind_of(data: dict) -> str:
     kinds = {"grid": "experiment", "parts": "recipe", "target": "redteam", "study": "study"}
+    kinds["rows"] = "judging"
     return next((kind for key, kind in kinds.items() if key in data), "task")
 
 

@@ -16,6 +16,7 @@ KINDS = {
     "parts": ("a recipe", "icl data build"),
     "study": ("a study", "icl study"),
     "target": ("a red teaming", "icl redteam"),
+    "rows": ("a judging", "icl judge"),
 }
 """Key that a kind of file alone has -> what it is, and what runs it."""
 
