@@ -23,14 +23,34 @@ constexpr int64_t kPiece = 192;  // of the inner dimension: a piece of a panel s
 
 ICL_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+// Rows shared out evenly among as few tiles as hold them: a tile of two rows takes as long as one of four.
+struct Tiles {
+  int64_t rows, count;
+  explicit Tiles(int64_t all) : rows(all), count((all + kRows - 1) / kRows) {}
+  int64_t first(int64_t tile) const { return tile * rows / count; }
+  int64_t height(int64_t tile) const { return first(tile + 1) - first(tile); }
+};
+
+// A piece of a panel, and where its tiles of rows fetch the next one from meanwhile: `ahead`, some bytes a step.
+struct Piece {
+  const float* panel;
+  int64_t inner;
+  const char* ahead;
+  int64_t stride;
+};
+
 // sums[r][c] += rows of the tile times columns of the panel, over one piece; `rows` <= kRows of the tile are real.
 template <int rows>
-ICL_INLINE void accumulate(const float* tile, const float* panel, int64_t inner, float* to, int64_t to_row, bool begin) {
+ICL_INLINE void accumulate(const float* tile, const Piece& piece, float* to, int64_t to_row, bool begin) {
+  const float* panel = piece.panel;
+  const char* ahead = piece.ahead;
   Lanes sums[rows][kVectors];
   for (int r = 0; r < rows; ++r) {
     for (int c = 0; c < kVectors; ++c) sums[r][c] = begin ? Lanes{} : load(to + r * to_row + c * kLanes);
   }
-  for (int64_t k = 0; k < inner; ++k) {
+  for (int64_t k = 0; k < piece.inner; ++k) {
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += piece.stride;
     Lanes columns[kVectors];
 #pragma GCC unroll 4
     for (int c = 0; c < kVectors; ++c) columns[c] = load(panel + k * kColumns + c * kLanes);
@@ -45,25 +65,24 @@ ICL_INLINE void accumulate(const float* tile, const float* panel, int64_t inner,
   }
 }
 
-void accumulate(int64_t rows, const float* tile, const float* panel, int64_t inner, float* to, int64_t to_row,
-                bool begin) {
+void accumulate(int64_t rows, const float* tile, const Piece& piece, float* to, int64_t to_row, bool begin) {
   switch (rows) {
     case 1:
-      return accumulate<1>(tile, panel, inner, to, to_row, begin);
+      return accumulate<1>(tile, piece, to, to_row, begin);
     case 2:
-      return accumulate<2>(tile, panel, inner, to, to_row, begin);
+      return accumulate<2>(tile, piece, to, to_row, begin);
     case 3:
-      return accumulate<3>(tile, panel, inner, to, to_row, begin);
+      return accumulate<3>(tile, piece, to, to_row, begin);
     case 4:
-      return accumulate<4>(tile, panel, inner, to, to_row, begin);
+      return accumulate<4>(tile, piece, to, to_row, begin);
     case 5:
-      return accumulate<kRows < 5 ? kRows : 5>(tile, panel, inner, to, to_row, begin);
+      return accumulate<kRows < 5 ? kRows : 5>(tile, piece, to, to_row, begin);
     case 6:
-      return accumulate<kRows < 6 ? kRows : 6>(tile, panel, inner, to, to_row, begin);
+      return accumulate<kRows < 6 ? kRows : 6>(tile, piece, to, to_row, begin);
     case 7:
-      return accumulate<kRows < 7 ? kRows : 7>(tile, panel, inner, to, to_row, begin);
+      return accumulate<kRows < 7 ? kRows : 7>(tile, piece, to, to_row, begin);
     default:
-      return accumulate<kRows>(tile, panel, inner, to, to_row, begin);
+      return accumulate<kRows>(tile, piece, to, to_row, begin);
   }
 }
 
@@ -172,14 +191,14 @@ void lay_out_panels(const LayOutArgs& args) {
 
 // Tiles [first, last): by pieces of the inner dimension, a tile after the other, [inner][kRows] each.
 void pack_rows(const ProductArgs& args) {
-  const int64_t tiles = (args.rows + kRows - 1) / kRows;
+  const Tiles tiles(args.rows);
   for (int64_t t = args.first; t < args.last; ++t) {
-    const int64_t rows = least(kRows, args.rows - t * kRows);
+    const int64_t first = tiles.first(t), rows = tiles.height(t);
     for (int64_t from = 0; from < args.in; from += kPiece) {
       const int64_t inner = least(kPiece, args.in - from);
-      float* tile = args.packed + from * tiles * kRows + t * inner * kRows;
+      float* tile = args.packed + from * tiles.count * kRows + t * inner * kRows;
       for (int64_t r = 0; r < rows; ++r) {
-        const float* x = args.x + (t * kRows + r) * args.x_row + from;
+        const float* x = args.x + (first + r) * args.x_row + from;
         for (int64_t k = 0; k < inner; ++k) tile[k * kRows + r] = x[k];
       }
     }
@@ -188,16 +207,21 @@ void pack_rows(const ProductArgs& args) {
 
 // Panels [first, last), with all rows. Sums of rows that are not done yet wait in a buffer.
 void multiply_panels(const ProductArgs& args) {
-  const int64_t tiles = (args.rows + kRows - 1) / kRows;
+  const Tiles tiles(args.rows);
   alignas(64) float sums[(kRowsAtOnce + kRows) * kColumns];
   for (int64_t p = args.first; p < args.last; ++p) {
     for (int64_t from = 0; from < args.in; from += kPiece) {
       const int64_t inner = least(kPiece, args.in - from);
       const float* panel = args.panels + (p * args.in + from) * kColumns;
-      const float* packed = args.packed + from * tiles * kRows;
-      for (int64_t t = 0; t < tiles; ++t) {
-        accumulate(least(kRows, args.rows - t * kRows), packed + t * inner * kRows, panel, inner,
-                   sums + t * kRows * kColumns, kColumns, from == 0);
+      const float* packed = args.packed + from * tiles.count * kRows;
+      // the next piece lies behind this one; each tile fetches its share of it
+      const bool end = p + 1 == args.last && from + inner == args.in;
+      const int64_t stride = end ? 0 : kColumns * 4 / tiles.count;
+      const char* ahead = reinterpret_cast<const char*>(end ? panel : panel + inner * kColumns);
+      for (int64_t t = 0; t < tiles.count; ++t) {
+        const Piece piece{panel, inner, ahead + t * inner * stride, stride};
+        accumulate(tiles.height(t), packed + t * inner * kRows, piece, sums + tiles.first(t) * kColumns, kColumns,
+                   from == 0);
       }
     }
     const int64_t column = p * kColumns, count = least(kColumns, args.out - column);
