@@ -4,8 +4,8 @@
 
 A product timed alone, over and over into the same memory, says how fast the processor is; in a forward the
 weights come from memory and each output is a new tensor. The difference, and the number of rows at which it
-is smallest, decide the chunk size. Half precision by its own kernels and by those of fp32, as the engine uses
-where they are faster. Shapes: SmolLM2-135M.
+is smallest, decide the chunk size. fp32 in oneDNN's layout and, where there are native kernels, in panels; half
+precision by its own kernels and by those of fp32, as the engine uses where they are faster. Shapes: SmolLM2-135M.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from icl.engine.native import library
+from icl.engine.trunks import packed
 from icl.engine.trunks.packed import PackedLinear
 
 HIDDEN, MIDDLE, KEYS, LAYERS, ROUNDS = 576, 1536, 192, 30, 3
@@ -30,16 +33,34 @@ SHAPES = {
 }
 
 
-def layer(dtype: torch.dtype, wide: bool) -> dict[str, PackedLinear]:
+@dataclass(frozen=True)
+class Way:
+    """How products are made."""
+
+    dtype: torch.dtype
+    wide: bool = False
+    panels: bool = False
+
+    @property
+    def plain(self) -> dict[str, str]:
+        """For a row."""
+        inside = "float32" if self.wide else str(self.dtype)[6:]
+        return {"dtype": str(self.dtype)[6:], "in": inside, "by": "panels" if self.panels else "oneDNN"}
+
+
+def layer(way: Way) -> dict[str, PackedLinear]:
     """Random weights of one layer."""
-    return {name: PackedLinear(torch.randn(*shape, dtype=dtype), wide=wide) for name, shape in SHAPES.items()}
+    return {
+        name: PackedLinear(torch.randn(*shape, dtype=way.dtype), wide=way.wide, panels=way.panels)
+        for name, shape in SHAPES.items()
+    }
 
 
 @torch.inference_mode()
-def rates(rows: int, dtype: torch.dtype, wide: bool) -> dict[str, float]:
+def rates(rows: int, way: Way) -> dict[str, float]:
     """GFLOP/s of each product at `rows` rows, and of all together, with what is fused into them."""
-    layers = [layer(dtype, wide) for _ in range(LAYERS)]
-    x, mixed = torch.randn(rows, HIDDEN, dtype=dtype), torch.randn(rows, HIDDEN, dtype=dtype)
+    layers = [layer(way) for _ in range(LAYERS)]
+    x, mixed = (torch.randn(rows, HIDDEN, dtype=way.dtype) for _ in range(2))
     seconds = dict.fromkeys(SHAPES, 0.0)
 
     def timed(name: str, run: Callable[[], Tensor]) -> Tensor:
@@ -66,11 +87,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[64, 512, 1024, 2048, 4096])
     given = parser.parse_args()
-    for dtype, wide in ((torch.float32, False), (torch.bfloat16, False), (torch.bfloat16, True)):
+    half = torch.bfloat16
+    ways = [Way(torch.float32), *([Way(torch.float32, panels=True)] if library.available() else [])]
+    ways += [*([Way(half)] if packed.native(half) else []), Way(half, wide=True)]
+    for way in ways:
         for rows in given.rows:
-            kernel = {"dtype": str(dtype)[6:], "in": "float32" if wide else str(dtype)[6:]}
-            row = {**kernel, "rows": rows, **rates(rows, dtype, wide)}
-            print(json.dumps(row), flush=True)
+            print(json.dumps({**way.plain, "rows": rows, **rates(rows, way)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "study",
         epilog="Examples: icl study experiments/mechanism/induction.yaml | icl study s.yaml --plan | "
-        "icl study s.yaml --json > found.json",
+        "icl study s.yaml --preset paper --plan | icl study s.yaml --set seed=1 --json > found.json",
     )(study)
 
 
@@ -49,6 +49,20 @@ def study(
         bool, typer.Option("--json", help="One JSON document: the report, or the plan.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="In place of the file's: quick, paper.", show_default=False),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another value for a parameter of the study or a key of the file, as YAML: "
+            "--set training_steps=100. May be given again.",
+            show_default=False,
+        ),
+    ] = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Run a study of how in-context learning works: what the paper expects, what is measured, its control.
@@ -61,16 +75,24 @@ def study(
 
     from icl.cli.display import Output as Console
     from icl.cli.display import meter_for
+    from icl.experiments.file.overrides import Override, parse_set
     from icl.experiments.study import calls
 
+    overrides = [parse_set(text) for text in settings or ()]
+    if preset is not None:
+        overrides.append(Override(("preset",), preset, "--preset"))
     memory = options.memory_size(max_memory)
     meter = meter_for(Console(stderr=True), quiet)
     if plan:
-        planned = calls.plan_study(file, output=output, max_memory=memory, meter=meter)
+        planned = calls.plan_study(
+            file, output=output, max_memory=memory, meter=meter, overrides=overrides
+        )
         _say_plan(planned, as_json)
         return
     try:
-        made = calls.study(file, output=output, max_memory=memory, meter=meter, restart=restart)
+        made = calls.study(
+            file, output=output, max_memory=memory, meter=meter, restart=restart, overrides=overrides
+        )
     except KeyboardInterrupt:
         print(
             "icl: interrupted. Finished steps and checkpoints are kept; the same command goes on.",

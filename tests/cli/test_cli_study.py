@@ -57,6 +57,39 @@ def test_the_plan_says_what_dominates(icl: Icl, study: Path) -> None:
     assert "Every step is done" in icl("study", "study.yaml", "--plan", "-q").out
 
 
+def test_values_beside_the_file_make_a_study_of_its_own(icl: Icl, study: Path) -> None:
+    assert icl("study", "study.yaml", "-q").code == 0
+    said = icl("study", "study.yaml", "--set", "throws=20", "--set", "seed=7", "-q")
+    assert said.code == 0, said.err
+    (folder,) = (path for path in Path("studies").iterdir() if path.name != "mine")
+    assert folder.name == "mine--seed=7--study.coins.throws=20"
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert (report["parameters"]["throws"], report["seed"]) == (20, 7)
+    study.write_text("name: mine\nstudy: coins\n", encoding="utf-8")
+    again = icl("study", "study.yaml", "--set", "throws=20", "--set", "seed=7", "--json", "-q")
+    assert json.loads(again.out)["parameters"]["throws"] == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--set", "thrws=3"], "--set thrws: study.coins.thrws: study 'coins': unknown parameter 'thrws'"),
+        (["--preset", "papr"], "--preset: study.coins.preset: unknown preset 'papr'"),
+        (["--set", "throws"], "--set 'throws': write key=value"),
+        (["--set", "throws=3", "--set", "study.coins.throws=4"], "is given twice"),
+        (["--set", "study=[coins]"], "--set study"),
+    ],
+)
+def test_a_value_that_cannot_be_is_said_with_its_option(
+    arguments: list[str], error: str, icl: Icl, study: Path
+) -> None:
+    said = icl("study", "study.yaml", *arguments, "-q")
+    assert said.code == 2
+    assert error in said.err
+    assert said.err.count("\n") == 1
+    assert not Path("studies").exists()
+
+
 def test_a_log_hears_of_each_step_and_of_what_it_says(icl: Icl, study: Path) -> None:
     said = icl("study", "study.yaml")
     steps = [line for line in said.err.splitlines() if line.startswith("step ")]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from icl.experiments.file.overrides import Override
 from icl.experiments.running.progress import Meter
 from icl.experiments.study.check import check_study
 from icl.experiments.study.file import read_study
@@ -26,14 +27,18 @@ def study(
     meter: Meter | None = None,
     restart: bool = False,
     allow_code: bool = False,
+    overrides: Sequence[Override] = (),
 ) -> Studied:
     """Runs a study of the mechanism in `output`/<name>, or goes on with it, and returns its report.
 
-    model: a decoder that is open already, in place of the file's; other arguments as of `run`. Steps that are
-    done are not done again. Raises IclError.
+    model: a decoder that is open already, in place of the file's; overrides: values in place of the file's, which
+    give the study a name of its own; other arguments as of `run`. Steps that are done are not done again.
+    Raises IclError.
     """
     with allowing_code(allow_code or code_is_allowed()):
-        made = _studying(file, output, model=model, max_memory=max_memory, meter=meter, restart=restart)
+        made = _studying(
+            file, output, overrides, model=model, max_memory=max_memory, meter=meter, restart=restart
+        )
         return made.run()
 
 
@@ -45,11 +50,12 @@ def plan_study(
     max_memory: int | None = None,
     meter: Meter | None = None,
     allow_code: bool = False,
+    overrides: Sequence[Override] = (),
 ) -> StudyPlan:
     """What a study would take: the pace of each step that is left, measured here on a few units, times its
     units. Arguments as of `study`."""
     with allowing_code(allow_code or code_is_allowed()):
-        made = _studying(file, output, model=model, max_memory=max_memory, meter=meter)
+        made = _studying(file, output, overrides, model=model, max_memory=max_memory, meter=meter)
         try:
             return measured(made)
         finally:
@@ -57,7 +63,12 @@ def plan_study(
 
 
 def _studying(
-    file: str | Path | Mapping[str, Any], output: str | Path, *, model: Decoder | None, **options: Any
+    file: str | Path | Mapping[str, Any],
+    output: str | Path,
+    overrides: Sequence[Override],
+    *,
+    model: Decoder | None,
+    **options: Any,
 ) -> Studying:
-    checked = check_study(*read_study(file), with_model=model is not None)
+    checked = check_study(*read_study(file, overrides), with_model=model is not None)
     return Studying(checked, Path(output), decoder=model, **options)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from icl.errors import ConfigError
 from icl.experiments.file.axes import Component, Section
 from icl.experiments.file.config import Seed, Source
 from icl.experiments.file.kinds import read_kind
 from icl.experiments.file.models import Plain, parse_model
+from icl.experiments.file.overrides import Override, overridden
 from icl.tasks.strict_yaml import validate
 
+STUDY = "study"
 PRESET = "preset"
 """Key beside a study's parameters."""
 DEFAULT_PRESET = "quick"
@@ -48,10 +51,38 @@ class StudyFile(Section):
         return {key: value for key, value in self.study.parameters.items() if key != PRESET}
 
 
-def read_study(source: str | Path | Mapping[str, Any]) -> tuple[StudyFile, Source]:
-    """A study from a file or a mapping. ConfigError naming file, line, key, value and what is allowed."""
+def read_study(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[Override] = ()
+) -> tuple[StudyFile, Source]:
+    """A study from a file or a mapping; `overrides` take the place of its values, and a key that no file has is
+    a parameter of the study. ConfigError naming file, line or option, key, value and what is allowed."""
     if isinstance(source, Mapping):
-        return validate(StudyFile, dict(source), {}, "study"), Source("study", Path(), {})
-    path = Path(source)
-    data, lines = read_kind(path, "study")
-    return validate(StudyFile, data, lines, str(path)), Source(str(path), path.parent, lines)
+        name, folder, data, lines = "study", Path(), dict(source), {}
+    else:
+        name, folder = str(source), Path(source).parent
+        data, lines = read_kind(Path(source), "study")
+    given = tuple(_placed(one, data) for one in overrides)
+    if given:
+        data, lines = overridden(_with_room(data), lines, given)
+    return validate(StudyFile, data, lines, name), Source(name, folder, lines, given)
+
+
+def _placed(one: Override, data: Mapping[str, Any]) -> Override:
+    """A parameter of the study, where the file has it."""
+    if one.key[0] in StudyFile.model_fields:
+        return one
+    named = data.get(STUDY)
+    name = next(iter(named), None) if isinstance(named, Mapping) else named
+    if not isinstance(name, str):
+        raise ConfigError(f"{one.option}: of which study? The file names none")
+    return Override((STUDY, name, *one.key), one.value, one.option)
+
+
+def _with_room(data: dict[str, Any]) -> dict[str, Any]:
+    """`study: NAME` as a mapping that holds parameters."""
+    named = data.get(STUDY)
+    if isinstance(named, str):
+        return {**data, STUDY: {named: {}}}
+    if isinstance(named, Mapping) and len(named) == 1:
+        return {**data, STUDY: {name: dict(given or {}) for name, given in named.items()}}
+    return data
