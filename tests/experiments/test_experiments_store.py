@@ -241,6 +241,17 @@ def test_what_is_no_run_folder_says_so(tmp_path):
         RunFolder.open(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("study.yaml", "a study: icl report"), ("recipe.yaml", "a corpus"), ("redteam.yaml", "a red teaming")],
+)
+def test_a_folder_of_another_kind_is_called_what_it_is(tmp_path, name, said):
+    (tmp_path / name).write_text("name: a", encoding="utf-8")
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=f"not a run folder, but the folder of {said}"):
+        RunFolder.open(tmp_path)
+
+
 def test_another_leaderboard_section_is_no_other_experiment(tmp_path):
     begun(tmp_path / "a", {**EXPERIMENT, "leaderboard": {"compare_to": "random"}}).close()
     other = {**EXPERIMENT, "leaderboard": {"compare_to": {"orderer": "as_selected"}}}

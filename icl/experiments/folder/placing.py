@@ -17,6 +17,20 @@ EXPERIMENT = "experiment.yaml"
 MANIFEST = "manifest.json"
 CELLS = "cells"
 TASKS = "tasks"
+OTHERS = {
+    "study.yaml": "the folder of a study: icl report {} makes its page, icl study goes on with it",
+    "recipe.yaml": "the folder of a corpus: its card is card.md, icl data build goes on with it",
+    "redteam.yaml": "the folder of a red teaming: icl redteam goes on with it",
+}
+"""File of a folder that is no run's -> what the folder is."""
+
+
+def not_a_run(path: Path) -> str:
+    """What a folder is instead."""
+    for name, said in OTHERS.items():
+        if (path / name).is_file():
+            return f"{path}: not a run folder, but {said.format(path)}"
+    return f"{path}: not a run folder ({EXPERIMENT} or {MANIFEST} is missing)"
 
 
 def refuse_strange(path: Path, *, restart: bool) -> None:

@@ -22,7 +22,15 @@ from icl.experiments.folder.disk import read_mapping, write_whole
 from icl.experiments.folder.environment import environment, key_of, of_manifest
 from icl.experiments.folder.lines import plain
 from icl.experiments.folder.lock import FolderLock
-from icl.experiments.folder.placing import CELLS, EXPERIMENT, MANIFEST, TASKS, refuse_strange, set_aside
+from icl.experiments.folder.placing import (
+    CELLS,
+    EXPERIMENT,
+    MANIFEST,
+    TASKS,
+    not_a_run,
+    refuse_strange,
+    set_aside,
+)
 from icl.experiments.folder.shape import check_shape
 from icl.experiments.folder.texts import TaskTexts, read_task, read_texts
 from icl.experiments.folder.tunings import TUNINGS, TuningFolder
@@ -84,7 +92,7 @@ class RunFolder:
             hint = f" Did you mean {str(folder.path.with_name(guess))!r}?" if guess else ""
             raise DataError(f"{path}: no such run folder.{hint or ' icl run makes them'}")
         if not (folder.path / EXPERIMENT).is_file() or not (folder.path / MANIFEST).is_file():
-            raise DataError(f"{path}: not a run folder ({EXPERIMENT} or {MANIFEST} is missing)")
+            raise DataError(not_a_run(folder.path))
         folder.manifest()
         return folder
 
