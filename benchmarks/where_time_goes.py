@@ -4,7 +4,7 @@
     python benchmarks/where_time_goes.py DIR permutations self_consistency --dtype bfloat16
 
 Shares of the wall time of a run under the profiler, which itself costs some per cent; `between` is what no
-operation of torch accounts for: Python, dispatch, numpy.
+operation of torch accounts for: Python, dispatch, numpy, and the kernels' step of decoding, which is one call.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from icl.engine.rungs.ladder import choose_engine
 from icl.protocols import LanguageModel
 
 GROUPS = {
-    "products": ("_linear_pointwise", "addmm", "::mm", "::linear"),
-    "attention": ("flash_attention",),
+    "products": ("_linear_pointwise", "addmm", "::mm", "::linear", "icl_native::product"),
+    "attention": ("flash_attention", "tree_attention", "step_attention"),
     "copies and gathers": ("copy_", "index", "::cat", "gather", "::clone", "constant_pad"),
     "allocation": ("::empty", "::resize_", "::zeros", "::full", "::fill_", "::zero_"),
     "views": (

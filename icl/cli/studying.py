@@ -84,9 +84,7 @@ def study(
     memory = options.memory_size(max_memory)
     meter = meter_for(Console(stderr=True), quiet)
     if plan:
-        planned = calls.plan_study(
-            file, output=output, max_memory=memory, meter=meter, overrides=overrides
-        )
+        planned = calls.plan_study(file, output=output, max_memory=memory, meter=meter, overrides=overrides)
         _say_plan(planned, as_json)
         return
     try:

@@ -73,8 +73,8 @@ def test_values_beside_the_file_make_a_study_of_its_own(icl: Icl, study: Path) -
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--set", "thrws=3"], "--set thrws: study.coins.thrws: study 'coins': unknown parameter 'thrws'"),
-        (["--preset", "papr"], "--preset: study.coins.preset: unknown preset 'papr'"),
+        (["--set", "thrws=3"], "--set thrws: study.coins.thrws: study 'coins' has no parameter 'thrws'"),
+        (["--preset", "papr"], "--preset: study.coins.preset: unknown preset of 'coins' 'papr'"),
         (["--set", "throws"], "--set 'throws': write key=value"),
         (["--set", "throws=3", "--set", "study.coins.throws=4"], "is given twice"),
         (["--set", "study=[coins]"], "--set study"),

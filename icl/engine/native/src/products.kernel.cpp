@@ -39,14 +39,14 @@ struct Piece {
   int64_t stride;
 };
 
-// sums[r][c] += rows of the tile times columns of the panel, over one piece; `rows` <= kRows of the tile are real.
+// to [rows, kColumns] += rows of the tile times columns of the panel, over one piece.
 template <int rows>
-ICL_INLINE void accumulate(const float* tile, const Piece& piece, float* to, int64_t to_row, bool begin) {
+ICL_INLINE void accumulate(const float* tile, const Piece& piece, float* to, bool begin) {
   const float* panel = piece.panel;
   const char* ahead = piece.ahead;
   Lanes sums[rows][kVectors];
   for (int r = 0; r < rows; ++r) {
-    for (int c = 0; c < kVectors; ++c) sums[r][c] = begin ? Lanes{} : load(to + r * to_row + c * kLanes);
+    for (int c = 0; c < kVectors; ++c) sums[r][c] = begin ? Lanes{} : load(to + r * kColumns + c * kLanes);
   }
   for (int64_t k = 0; k < piece.inner; ++k) {
     __builtin_prefetch(ahead, 0, 2);
@@ -61,28 +61,28 @@ ICL_INLINE void accumulate(const float* tile, const Piece& piece, float* to, int
     }
   }
   for (int r = 0; r < rows; ++r) {
-    for (int c = 0; c < kVectors; ++c) store(to + r * to_row + c * kLanes, sums[r][c]);
+    for (int c = 0; c < kVectors; ++c) store(to + r * kColumns + c * kLanes, sums[r][c]);
   }
 }
 
-void accumulate(int64_t rows, const float* tile, const Piece& piece, float* to, int64_t to_row, bool begin) {
+void accumulate(int64_t rows, const float* tile, const Piece& piece, float* to, bool begin) {
   switch (rows) {
     case 1:
-      return accumulate<1>(tile, piece, to, to_row, begin);
+      return accumulate<1>(tile, piece, to, begin);
     case 2:
-      return accumulate<2>(tile, piece, to, to_row, begin);
+      return accumulate<2>(tile, piece, to, begin);
     case 3:
-      return accumulate<3>(tile, piece, to, to_row, begin);
+      return accumulate<3>(tile, piece, to, begin);
     case 4:
-      return accumulate<4>(tile, piece, to, to_row, begin);
+      return accumulate<4>(tile, piece, to, begin);
     case 5:
-      return accumulate<kRows < 5 ? kRows : 5>(tile, piece, to, to_row, begin);
+      return accumulate<kRows < 5 ? kRows : 5>(tile, piece, to, begin);
     case 6:
-      return accumulate<kRows < 6 ? kRows : 6>(tile, piece, to, to_row, begin);
+      return accumulate<kRows < 6 ? kRows : 6>(tile, piece, to, begin);
     case 7:
-      return accumulate<kRows < 7 ? kRows : 7>(tile, piece, to, to_row, begin);
+      return accumulate<kRows < 7 ? kRows : 7>(tile, piece, to, begin);
     default:
-      return accumulate<kRows>(tile, piece, to, to_row, begin);
+      return accumulate<kRows>(tile, piece, to, begin);
   }
 }
 
@@ -208,7 +208,7 @@ void pack_rows(const ProductArgs& args) {
 // Panels [first, last), with all rows. Sums of rows that are not done yet wait in a buffer.
 void multiply_panels(const ProductArgs& args) {
   const Tiles tiles(args.rows);
-  alignas(64) float sums[(kRowsAtOnce + kRows) * kColumns];
+  alignas(64) float sums[kRowsAtOnce * kColumns];
   for (int64_t p = args.first; p < args.last; ++p) {
     for (int64_t from = 0; from < args.in; from += kPiece) {
       const int64_t inner = least(kPiece, args.in - from);
@@ -220,8 +220,7 @@ void multiply_panels(const ProductArgs& args) {
       const char* ahead = reinterpret_cast<const char*>(end ? panel : panel + inner * kColumns);
       for (int64_t t = 0; t < tiles.count; ++t) {
         const Piece piece{panel, inner, ahead + t * inner * stride, stride};
-        accumulate(tiles.height(t), packed + t * inner * kRows, piece, sums + tiles.first(t) * kColumns, kColumns,
-                   from == 0);
+        accumulate(tiles.height(t), packed + t * inner * kRows, piece, sums + tiles.first(t) * kColumns, from == 0);
       }
     }
     const int64_t column = p * kColumns, count = least(kColumns, args.out - column);
