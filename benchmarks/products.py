@@ -4,8 +4,9 @@
 
 A product timed alone, over and over into the same memory, says how fast the processor is; in a forward the
 weights come from memory and each output is a new tensor. The difference, and the number of rows at which it
-is smallest, decide the chunk size. fp32 in oneDNN's layout and, where there are native kernels, in panels; half
-precision by its own kernels and by those of fp32, as the engine uses where they are faster. Shapes: SmolLM2-135M.
+is smallest, decide the chunk size. fp32 in oneDNN's layout and, where there are native kernels, in panels;
+half precision by its own kernels and by those of fp32, as the engine uses where they are faster. Shapes:
+SmolLM2-135M.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     python benchmarks/where_time_goes.py DIR permutations self_consistency --dtype bfloat16
 
 Shares of the wall time of a run under the profiler, which itself costs some per cent; `between` is what no
-operation of torch accounts for: Python, dispatch, numpy, and the kernels' step of decoding, which is one call.
+operation of torch accounts for: Python, dispatch, numpy, and the kernels' step of decoding, one call.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ def study(
 ) -> Studied:
     """Runs a study of the mechanism in `output`/<name>, or goes on with it, and returns its report.
 
-    model: a decoder that is open already, in place of the file's; overrides: values in place of the file's, which
-    give the study a name of its own; other arguments as of `run`. Steps that are done are not done again.
-    Raises IclError.
+    model: a decoder that is open already, in place of the file's; overrides: values in place of the file's,
+    which give the study a name of its own; other arguments as of `run`. Steps that are done are not done
+    again. Raises IclError.
     """
     with allowing_code(allow_code or code_is_allowed()):
         made = _studying(

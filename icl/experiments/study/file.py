@@ -54,8 +54,8 @@ class StudyFile(Section):
 def read_study(
     source: str | Path | Mapping[str, Any], overrides: Sequence[Override] = ()
 ) -> tuple[StudyFile, Source]:
-    """A study from a file or a mapping; `overrides` take the place of its values, and a key that no file has is
-    a parameter of the study. ConfigError naming file, line or option, key, value and what is allowed."""
+    """A study from a file or a mapping; `overrides` take the place of its values, and a key that no file has
+    is a parameter of the study. ConfigError naming file, line or option, key, value and what is allowed."""
     if isinstance(source, Mapping):
         name, folder, data, lines = "study", Path(), dict(source), {}
     else:
