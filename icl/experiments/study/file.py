@@ -14,7 +14,7 @@ from icl.experiments.file.config import Seed, Source
 from icl.experiments.file.kinds import read_kind
 from icl.experiments.file.models import Plain, parse_model
 from icl.experiments.file.overrides import Override, overridden
-from icl.tasks.strict_yaml import validate
+from icl.tasks.strict_yaml import Lines, validate
 
 STUDY = "study"
 PRESET = "preset"
@@ -56,11 +56,10 @@ def read_study(
 ) -> tuple[StudyFile, Source]:
     """A study from a file or a mapping; `overrides` take the place of its values, and a key that no file has
     is a parameter of the study. ConfigError naming file, line or option, key, value and what is allowed."""
-    if isinstance(source, Mapping):
-        name, folder, data, lines = "study", Path(), dict(source), {}
-    else:
-        name, folder = str(source), Path(source).parent
-        data, lines = read_kind(Path(source), "study")
+    name, folder = (STUDY, Path()) if isinstance(source, Mapping) else (str(source), Path(source).parent)
+    data: dict[str, Any]
+    lines: Lines
+    data, lines = (dict(source), {}) if isinstance(source, Mapping) else read_kind(Path(source), STUDY)
     given = tuple(_placed(one, data) for one in overrides)
     if given:
         data, lines = overridden(_with_room(data), lines, given)
