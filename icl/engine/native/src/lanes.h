@@ -22,6 +22,7 @@ constexpr int kLanes = 4, kTall = 4, kBroad = 2;
 
 typedef float Lanes __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t Halves __attribute__((vector_size(2 * kLanes)));
 typedef float LooseLanes __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 typedef int32_t LooseInts __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
@@ -82,7 +83,7 @@ ICL_INLINE Lanes power_of_two(Lanes x) {
   y = y * part + 2.402264791363012e-1f;
   y = y * part + 6.931472028550421e-1f;
   y = y * part + 1.0f;
-  const Lanes scaled = as_floats(as_ints(y) + (as_ints(moved) << 23));
+  const Lanes scaled = as_floats((Ints)((Words)y + ((Words)moved << 23)));  // without signs: it may overflow
   return x < -126.0f ? all(0.0f) : (x == x ? scaled : x);
 }
 
