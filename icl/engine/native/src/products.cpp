@@ -26,19 +26,14 @@ float* room(int64_t size) {
   return kept.get();
 }
 
-int64_t width() {
-  static const int64_t known = [] {
-    int64_t found = 0;
-    panel_width({&found});
-    return found;
-  }();
-  return known;
-}
+struct Shape {
+  int64_t height, width;
+};
 
-int64_t height() {
-  static const int64_t known = [] {
-    int64_t found = 0;
-    tile_height({&found});
+Shape shape() {
+  static const Shape known = [] {
+    Shape found{};
+    tile_shape({&found.height, &found.width});
     return found;
   }();
   return known;
@@ -71,12 +66,13 @@ at::Tensor lay_out(const at::Tensor& weight) {
   TORCH_CHECK_VALUE(weight.dim() == 2 && weight.scalar_type() == at::kFloat && weight.is_contiguous() &&
                         weight.device().is_cpu(),
                     "a weight must be [out, in] of float32 on the CPU, contiguous");
-  const int64_t out = weight.size(0), in = weight.size(1), count = (out + width() - 1) / width();
-  at::Tensor panels = at::empty({count, in, width()}, weight.options());
+  const int64_t out = weight.size(0), in = weight.size(1), width = shape().width;
+  const int64_t count = (out + width - 1) / width;
+  at::Tensor panels = at::empty({count, in, width}, weight.options());
   at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
-    const int64_t columns = std::min(last * width(), out) - first * width();
-    lay_out_panels({weight.const_data_ptr<float>() + first * width() * in, columns, in,
-                    panels.mutable_data_ptr<float>() + first * width() * in});
+    const int64_t columns = std::min(last * width, out) - first * width;
+    lay_out_panels({weight.const_data_ptr<float>() + first * width * in, columns, in,
+                    panels.mutable_data_ptr<float>() + first * width * in});
   });
   return panels;
 }
@@ -85,8 +81,8 @@ void check(const at::Tensor& x, const at::Tensor& panels, int64_t out, const std
   check_rows(x, "rows");
   TORCH_CHECK_VALUE(x.dim() == 2 && x.scalar_type() == at::kFloat, "rows must be [n, in] of float32");
   TORCH_CHECK_VALUE(panels.dim() == 3 && panels.scalar_type() == at::kFloat && panels.is_contiguous() &&
-                        panels.size(1) == x.size(1) && panels.size(2) == width() && out > 0 &&
-                        (out + width() - 1) / width() == panels.size(0),
+                        panels.size(1) == x.size(1) && panels.size(2) == shape().width && out > 0 &&
+                        (out + shape().width - 1) / shape().width == panels.size(0),
                     "panels must be those of a weight [", out, ", ", x.size(1), "]");
   TORCH_CHECK_VALUE(!bias || (bias->scalar_type() == at::kFloat && bias->is_contiguous() && bias->numel() == out),
                     "a bias must be [", out, "] of float32");
@@ -128,7 +124,7 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& panels, int64_t out, c
         run(mine);
       };
     };
-    share((args.rows + height() - 1) / height(), 4, part([](const ProductArgs& some) { pack_rows(some); }));
+    share((args.rows + shape().height - 1) / shape().height, 4, part([](const ProductArgs& some) { pack_rows(some); }));
     share(panels.size(0), 2, part([](const ProductArgs& some) { multiply_panels(some); }));
   }
   return result;

@@ -14,8 +14,10 @@ namespace icl {
 // What a product goes through before it is stored.
 enum class Step { none, swish, gelu, gelu_tanh, relu, times, plus };
 
-struct PanelWidth {
-  int64_t* width;          // columns of a panel, as the kernels that run here have them
+// As the kernels that run here have them.
+struct TileShape {
+  int64_t* height;         // rows of a tile
+  int64_t* width;          // columns of a panel
 };
 
 struct LayOutArgs {
@@ -42,12 +44,7 @@ struct ProductArgs {
 constexpr int64_t kRowsAtOnce = 192;
 inline int64_t packed_size(int64_t rows, int64_t in) { return (rows + 7) / 8 * 8 * in + 8 * in; }
 
-struct TileHeight {
-  int64_t* height;         // rows of a tile
-};
-
-ICL_KERNEL(panel_width, PanelWidth)
-ICL_KERNEL(tile_height, TileHeight)
+ICL_KERNEL(tile_shape, TileShape)
 ICL_KERNEL(lay_out_panels, LayOutArgs)
 ICL_KERNEL(pack_rows, ProductArgs)
 ICL_KERNEL(multiply_panels, ProductArgs)

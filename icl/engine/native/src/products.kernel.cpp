@@ -174,9 +174,10 @@ void finish(const ProductArgs& args, const float* sums, int64_t row, int64_t col
 
 }  // namespace
 
-void panel_width(const PanelWidth& args) { *args.width = kColumns; }
-
-void tile_height(const TileHeight& args) { *args.height = kRows; }
+void tile_shape(const TileShape& args) {
+  *args.height = kRows;
+  *args.width = kColumns;
+}
 
 void lay_out_panels(const LayOutArgs& args) {
   for (int64_t first = 0; first < args.out; first += kColumns) {
