@@ -112,7 +112,7 @@ def test_every_kind_of_figure_is_drawn_from_its_data(page) -> None:
 def test_what_is_above_the_highest_is_cut_off_and_said(page) -> None:
     page.wait_for_function("() => document.querySelectorAll('figure[aria-label=far] svg').length >= 1")
     far = page.locator("figure[aria-label=far]")
-    assert "share, cut off at 2" in far.locator("g[aria-label='y-axis label']").inner_text()
+    assert "share, cut off at 2" in (far.locator("g[aria-label='y-axis label']").text_content() or "")
     assert far.locator("g[aria-label=line][clip-path]").count() == 1
     ticks = far.locator("g[aria-label='y-axis tick label'] text").all_text_contents()
     assert max(float(tick) for tick in ticks) == 2.0
