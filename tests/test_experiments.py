@@ -13,6 +13,8 @@ import yaml
 from icl.experiments.corpus.check import check_recipe
 from icl.experiments.corpus.recipe import read_recipe
 from icl.experiments.file.config import Experiment, read_experiment
+from icl.experiments.file.judging import choices_of, read_judging, rows_of
+from icl.experiments.graded import read_labelled
 from icl.experiments.grid.check import check
 from icl.experiments.redteam.check import check_red_team
 from icl.experiments.redteam.file import read_red_team
@@ -30,7 +32,8 @@ EVERY = sorted((ROOT / "experiments").rglob("*.yaml"))
 RECIPES = [path for path in EVERY if "parts" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 STUDIES = [path for path in EVERY if "study" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 REDTEAMS = [path for path in EVERY if "target" in yaml.safe_load(path.read_text(encoding="utf-8"))]
-SHIPPED = [path for path in EVERY if path not in RECIPES + STUDIES + REDTEAMS]
+JUDGINGS = [path for path in EVERY if "rows" in yaml.safe_load(path.read_text(encoding="utf-8"))]
+SHIPPED = [path for path in EVERY if path not in RECIPES + STUDIES + REDTEAMS + JUDGINGS]
 TASK_FILES = [path for path in SHIPPED if "source" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 EXPERIMENTS = [path for path in SHIPPED if path not in TASK_FILES]
 DEFINITIONS = sorted((ROOT / "icl" / "tasks" / "definitions").glob("*.yaml"))
@@ -194,6 +197,19 @@ def test_a_red_teaming_is_valid_and_says_how_to_run_it(path: Path) -> None:
     steps = plan_red_team(check_red_team(file, source))
     assert [one.questions for one in steps] == [12, 200] * 3 + [200] * 3
     assert sum(one.total.requests for one in steps) == 200 + 212 + 212 * 4 + 200 + 200 + 200 * 4
+
+
+@pytest.mark.parametrize("path", JUDGINGS, ids=name)
+def test_a_judging_is_valid_and_says_how_to_run_it(path: Path) -> None:
+    text = header(path)
+    assert f"icl judge {name(path)}" in text
+    assert "Data:" in text
+    assert "Expect:" in text
+    judging, source = read_judging(path)
+    alone = judging.model_copy(update={"models": ("fake", "fake"), "dtype": None})
+    first, second = (choice.build() for choice in choices_of(alone, source))
+    assert first.content == second.content
+    assert read_labelled(rows_of(judging, source), judging.language)
 
 
 def test_names_of_experiments_differ() -> None:
