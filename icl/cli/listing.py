@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 from enum import StrEnum
 from pathlib import Path
@@ -56,9 +57,12 @@ def components(
 
     Into a pipe or a file: a line each, with tabs between name, parameters, what it does and paper.
     """
+    from icl.cli.listed import kept
+
     for one in Kind if kind is None else (kind,):
-        registry = _registry(one)
-        rows = _unopened(registry, one) if kind is None and one in SLOW else _rows(registry)
+        names_alone = kind is None and one in SLOW
+        find = functools.partial(_unopened if names_alone else _rows, one)
+        rows = kept(f"{one.value}, names alone" if names_alone else one.value, find)
         show(one.value, (one.value, "parameters", "what it does", "paper"), rows, stacked=True)
 
 
@@ -73,15 +77,16 @@ def _registry(kind: Kind) -> Registry[Any]:
     return found
 
 
-def _rows(registry: Registry[Any]) -> list[Row]:
+def _rows(kind: Kind) -> list[Row]:
+    registry = _registry(kind)
     entries = [registry.entry(name) for name in registry]
     return [(e.name, "\n".join(map(_shown, e.parameters)), e.summary, e.paper) for e in entries]
 
 
-def _unopened(registry: Registry[Any], kind: Kind) -> list[Row]:
+def _unopened(kind: Kind) -> list[Row]:
     """Names and first lines of the files, none of which is imported."""
     rows: list[Row] = []
-    for name, file in registry.files():
+    for name, file in _registry(kind).files():
         text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
         first = text.split("\n\n", 1)[0].replace("\n", " ")
         rows.append((name, f"see icl list {kind.value}", first, ""))

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from icl.cli.options import AllowCode
+
 if TYPE_CHECKING:
     from icl.experiments.status import Status
+    from icl.experiments.study.status import StepStatus, StudyStatus
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,30 +21,64 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "status",
         epilog="Examples: icl status runs/quickstart | icl status runs/sst2 --json "
-        "| watch icl status runs/sst2",
+        "| watch icl status runs/sst2 | icl status studies/induction",
     )(status)
 
 
 def status(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run folder, or the folder of a study.", show_default=False),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    allow_code: AllowCode = False,
 ) -> None:
-    """Say how far a run is: cells, predictions, rate, time left, problems.
+    """Say how far a run is: cells, predictions, rate, time left, problems; or a study: its steps.
 
     Takes no lock, so that a run at work is not disturbed.
     """
     from icl.cli.display import Output
     from icl.experiments.folder.store import RunFolder
     from icl.experiments.status import status as look
+    from icl.experiments.study.folder import StudyFolder, is_study
     from icl.printable import visible
 
-    found = look(RunFolder.open(run))
+    if is_study(run):
+        from icl.experiments.study.status import study_status
+
+        study = study_status(StudyFolder(run))
+        plain, said = study.as_dict, study_lines(study)
+    else:
+        found = look(RunFolder.open(run))
+        plain, said = found.as_dict, lines(found)
     if as_json:
-        typer.echo(json.dumps(found.as_dict, indent=2))
+        typer.echo(json.dumps(plain, indent=2))
         return
     console = Output()
-    for line in lines(found):
+    for line in said:
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def study_lines(found: StudyStatus) -> list[str]:
+    """What `icl status` prints of a study."""
+    process = "" if found.process is None else f", process {found.process}"
+    said = [
+        f"{found.name}: {found.state}{process}",
+        f"study        {found.study}",
+        f"steps        {found.done} of {len(found.steps)} done",
+    ]
+    if found.state == "stopped" and found.last_end not in (None, "complete"):
+        said.append(f"last end     {found.last_end}")
+    said += [f"  {step.name}: {step.units:,} {step.unit}, {_how(step)}" for step in found.steps]
+    if found.state == "stopped":
+        said.append("The same icl study goes on.")
+    return said
+
+
+def _how(step: StepStatus) -> str:
+    if step.seconds is None:
+        return "begun" if step.begun else "not begun"
+    return f"done in {_ago(step.seconds)}"
 
 
 def lines(found: Status) -> list[str]:
