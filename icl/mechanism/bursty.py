@@ -61,9 +61,9 @@ class Bursty:
 
     def __init__(
         self, *, bursty: Sequence[float] = (0.9, 0.0), zipf: Sequence[float] = (0.0, 1.0),
-        classes: int = 1024, labels: int = 32, dimension: int = 16, within: float = 0.1, layers: int = 2,
-        width: int = 32, heads: int = 2, deviation: float = 0.18, training_steps: int = 800,
-        long_steps: int = 1600, looks: int = 5, batch_size: int = 64, learning_rate: float = 0.005,
+        classes: int = 5120, labels: int = 32, dimension: int = 16, within: float = 0.1, layers: int = 2,
+        width: int = 64, heads: int = 4, deviation: float = 0.125, training_steps: int = 1500,
+        long_steps: int = 5000, looks: int = 6, batch_size: int = 64, learning_rate: float = 0.003,
         warmup: int = 100, schedule: Literal["constant", "inverse_root"] = "constant", clip: float = 1.0,
         every_label: bool = True, sequences: int = 500, compiled: bool = False,
     ) -> None:  # fmt: skip

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from icl.mechanism.shared.ginc.pretraining import Pretraining, Recipe
 
 WORLD = ("values", "slots", "concepts", "lengths", "examples", "prompts", "context")
-DECODER = ("layers", "width", "heads", "batch_size", "training_steps", "learning_rate", "warmup", "compiled")
+DECODER = (
+    "layers", "width", "heads", "deviation", "batch_size", "training_steps", "learning_rate", "warmup",
+    "compiled",
+)  # fmt: skip
 PACED = 40
 """Prompts a kind and length whose Bayes answers are timed."""
 
@@ -38,8 +41,9 @@ class Ginc:
     document_length: sizes of corpora; the largest of both is learned from, as it is and permuted, fewer
     sources at its size, and fewer documents of its sources. trainings: decoders a corpus; they differ in
     their first weights. layers, width, heads, batch_size, training_steps, learning_rate, warmup: of a
-    decoder; the rate falls linearly. leak: probability that Bayes's rule gives to a jump of the hidden state
-    where a prompt is read as a document. compiled: by torch.compile. resamples: of intervals, over prompts.
+    decoder; the rate falls linearly. deviation: of its first weights. leak: probability that Bayes's rule
+    gives to a jump of the hidden state where a prompt is read as a document. compiled: by torch.compile.
+    resamples: of intervals, over prompts.
     """
 
     needs_model: ClassVar[bool] = False
@@ -59,6 +63,7 @@ class Ginc:
             "layers": 12,
             "width": 768,
             "heads": 12,
+            "deviation": 0.02,
             "batch_size": 8,
             "training_steps": 6250,
             "learning_rate": 8e-4,
@@ -78,15 +83,16 @@ class Ginc:
         prompts: int = 200,
         context: int = 64,
         sources: Sequence[int] = (1, 5),
-        documents: Sequence[int] = (20, 200),
+        documents: Sequence[int] = (20, 1000),
         document_length: int = 2000,
         trainings: int = 1,
         layers: int = 2,
-        width: int = 48,
+        width: int = 64,
         heads: int = 4,
+        deviation: float = 0.125,
         batch_size: int = 16,
-        training_steps: int = 6000,
-        learning_rate: float = 6e-3,
+        training_steps: int = 2500,
+        learning_rate: float = 3e-3,
         warmup: int = 100,
         leak: float = 0.01,
         compiled: bool = False,
@@ -104,6 +110,7 @@ class Ginc:
         check_numbers(low=1, whole=True, layers=layers, width=width, heads=heads, batch_size=batch_size)
         check_numbers(low=1, whole=True, training_steps=training_steps, resamples=resamples)
         check_numbers(low=0, learning_rate=learning_rate, warmup=warmup)
+        check_number("deviation", deviation, low=1e-12)
         check_number("leak", leak, low=1e-9, high=0.5)
         check_flag("compiled", compiled)
         self.vocabularies = tuple(vocabularies)
@@ -121,6 +128,7 @@ class Ginc:
         self.layers = layers
         self.width = width
         self.heads = heads
+        self.deviation = deviation
         self.batch_size = batch_size
         self.training_steps = training_steps
         self.learning_rate = learning_rate
@@ -250,7 +258,7 @@ class Ginc:
         size = Size(self.layers, self.width, self.heads, self.context)
         rate, clip = self.learning_rate, 1.0
         schedule = Schedule(self.training_steps, rate, warmup=self.warmup, schedule="linear", clip=clip)
-        return Recipe(size, schedule, self.document_length, self.batch_size, self.compiled)
+        return Recipe(size, self.deviation, schedule, self.document_length, self.batch_size, self.compiled)
 
     def _pretraining(self, work: Work, vocabulary: int, corpus: Corpus, training: int) -> Pretraining:
         import torch

@@ -26,9 +26,11 @@ TOGETHER = 32
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a decoder is made. document_length: tokens a document. batch_size: windows a step."""
+    """How a decoder is made. deviation: of its first weights. document_length: tokens a document.
+    batch_size: windows a step."""
 
     size: Size
+    deviation: float
     schedule: Schedule
     document_length: int
     batch_size: int
@@ -49,7 +51,8 @@ class Pretraining:
     def network(self) -> TokenDecoder:
         """As it begins: the same for all corpora."""
         seed = stream_key(self.seed, "study ginc network", str(self.training))
-        return TokenDecoder(self.recipe.size, self.material.world.vocabulary, seed).to(self.device)
+        network = TokenDecoder(self.recipe.size, self.material.world.vocabulary, seed, self.recipe.deviation)
+        return network.to(self.device)
 
     def loss(self) -> Loss:
         """Cross-entropy of every token but the first of windows, drawn anew each step from all places of all
