@@ -153,7 +153,7 @@ CASES = (
     *(Case(f"{said}, {NEW} written", written(n), BATCHED) for n, said in ALONE),
     Case(f"1 prompt of {LONG:,} tokens", long, ("naive",)),
     Case(f"{LEAVES:,} leaves of two tokens", leaves, ("shared 32", "shared 256")),
-    Case(f"a chain of {DEPTH} prefixes, {STEP} tokens each", chain, ("longest once", "padded 8")),
+    Case(f"a chain of {DEPTH} prefixes, {STEP} tokens each", chain, ("longest once",)),
     Case("vocabulary of 150,000: 64 queries", classified, ("padded 32", "shared 32"), LARGE_VOCABULARY),
     Case("vocabulary of 150,000: 32 samples", sampled, ("padded 32", "shared 32"), LARGE_VOCABULARY),
 )
