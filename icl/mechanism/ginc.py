@@ -136,6 +136,7 @@ class Ginc:
         self.leak = leak
         self.compiled = compiled
         self.resamples = resamples
+        self._pace: float | None = None
         self._check_sizes()
 
     def _check_sizes(self) -> None:
@@ -190,8 +191,10 @@ class Ginc:
     def pace(self, step: Step, work: Work) -> float:
         """See Study."""
         _, vocabulary, corpus, training = self._planned(step)
-        if corpus is not None:
-            return self._pretraining(work, vocabulary, corpus, training).pace()
+        if corpus is not None:  # corpora and vocabularies differ in what is read, not in how long that takes
+            if self._pace is None:
+                self._pace = self._pretraining(work, vocabulary, corpus, training).pace()
+            return self._pace
         began = time.perf_counter()
         few = self._sizes(PACED)
         self._bayes(self._material(work, vocabulary, few), None)

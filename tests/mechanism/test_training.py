@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from icl.errors import ConfigError, ModelError
+from icl.mechanism.shared import training
 from icl.mechanism.shared.small import DEVIATION, Size, TokenDecoder, Trunk, VectorDecoder
 from icl.mechanism.shared.training import Course, Schedule, compile_network, seconds_a_step, train
 from icl.seeding import generator
@@ -140,7 +142,21 @@ def test_pace_takes_steps_from_all_over_the_run() -> None:
         return network.weight.sum()
 
     assert seconds_a_step(torch.nn.Linear(1, 1), noted, Schedule(101, 0.1)) > 0
-    assert seen == [0, 0, 20, 40, 60, 80, 100]
+    assert seen == [50, 50, 33, 67, 17, 83, 0, 100]
+
+
+def test_slow_steps_are_timed_as_far_as_patience_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "PATIENCE", 0.05)
+    seen = []
+
+    def slow(network: Any, step: int) -> Tensor:
+        seen.append(step)
+        time.sleep(0.03)
+        return network.weight.sum()
+
+    assert 0.03 <= seconds_a_step(torch.nn.Linear(1, 1), slow, Schedule(101, 0.1)) < 0.5
+    assert seen[:2] == [50, 50]
+    assert len(seen) in (2, 3)
 
 
 def test_a_decoder_sees_nothing_that_comes_later() -> None:

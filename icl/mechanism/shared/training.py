@@ -24,7 +24,9 @@ Look: TypeAlias = Callable[[Any, int], Mapping[str, Any]]
 """What is measured of a network after so many steps, plain JSON. It must change nothing."""
 SCHEDULES = ("constant", "linear", "cosine", "inverse_root")
 PACED = 6
-"""Steps that are timed, spread over the run; the first is thrown away."""
+"""Steps that are timed, spread over the run; one before them is thrown away."""
+PATIENCE = 10.0
+"""Seconds after which no further step is timed."""
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -129,18 +131,22 @@ def compile_network(network: N) -> N:
 
 
 def seconds_a_step(network: nn.Module, loss: Loss, schedule: Schedule, compiled: bool = False) -> float:
-    """Measured on steps spread over the whole run, as their data may grow. The network is changed."""
+    """Measured on steps spread over the whole run, as their data may grow: the middle first, then both ends,
+    as many as PATIENCE allows. The network is changed."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate)
     forward = compile_network(network) if compiled else network
-    _step(network, forward, loss, schedule, optimiser, 0)
-    spread = [round(at * (schedule.steps - 1) / (PACED - 1)) for at in range(PACED)]
-    if compiled:
-        for step in spread:
-            _step(network, forward, loss, schedule, optimiser, step)
-    began = time.perf_counter()
-    for step in spread:
+    spread = {round(at * (schedule.steps - 1) / PACED) for at in range(PACED + 1)}
+    order = sorted(spread, key=lambda step: abs(step - (schedule.steps - 1) / 2))
+    for step in order if compiled else order[:1]:
         _step(network, forward, loss, schedule, optimiser, step)
-    return (time.perf_counter() - began) / PACED
+    taken: list[float] = []
+    for step in order:
+        if sum(taken) > PATIENCE:
+            break
+        began = time.perf_counter()
+        _step(network, forward, loss, schedule, optimiser, step)
+        taken.append(time.perf_counter() - began)
+    return sum(taken) / len(taken)
 
 
 def _step(
