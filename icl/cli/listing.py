@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,10 +60,11 @@ def components(
     """
     from icl.cli.listed import kept
 
+    alone = "icl.registry" not in sys.modules  # else more may be registered than icl's files hold
     for one in Kind if kind is None else (kind,):
         names_alone = kind is None and one in SLOW
         find = functools.partial(_unopened if names_alone else _rows, one)
-        rows = kept(f"{one.value}, names alone" if names_alone else one.value, find)
+        rows = kept(f"{one.value}, names alone" if names_alone else one.value, find) if alone else find()
         show(one.value, (one.value, "parameters", "what it does", "paper"), rows, stacked=True)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +72,22 @@ def test_kept_rows_are_those_that_are_found(cache):
     found = _rows(Kind.METRICS)
     for _ in range(2):
         assert listed.kept("metrics", lambda: _rows(Kind.METRICS)) == [tuple(row) for row in found]
+
+
+def test_a_process_in_which_more_may_be_registered_keeps_nothing(cache, icl):
+    """As this one: tests register components of their own."""
+    assert icl("list", "metrics").code == 0
+    assert not cache.exists()
+
+
+def test_a_command_by_itself_keeps_them(cache):
+    def said():
+        command = [sys.executable, "-m", "icl", "list", "metrics"]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=True).stdout
+
+    first = said()
+    assert first.startswith("metrics\tparameters")
+    book = json.loads(cache.read_text())
+    book["rows"]["metrics"].append(["planted", "", "to see that it is read", ""])
+    cache.write_text(json.dumps(book))
+    assert said() == first + "planted\t\tto see that it is read\t\n"
