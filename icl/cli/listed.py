@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import icl
 from icl.atomic import write_atomically
 from icl.cache import cache_folder
 from icl.cli.tables import Row
@@ -16,11 +15,13 @@ from icl.cli.tables import Row
 log = logging.getLogger("icl")
 
 BOOK = "listing.json"
+CODE = Path(__file__).parents[1]
+"""The package."""
 
 
 def kept(name: str, find: Callable[[], list[Row]]) -> list[Row]:
     """The rows filed under `name`; `find` is asked where none are, or a file of icl has changed since."""
-    path, state = cache_folder() / BOOK, _state(Path(icl.__file__).parent)
+    path, state = cache_folder() / BOOK, _state(CODE)
     known = _read(path, state)
     if name not in known:
         known = {**_read(path, state), name: [tuple(row) for row in find()]}
